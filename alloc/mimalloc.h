@@ -29,6 +29,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define mi_attr_malloc __attribute__((malloc, warn_unused_result))
 #define mi_attr_size(n) __attribute__((alloc_size(n)))
@@ -136,6 +137,7 @@ void mi_tick(uint64_t n);
 /* Ticks to a beat for the calling task; 1000, or what MIMALLOC_HEARTBEAT_PERIOD says. */
 uint64_t mi_heartbeat_period(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

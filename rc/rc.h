@@ -28,6 +28,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* The header, alive:           63        48 47    40 39     32 31            0
 **                             |  n fields  |  kind  |   tag   |     count     |
@@ -162,6 +163,7 @@ typedef struct rc_counters {
 /* Fills *out with the calling task's counters. */
 void rc_get_counters(rc_counters* out);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

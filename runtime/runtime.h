@@ -22,6 +22,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct rt_task rt_task;
 
@@ -107,6 +108,7 @@ void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
 /* "rc_dec", "refill", "beat". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,435 @@
+/* chunk.c: chunks of address space, the slices in them, and arenas.
+**
+** A run of slices is taken first fit, lowest address first, so that placement in a region repeats. A
+** bit is set with one CAS per bitmap word; a run that another thread meets halfway is rolled back.
+** Cost: O(chunks) loads, then O(1). Chunks of the process's arena stay mapped and are purged; blocks
+** above LARGE_BLOCK_MAX get chunks of their own, which are unmapped. */
+#include "alloc/internal.h"
+
+page_table_t page_table;
+arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Free slices whose memory may be resident: above this many, some are purged at each release. A sweep
+** purges in runs, so that its cost is spread over the releases that caused it. */
+enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
+
+static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint32_t abandoned_pages[CLASS_COUNT];
+static chunk_t* chunks_unused; /* under records_lock, as the next two */
+static arena_t* arenas_unused;
+static char *records_at, *records_end;
+
+/* ---- Records that live forever ------------------------------------------------------------------- */
+
+static void* records_take(size_t size, size_t align) {
+  enum { STEP = 256 * 1024 };
+  uintptr_t at = ((uintptr_t)records_at + align - 1) & ~(uintptr_t)(align - 1);
+  if (records_at == NULL || at + size > (uintptr_t)records_end) {
+    char* fresh = os_map(STEP, SLICE);
+    if (fresh == NULL) return NULL;
+    at = (uintptr_t)fresh;
+    records_end = fresh + STEP;
+  }
+  records_at = (char*)at + size;
+  return (void*)at;
+}
+
+void* record_alloc(size_t size, size_t align) {
+  pthread_mutex_lock(&records_lock);
+  void* p = records_take(size, align);
+  pthread_mutex_unlock(&records_lock);
+  return p;
+}
+
+static chunk_t* chunk_record(void) {
+  pthread_mutex_lock(&records_lock);
+  chunk_t* c = chunks_unused;
+  if (c != NULL)
+    chunks_unused = atomic_load_explicit(&c->next, memory_order_relaxed);
+  else
+    c = records_take(sizeof *c, 64);
+  pthread_mutex_unlock(&records_lock);
+  return c;
+}
+
+static void chunk_record_free(chunk_t* c) {
+  pthread_mutex_lock(&records_lock);
+  atomic_store_explicit(&c->next, chunks_unused, memory_order_relaxed);
+  chunks_unused = c;
+  pthread_mutex_unlock(&records_lock);
+}
+
+/* ---- The page table --------------------------------------------------------------------------------- */
+
+static void table_set(const char* base, page_t* records) {
+  intptr_t offset = records == NULL ? 0 : (intptr_t)((char*)records - (char*)page_table.none);
+  page_table.offset[(uintptr_t)base >> CHUNK_SHIFT] = offset;
+}
+
+page_t* page_of(const void* p) {
+  if ((uintptr_t)p >> ADDRESS_BITS != 0) return NULL;
+  page_t* slot = slot_of(p);
+  if (slot->slices == 0) return NULL;
+  return slot - slot->behind;
+}
+
+/* Makes the slots of a run one page's: the first has the record, the others lead to it. */
+static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
+  page_t* page = &c->records[first];
+  page->slices = slices;
+  page->behind = 0;
+  page->chunk = c;
+  page->start = c->base + (size_t)first * SLICE;
+  page->span = (size_t)slices * SLICE;
+  for (uint32_t i = 1; i < slices; i++) {
+    page[i].slices = slices;
+    page[i].behind = i;
+  }
+  return page;
+}
+
+/* Late readers of a released page's slots find a page that nobody owns. */
+static void page_unclaim(page_t* page) {
+  uint32_t slices = page->slices;
+  for (uint32_t i = 0; i < slices; i++) page[i].slices = 0;
+}
+
+/* ---- Bitmaps ------------------------------------------------------------------------------------------ */
+
+static uint64_t bits_in_word(uint32_t word, uint32_t first, uint32_t end) {
+  uint32_t from = first > word * 64 ? first - word * 64 : 0;
+  uint32_t to = end < (word + 1) * 64 ? end - word * 64 : 64;
+  return (to - from == 64 ? ~(uint64_t)0 : (((uint64_t)1 << (to - from)) - 1)) << from;
+}
+
+/* Clears the bits [first, end); returns how many were set. */
+static uint32_t bits_clear(_Atomic uint64_t* map, uint32_t first, uint32_t end, memory_order order) {
+  uint32_t count = 0;
+  for (uint32_t w = first / 64; w * 64 < end; w++) {
+    uint64_t bits = bits_in_word(w, first, end);
+    count += (uint32_t)__builtin_popcountll(atomic_fetch_and_explicit(&map[w], ~bits, order) & bits);
+  }
+  return count;
+}
+
+static uint32_t bits_set(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
+  uint32_t count = 0;
+  for (uint32_t w = first / 64; w * 64 < end; w++) {
+    uint64_t bits = bits_in_word(w, first, end);
+    count += (uint32_t)__builtin_popcountll(
+        ~atomic_fetch_or_explicit(&map[w], bits, memory_order_relaxed) & bits);
+  }
+  return count;
+}
+
+/* Sets all of [first, end) or none: false if any was set. Acquire: with the release in slices_free, what
+** the last owner wrote into the slices' records happened before. */
+static bool bits_claim(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
+  for (uint32_t w = first / 64; w * 64 < end; w++) {
+    uint64_t bits = bits_in_word(w, first, end);
+    uint64_t seen = atomic_load_explicit(&map[w], memory_order_relaxed);
+    do {
+      if (seen & bits) {
+        if (w > first / 64) bits_clear(map, first, w * 64, memory_order_release);
+        return false;
+      }
+    } while (!atomic_compare_exchange_weak_explicit(&map[w], &seen, seen | bits, memory_order_acquire,
+                                                    memory_order_relaxed));
+  }
+  return true;
+}
+
+/* The first run of n clear bits at or behind `from`; CHUNK_SLICES if there is none. */
+static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
+  uint32_t run = 0;
+  for (uint32_t i = from; i < CHUNK_SLICES;) {
+    uint64_t word = atomic_load_explicit(&map[i / 64], memory_order_relaxed) >> (i % 64);
+    if (word & 1) {
+      run = 0;
+      i += word == ~(uint64_t)0 ? 64 - i % 64 : (uint32_t)__builtin_ctzll(~word);
+    } else {
+      uint32_t left = 64 - i % 64;
+      uint32_t clear = word == 0 ? left : (uint32_t)__builtin_ctzll(word);
+      if (clear > left) clear = left;
+      if (run + clear >= n) return i - run;
+      run += clear;
+      i += clear;
+    }
+  }
+  return CHUNK_SLICES;
+}
+
+/* ---- Chunks --------------------------------------------------------------------------------------------- */
+
+/* The place for `count` chunks in the region, lowest first; under the arena's lock. */
+static char* region_take(arena_t* arena, uint32_t count) {
+  for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
+    run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
+    if (run < count) continue;
+    char* p = arena->region + (size_t)(i + 1 - count) * CHUNK;
+    if (!os_commit(p, (size_t)count * CHUNK)) return NULL;
+    for (uint32_t k = i + 1 - count; k <= i; k++) arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
+    return p;
+  }
+  return NULL;
+}
+
+static void region_give(arena_t* arena, const char* p, size_t size) {
+  uint32_t first = (uint32_t)((size_t)(p - arena->region) / CHUNK);
+  for (uint32_t k = first; k < first + size / CHUNK; k++)
+    arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
+}
+
+/* Address space for a chunk, or for a huge block's chunks; under the arena's lock. */
+static char* space_take(arena_t* arena, size_t size, size_t align) {
+  if (arena->region == NULL) return os_map(size, align);
+  if (size > REGION || align > CHUNK) return NULL;
+  return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
+}
+
+static chunk_t* chunk_new(arena_t* arena) {
+  chunk_t* c = chunk_record();
+  if (c == NULL) return NULL;
+  char* base = space_take(arena, CHUNK, CHUNK);
+  if (base == NULL) {
+    chunk_record_free(c);
+    return NULL;
+  }
+  *c = (chunk_t){.base = base, .records = (page_t*)base, .size = CHUNK, .arena = arena};
+  atomic_store_explicit(&c->busy[0], 1, memory_order_relaxed);
+  atomic_store_explicit(&c->free_slices, CHUNK_SLICES - 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&arena->mapped, CHUNK, memory_order_relaxed);
+  table_set(base, c->records);
+  return c;
+}
+
+/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds the
+** chunk finds it complete. */
+static bool arena_grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
+  pthread_mutex_lock(&arena->lock);
+  bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
+  if (!ok) {
+    chunk_t* c = chunk_new(arena);
+    ok = c != NULL;
+    if (ok) atomic_store_explicit(seen, c, memory_order_release);
+  }
+  pthread_mutex_unlock(&arena->lock);
+  return ok;
+}
+
+static page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
+  for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++) {
+    if (!bits_claim(c->busy, i, i + slices)) continue;
+    atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
+    uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
+    if (dirty > 0) atomic_fetch_sub_explicit(&c->arena->dirty_slices, dirty, memory_order_relaxed);
+    *zero = dirty == 0;
+    return page_claim(c, i, slices);
+  }
+  return NULL;
+}
+
+page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
+  _Atomic(chunk_t*)* link = &arena->chunks;
+  for (;;) {
+    chunk_t* c = atomic_load_explicit(link, memory_order_acquire);
+    if (c == NULL) {
+      if (!arena_grow(arena, link)) return NULL;
+      continue;
+    }
+    if (atomic_load_explicit(&c->free_slices, memory_order_relaxed) >= slices) {
+      page_t* page = chunk_take(c, slices, zero);
+      if (page != NULL) return page;
+    }
+    link = &c->next;
+  }
+}
+
+/* ---- Huge blocks: a mapping of records and one block ---------------------------------------------------- */
+
+/* The block starts at the first address after the records that is aligned; the table entry of the chunk
+** that it starts in leads to the records at the start of the mapping. The rest of the mapping has no
+** entry: pointers there are foreign. */
+page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
+  if (align < SLICE) align = SLICE;
+  size_t lead = align; /* records, then padding */
+  size_t total = (size + lead + SLICE - 1) & ~(size_t)(SLICE - 1);
+  if (total < size) return NULL;
+  chunk_t* c = chunk_record();
+  if (c == NULL) return NULL;
+  pthread_mutex_lock(&arena->lock);
+  char* base = space_take(arena, total, align > CHUNK ? align : CHUNK);
+  pthread_mutex_unlock(&arena->lock);
+  if (base == NULL) {
+    chunk_record_free(c);
+    return NULL;
+  }
+  if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
+  *c = (chunk_t){.base = base, .records = (page_t*)base, .size = total, .arena = arena};
+  atomic_fetch_add_explicit(&arena->mapped, total, memory_order_relaxed);
+  atomic_fetch_add_explicit(&arena->huge_blocks, 1, memory_order_relaxed);
+  char* start = base + lead;
+  table_set(start, c->records);
+  page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
+  page->slices = 1;
+  page->chunk = c;
+  page->start = start;
+  page->span = total - lead;
+  return page;
+}
+
+static bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_MAX; }
+
+static void huge_free(page_t* page) {
+  chunk_t* c = page->chunk;
+  arena_t* arena = c->arena;
+  table_set(page->start, NULL);
+  atomic_fetch_sub_explicit(&arena->mapped, c->size, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&arena->huge_blocks, 1, memory_order_relaxed);
+  if (arena->region == NULL) {
+    os_unmap(c->base, c->size);
+  } else {
+    pthread_mutex_lock(&arena->lock);
+    if (os_decommit(c->base, c->size)) region_give(arena, c->base, c->size);
+    pthread_mutex_unlock(&arena->lock);
+  }
+  chunk_record_free(c);
+}
+
+/* ---- Giving back ------------------------------------------------------------------------------------------ */
+
+static uint32_t page_first_slice(const page_t* page) { return (uint32_t)(page - page->chunk->records); }
+
+bool page_purge(page_t* page) { return os_purge(page->start, page->span); }
+
+/* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds meanwhile. Returns
+** the slice to go on from. */
+static uint32_t chunk_purge_run(chunk_t* c, uint32_t from) {
+  while (from < CHUNK_SLICES) {
+    uint64_t dirty = atomic_load_explicit(&c->dirty[from / 64], memory_order_relaxed) >> (from % 64);
+    if (dirty == 0) {
+      from = (from / 64 + 1) * 64;
+      continue;
+    }
+    from += (uint32_t)__builtin_ctzll(dirty);
+    uint32_t n = 0;
+    while (n < PURGE_RUN && from + n < CHUNK_SLICES && bits_claim(c->busy, from + n, from + n + 1)) n++;
+    if (n == 0) {
+      from++;
+      continue;
+    }
+    if (os_purge(c->base + (size_t)from * SLICE, (size_t)n * SLICE)) {
+      uint32_t cleaned = bits_clear(c->dirty, from, from + n, memory_order_relaxed);
+      atomic_fetch_sub_explicit(&c->arena->dirty_slices, cleaned, memory_order_relaxed);
+    }
+    bits_clear(c->busy, from, from + n, memory_order_release);
+    return from + n;
+  }
+  return CHUNK_SLICES;
+}
+
+static chunk_t* first_chunk(arena_t* arena) {
+  return atomic_load_explicit(&arena->chunks, memory_order_acquire);
+}
+static chunk_t* next_chunk(chunk_t* c) { return atomic_load_explicit(&c->next, memory_order_acquire); }
+
+void arena_purge(arena_t* arena) {
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
+    for (uint32_t i = 1; i < CHUNK_SLICES;) i = chunk_purge_run(c, i);
+}
+
+void slices_free(page_t* page) {
+  if (page_is_huge(page)) {
+    huge_free(page);
+    return;
+  }
+  chunk_t* c = page->chunk;
+  arena_t* arena = c->arena;
+  uint32_t first = page_first_slice(page), n = page->slices;
+  page_unclaim(page);
+  uint32_t fresh = bits_set(c->dirty, first, first + n);
+  uint32_t dirty = atomic_fetch_add_explicit(&arena->dirty_slices, fresh, memory_order_relaxed) + fresh;
+  atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
+  bits_clear(c->busy, first, first + n, memory_order_release);
+  if (dirty > DIRTY_MAX && arena == &arena_main)
+    for (uint32_t done = 0, i = first; done < 2 && i < CHUNK_SLICES; done++) i = chunk_purge_run(c, i);
+}
+
+/* ---- Arenas with a region ------------------------------------------------------------------------------------- */
+
+arena_t* arena_new(void) {
+  pthread_mutex_lock(&records_lock);
+  arena_t* arena = arenas_unused;
+  if (arena != NULL)
+    arenas_unused = arena->next;
+  else
+    arena = records_take(sizeof *arena, 64);
+  pthread_mutex_unlock(&records_lock);
+  if (arena == NULL) return NULL;
+  memset(arena, 0, sizeof *arena);
+  pthread_mutex_init(&arena->lock, NULL);
+  arena->region = os_reserve(REGION, REGION);
+  if (arena->region != NULL) return arena;
+  arena_delete(arena);
+  errno = ENOMEM;
+  return NULL;
+}
+
+void arena_delete(arena_t* arena) {
+  for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
+    next = next_chunk(c);
+    table_set(c->base, NULL);
+    chunk_record_free(c);
+  }
+  if (arena->region != NULL) os_unmap(arena->region, REGION);
+  pthread_mutex_destroy(&arena->lock);
+  pthread_mutex_lock(&records_lock);
+  arena->next = arenas_unused;
+  arenas_unused = arena;
+  pthread_mutex_unlock(&records_lock);
+}
+
+void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
+    for (uint32_t i = 1; i < CHUNK_SLICES; i++)
+      if (c->records[i].slices != 0 && c->records[i].behind == 0) visit(&c->records[i], arg);
+}
+
+/* ---- Abandoned pages --------------------------------------------------------------------------------------------- */
+
+/* Sequentially consistent, here and in remote.c around it: the abandoning thread sets the bit and then
+** reads the remote word, the last freer changes the word and then the bit; one must see the other. */
+void chunk_mark_abandoned(page_t* page) {
+  uint32_t i = page_first_slice(page);
+  atomic_fetch_add_explicit(&abandoned_pages[page_class(page)], 1, memory_order_relaxed);
+  atomic_fetch_or(&page->chunk->abandoned[i / 64], (uint64_t)1 << (i % 64));
+}
+
+bool chunk_take_abandoned(page_t* page) {
+  uint32_t i = page_first_slice(page);
+  uint64_t bit = (uint64_t)1 << (i % 64);
+  if ((atomic_fetch_and(&page->chunk->abandoned[i / 64], ~bit) & bit) == 0) return false;
+  atomic_fetch_sub_explicit(&abandoned_pages[page_class(page)], 1, memory_order_relaxed);
+  return true;
+}
+
+/* The slot may be reused between the look at its class and the bit: the caller looks again. */
+static page_t* adopt_in_word(chunk_t* c, uint32_t word, unsigned class) {
+  uint64_t bits = atomic_load_explicit(&c->abandoned[word], memory_order_acquire);
+  for (; bits != 0; bits &= bits - 1) {
+    page_t* page = &c->records[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+    if (page_class(page) == class && chunk_take_abandoned(page)) return page;
+  }
+  return NULL;
+}
+
+page_t* chunk_adopt(arena_t* arena, unsigned class) {
+  if (arena != &arena_main) return NULL;
+  if (atomic_load_explicit(&abandoned_pages[class], memory_order_relaxed) == 0) return NULL;
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
+    for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
+      page_t* page = adopt_in_word(c, w, class);
+      if (page != NULL) return page;
+    }
+  return NULL;
+}

@@ -1,0 +1,73 @@
+/* debug.c: what debug builds write around each block, and check when it is freed.
+**
+**   block                 + adjust              + size                    + distance - TRAILER
+**   | (aligned forms only) | the program's bytes | SLACK up to the trailer | trailer |
+**
+** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads either
+** shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
+#include "alloc/internal.h"
+
+enum { FRESH = 0xD0, FREED = 0xDF, SLACK = 0xDE };
+#define STATE_LIVE 0x4c495645u
+#define STATE_FREED 0x44454144u
+
+typedef struct trailer {
+  uint32_t state;
+  uint32_t adjust; /* aligned forms: at most CLASS_BLOCK_MAX */
+  uint64_t size;
+} trailer_t;
+_Static_assert(sizeof(trailer_t) == 16, "policy.h's TRAILER");
+
+static trailer_t* trailer_of(const page_t* page, block_t* block) {
+  return (trailer_t*)((char*)block + page_block_size(page));
+}
+
+static block_t* block_of(const page_t* page, const void* p) {
+  if (page->stride == 0) return (block_t*)page->start;
+  size_t offset = (size_t)((const char*)p - page->start);
+  return (block_t*)(page->start + offset / page->stride * page->stride);
+}
+
+void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero) {
+  char* user = (char*)block + adjust;
+  if (!zero) memset(user, FRESH, size);
+  if (!page->padded) return;
+  trailer_t* t = trailer_of(page, block);
+  memset(user + size, SLACK, (size_t)((char*)t - (user + size)));
+  *t = (trailer_t){STATE_LIVE, (uint32_t)adjust, size};
+}
+
+static const char* first_not_slack(const char* at, const char* end) {
+  while (at < end && (unsigned char)*at == SLACK) at++;
+  return at < end ? at : NULL;
+}
+
+bool debug_free(page_t* page, void* p, block_t** block) {
+  *block = block_of(page, p);
+  trailer_t* t = trailer_of(page, *block);
+  if (t->state == STATE_FREED) {
+    report_error("sluice: error: double free of block %p (%zu bytes when it was freed first)", p,
+                 (size_t)t->size);
+    return false;
+  }
+  if (t->state != STATE_LIVE || t->size > page_block_size(page)) {
+    report_error("sluice: error: free of %p: invalid pointer, or a buffer overflow has overwritten what "
+                 "follows its block", p);
+    return false;
+  }
+  char* user = (char*)*block + t->adjust;
+  if (p != user) {
+    report_error("sluice: error: free of invalid pointer %p: it points inside the block %p of %zu bytes", p,
+                 (void*)user, (size_t)t->size);
+    return false;
+  }
+  const char* bad = first_not_slack(user + t->size, (char*)t);
+  if (bad != NULL)
+    report_error("sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
+                 (size_t)t->size, (size_t)(bad - user));
+  memset(user, FREED, t->size);
+  t->state = STATE_FREED;
+  return true;
+}
+
+size_t debug_usable(page_t* page, const void* p) { return (size_t)trailer_of(page, block_of(page, p))->size; }

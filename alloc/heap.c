@@ -1,0 +1,212 @@
+/* heap.c: heaps as wholes: birth, collection, and the three ways to end: its blocks move to another heap
+** (delete), are freed unseen (destroy), or stay behind without an owner (the end of a thread). Each is
+** O(pages). */
+#include "alloc/internal.h"
+
+_Atomic(mi_heap_t*) heaps_all;
+class_stat_t heaps_ended[CLASS_COUNT];
+mi_heap_t heap_none = {.delayed = HEAP_CLOSED};
+
+static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the next, and heaps_ended */
+static mi_heap_t* heaps_unused;
+
+static mi_heap_t* heap_record(void) {
+  pthread_mutex_lock(&heaps_lock);
+  mi_heap_t* heap = heaps_unused;
+  if (heap != NULL) heaps_unused = heap->next;
+  pthread_mutex_unlock(&heaps_lock);
+  if (heap != NULL) return heap;
+  heap = record_alloc(sizeof *heap, 64);
+  if (heap == NULL) return NULL;
+  heap->all = atomic_load_explicit(&heaps_all, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&heaps_all, &heap->all, heap, memory_order_release,
+                                                memory_order_relaxed)) {}
+  return heap;
+}
+
+/* Late threads may still look at `delayed` and `idle_bytes` of the record's last life. */
+mi_heap_t* heap_new(mi_task_t* task) {
+  mi_heap_t* heap = heap_record();
+  if (heap == NULL) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  memset(heap->list, 0, sizeof heap->list);
+  memset(heap->queue, 0, sizeof heap->queue);
+  memset(heap->stat, 0, sizeof heap->stat);
+  heap->full = NULL;
+  heap->large_bytes = 0;
+  heap->by_grant = false;
+  heap->alive = true;
+  heap->task = task;
+  heap->next = task->heaps;
+  task->heaps = heap;
+  atomic_store_explicit(&heap->idle_bytes, 0, memory_order_relaxed);
+  atomic_store_explicit(&heap->delayed, NULL, memory_order_release);
+  return heap;
+}
+
+static void heap_unlink(mi_heap_t* heap) {
+  mi_heap_t** link = &heap->task->heaps;
+  while (*link != heap) link = &(*link)->next;
+  *link = heap->next;
+}
+
+static void heap_record_free(mi_heap_t* heap) {
+  heap_unlink(heap);
+  pthread_mutex_lock(&heaps_lock);
+  for (unsigned c = 0; c < CLASS_COUNT; c++) {
+    heaps_ended[c].total += heap->stat[c].total;
+    if (heaps_ended[c].peak < heap->stat[c].peak) heaps_ended[c].peak = heap->stat[c].peak;
+  }
+  heap->alive = false;
+  heap->next = heaps_unused;
+  heaps_unused = heap;
+  pthread_mutex_unlock(&heaps_lock);
+}
+
+/* ---- Ending ------------------------------------------------------------------------------------------- */
+
+void heap_ungrant_all(mi_heap_t* heap) {
+  for (unsigned c = 1; c < CLASS_COUNT; c++) heap_ungrant(heap, c);
+}
+
+/* Detaches the pages of a list and links those that are still ours in front of `rest`. */
+static page_t* detach_list(page_t* page, page_t* rest) {
+  for (page_t* next; page != NULL; page = next) {
+    next = page->next;
+    page_leaves_heap(page);
+    if (!remote_detach(page)) continue;
+    page->next = rest;
+    rest = page;
+  }
+  return rest;
+}
+
+/* First no page leads here any more, then the delayed list is closed: a thread that finds it closed finds
+** page->heap changed. Only then pages may go. */
+void heap_end(mi_heap_t* heap, bool abandon) {
+  heap_ungrant_all(heap);
+  page_t* pages = detach_list(heap->full, NULL);
+  for (unsigned c = 1; c < CLASS_COUNT; c++) pages = detach_list(heap->queue[c].first, pages);
+  remote_close(heap);
+  for (page_t* next; pages != NULL; pages = next) {
+    next = pages->next;
+    if (abandon && pages->used > 0)
+      page_abandon(pages);
+    else
+      page_drop(pages);
+  }
+  heap_record_free(heap);
+}
+
+static void page_move(page_t* page, mi_heap_t* to) {
+  page_leaves_heap(page);
+  to->stat[page_class(page)].current += page->used;
+  page->accounted = page->used;
+  atomic_store_explicit(&page->heap, to, memory_order_release);
+}
+
+static void move_full(mi_heap_t* from, mi_heap_t* to) {
+  while (from->full != NULL) {
+    page_t* page = from->full;
+    full_remove(from, page);
+    page_move(page, to);
+    full_push(to, page);
+  }
+}
+
+static void move_queue(mi_heap_t* from, mi_heap_t* to, unsigned class) {
+  while (from->queue[class].first != NULL) {
+    page_t* page = from->queue[class].first;
+    queue_remove(&from->queue[class], page);
+    page_move(page, to);
+    queue_push(&to->queue[class], page);
+  }
+}
+
+static bool heap_is_mine(mi_heap_t* heap) { return heap != NULL && heap->task == tls.task; }
+
+void mi_heap_delete(mi_heap_t* heap) {
+  mi_heap_t* to = task_default_heap();
+  if (!heap_is_mine(heap) || to == NULL || heap == to) return;
+  heap_ungrant_all(heap);
+  move_full(heap, to);
+  for (unsigned c = 1; c < CLASS_COUNT; c++) move_queue(heap, to, c);
+  remote_close(heap);
+  heap_record_free(heap);
+}
+
+void mi_heap_destroy(mi_heap_t* heap) {
+  if (!heap_is_mine(heap)) return;
+  if (heap == heap->task->heap || heap == heap->task->exact)
+    heap_collect(heap);
+  else
+    heap_end(heap, false);
+}
+
+mi_heap_t* mi_heap_new(void) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return NULL;
+  mi_heap_t* heap = heap_new(task);
+  if (heap != NULL) heap->by_grant = !task->implicit;
+  return heap;
+}
+
+mi_heap_t* mi_heap_get_default(void) { return task_default_heap(); }
+
+/* ---- Collection ----------------------------------------------------------------------------------------- */
+
+/* Everything free in the page becomes known, so that `used` is exact; empty pages go. */
+static void page_collect(mi_heap_t* heap, page_t* page) {
+  queue_t* q = &heap->queue[page_class(page)];
+  block_t* keep = page->free;
+  uint32_t kept = page->nfree;
+  if (remote_collect(page)) {
+    block_t* last = page->free;
+    while (last->next != NULL) last = last->next;
+    last->next = keep;
+    page->nfree += kept;
+  }
+  page_check(page);
+  if (page->used > 0) return;
+  queue_remove(q, page);
+  page_leaves_heap(page);
+  page_drop(page);
+}
+
+void heap_collect(mi_heap_t* heap) {
+  heap_ungrant_all(heap);
+  remote_take_delayed(heap);
+  for (unsigned c = 1; c < CLASS_COUNT; c++)
+    for (page_t *page = heap->queue[c].first, *next; page != NULL; page = next) {
+      next = page->next;
+      page_collect(heap, page);
+    }
+}
+
+void mi_heap_collect(mi_heap_t* heap, bool force) {
+  if (!heap_is_mine(heap)) return;
+  if (force) task_force(heap->task);
+  heap_collect(heap);
+  if (force) arena_purge(heap->task->arena);
+}
+
+/* What ended threads left behind is adopted only to be looked at: empty pages go. */
+static void collect_abandoned(mi_heap_t* heap) {
+  for (unsigned c = 1; c < CLASS_LARGE; c++)
+    for (page_t* page; (page = chunk_adopt(&arena_main, c)) != NULL;) {
+      remote_adopt(page, heap);
+      queue_push(&heap->queue[page_class(page)], page);
+    }
+}
+
+void mi_collect(bool force) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return;
+  if (force) task_force(task);
+  mi_heap_t* heap = task_default_heap();
+  if (force && heap != NULL && task->arena == &arena_main) collect_abandoned(heap);
+  for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
+  if (force) arena_purge(&arena_main);
+}

@@ -1,0 +1,446 @@
+/* internal.h: the data structures of the allocator and what holds of them.
+**
+** Memory comes in CHUNKs (32 MiB, aligned), cut into SLICEs (64 KiB). A PAGE is a run of slices with
+** blocks of one size class; its record (128 bytes) is the chunk's first slice's slot with the number
+** of the page's first slice. The address of a record follows from a block's address by arithmetic and
+** one look into a flat table of chunks (page_of). A page belongs to a HEAP, a heap to a TASK.
+**
+** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
+**   os.c  options.c  chunk.c  remote.c  page.c  heap.c  task.c  alloc.c  stats.c  debug.c  override.c
+*/
+#ifndef SLUICE_INTERNAL_H
+#define SLUICE_INTERNAL_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "alloc/mimalloc.h"
+#include "alloc/policy.h"
+
+enum {
+  WORD = 8,
+  SLICE_SHIFT = 16,
+  CHUNK_SHIFT = 25,
+  SLICE = 1 << SLICE_SHIFT,
+  CHUNK = 1 << CHUNK_SHIFT,
+  CHUNK_SLICES = CHUNK / SLICE, /* slice 0 holds the page records */
+  RECORD = 128,
+  BITMAP_WORDS = CHUNK_SLICES / 64,
+
+  CLASS_COUNT = 50, /* 0 is unused; 1..48 are sizes; 49 is a page with a single block */
+  CLASS_LARGE = CLASS_COUNT - 1,
+  SMALL_BLOCK_MAX = 8 * 1024,   /* in pages of one slice */
+  CLASS_BLOCK_MAX = 64 * 1024,  /* in pages of MEDIUM_SLICES */
+  MEDIUM_SLICES = 8,
+  LARGE_BLOCK_MAX = CHUNK / 2,  /* a page of its own within a chunk; beyond that: chunks of its own */
+  FAST_MAX = 1023,              /* the largest request that is charged one tick */
+  EXTEND_BYTES = 4096,          /* a page's blocks come into being in steps of about that */
+  DEFERRED_MAX = 8,
+};
+
+typedef struct block {
+  struct block* next;
+} block_t;
+
+typedef struct page page_t;
+typedef struct chunk chunk_t;
+typedef struct arena arena_t;
+typedef struct mi_task mi_task_t;
+
+/* ---- The word that other threads write -------------------------------------------------------------
+**
+** page->remote packs {list of blocks freed by others, their number, mode, holds}. Every change is one
+** atomic operation on it.
+**
+**   NORMAL     the page is in its class's queue (or alone in its owner's hands): the owner finds remote
+**              frees when it next looks at the page.
+**   FULL       the owner granted every block and looks at the page no more. The first remote free sets
+**              LISTED and pushes the page on its heap's delayed list, where the owner finds it. FULL
+**              without LISTED is what the mimalloc paper calls DELAYED, FULL with LISTED is DELAYING.
+**   ABANDONED  the task ended with blocks alive; whoever clears the page's bit in chunk->abandoned owns
+**              it: an adopter, or the thread that frees the last block. (A page with a single block has
+**              no bit, is not adopted, and goes with the free of its block.)
+**   ORPHAN     its owner gave the page up, but a hold was on it: who drops the last hold releases it.
+**
+** The number is that of the blocks in the list in mode NORMAL. In FULL and ABANDONED, where page->used
+** does not change, it is that of the blocks still alive, so the free that brings it to 0 knows that it
+** was the last.
+**
+** Holds keep a page's record from being released: LISTED, from the moment a freeing thread takes the
+** right to push the page until it is taken off the list; PURGING, while the freer of the last block
+** returns the memory (then the list is empty: its links are gone). After its change of the word a
+** freeing thread touches the page only under a hold. page->heap is not NULL whenever the mode is FULL.
+** No thread waits for another; the model in tests/model/remote.pml checks all of this. */
+typedef uint64_t remote_t;
+#define REMOTE_MODE ((remote_t)3)
+#define REMOTE_NORMAL ((remote_t)0)
+#define REMOTE_FULL ((remote_t)1)
+#define REMOTE_ABANDONED ((remote_t)2)
+#define REMOTE_ORPHAN ((remote_t)3)
+#define REMOTE_LISTED ((remote_t)1 << 62)
+#define REMOTE_PURGING ((remote_t)1 << 63)
+#define REMOTE_HOLDS (REMOTE_LISTED | REMOTE_PURGING)
+#define REMOTE_ONE ((remote_t)1 << 48) /* the count: 14 bits */
+
+static inline block_t* remote_head(remote_t w) {
+  return (block_t*)(uintptr_t)(w & (REMOTE_ONE - 8));
+}
+static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0x3fff; }
+
+/* ---- Page -------------------------------------------------------------------------------------------
+**
+** A block is in exactly one place:
+**   with the program, or on heap->list[class] of the page's heap (only blocks of the queue's first page
+**   are there), or in the remote word: these are counted by `used`;
+**   on `free` (nfree of them), or on `local_free`: so capacity == used + nfree + |local_free|.
+** Blocks beyond `capacity` (up to `reserved`) do not exist yet: their memory was not touched.
+**
+** Blocks are accounted when they are granted to heap->list, so taking one from there writes nothing
+** here. Freed ones go to local_free and not to the list that allocation pops, so that list runs empty
+** after a bounded number of allocations: the refill.
+**
+** An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages; one
+** with a single block is always FULL. A slot that is not the first of a page has owner 0 and `behind`,
+** the distance to the first; a slot of no page has slices 0.
+**
+** Who writes: the owner, except `remote` (any thread), `delayed_next` (the holder of LISTED). `owner`
+** and `heap` are read by any thread. */
+enum { PAGE_FULL = 1, PAGE_FLAGS = 63 }; /* in page->owner; tasks are aligned to 64 */
+
+struct page {
+  _Atomic uintptr_t owner; /* task and flags; 0 if abandoned, free, or not the first slot */
+  block_t* local_free;
+  uint32_t used;
+  uint32_t capacity;
+  block_t* free;
+  uint32_t nfree;
+  uint32_t reserved;
+  _Atomic(mi_heap_t*) heap;
+  char* start;     /* of the first block */
+  uint32_t stride; /* from block to block; 0 if there is a single one */
+  _Atomic uint8_t class;
+  bool zero;   /* no block was freed yet, so memory behind a block's first word is zero */
+  bool padded; /* blocks have a trailer */
+  uint8_t unused;
+  /* the second cache line, written by others */
+  _Atomic remote_t remote;
+  page_t* delayed_next;
+  page_t* next;
+  page_t* prev;
+  uint32_t accounted; /* used, when the heap's statistics last looked */
+  uint32_t behind;
+  uint32_t slices;
+  uint32_t unused2;
+  size_t span; /* bytes from start to the end of the block area */
+  chunk_t* chunk;
+};
+_Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
+_Static_assert(offsetof(page_t, remote) == 64, "others write the second line only");
+_Static_assert(CHUNK_SLICES * RECORD == SLICE, "the records fill the first slice");
+
+/* Where the records of each chunk of address space are, relative to `none`: chunks that are not ours
+** have 0 and so find records that belong to nobody. An entry is written when a chunk is mapped, before any
+** of its blocks exists, and when it is unmapped, after they have gone: so a plain load is right for whoever
+** has a block (and one instruction less than an atomic one). Lives in zero pages of which few are touched. */
+typedef struct page_table {
+  intptr_t offset[(size_t)1 << (ADDRESS_BITS - CHUNK_SHIFT)];
+  page_t none[CHUNK_SLICES];
+} page_table_t;
+extern page_table_t page_table;
+
+/* The record of the slot that p lies in; for a pointer below 2^ADDRESS_BITS always readable. */
+static inline page_t* slot_of(const void* p) {
+  uintptr_t a = (uintptr_t)p;
+  size_t slot = (a >> (SLICE_SHIFT - 7)) & ((CHUNK_SLICES - 1) * (size_t)RECORD);
+  return (page_t*)((char*)page_table.none + (page_table.offset[a >> CHUNK_SHIFT] + (intptr_t)slot));
+}
+
+/* ---- Chunk and arena ----------------------------------------------------------------------------------
+**
+** A slice is free iff its bit in `busy` is clear; whoever sets the bit owns it. `dirty` tells that a
+** free slice's memory may be resident and not zero; it is set before busy is cleared. Chunk records
+** live forever and are reused. An arena is where a task's heaps get their slices: the process's one, or
+** a region of its own, aligned to REGION, placed from its start so that offsets repeat in every run. */
+#define REGION (4 * GiB)
+enum { REGION_CHUNKS = 128 };
+
+struct chunk {
+  _Atomic uint64_t busy[BITMAP_WORDS];
+  _Atomic uint64_t abandoned[BITMAP_WORDS];
+  _Atomic uint64_t dirty[BITMAP_WORDS];
+  _Atomic uint32_t free_slices;
+  char* base;
+  page_t* records;
+  size_t size; /* of the mapping */
+  arena_t* arena;
+  _Atomic(chunk_t*) next; /* in the arena, ascending in age; records without memory: free list */
+};
+
+struct arena {
+  _Atomic(chunk_t*) chunks;
+  _Atomic uint32_t dirty_slices;
+  _Atomic size_t mapped; /* bytes, for statistics, as the next */
+  _Atomic uint32_t huge_blocks;
+  pthread_mutex_t lock;  /* held while a chunk is added or taken away */
+  char* region;          /* NULL: the process's arena */
+  uint64_t region_used[REGION_CHUNKS / 64];
+  arena_t* next; /* free list of records */
+};
+extern arena_t arena_main;
+
+/* ---- Heap ------------------------------------------------------------------------------------------------
+**
+** list[c] holds blocks of the first page of queue[c] that were granted and not handed out yet. Pages
+** behind the first may have free blocks; full ones are on `full`. Records live forever and are reused,
+** so a thread that is late may read one, or push on its delayed list: takers check page->heap. */
+typedef struct queue {
+  page_t* first;
+  page_t* last;
+} queue_t;
+
+typedef struct class_stat {
+  uint64_t total;   /* blocks granted; readable by any thread, hence atomic accesses */
+  uint64_t current; /* of these, not freed when last looked at */
+  uint64_t peak;
+} class_stat_t;
+
+struct mi_heap_s {
+  block_t* list[CLASS_COUNT];
+  queue_t queue[CLASS_COUNT];
+  page_t* full;
+  _Atomic(page_t*) delayed; /* pages with remote frees, or HEAP_CLOSED */
+  _Atomic size_t idle_bytes; /* emptied by others since the owner last looked */
+  mi_task_t* task;
+  mi_heap_t* next; /* the task's heaps; free list of records */
+  mi_heap_t* all;  /* all records ever made */
+  bool by_grant;   /* its task's byte limit counts what is granted here */
+  bool alive;
+  class_stat_t stat[CLASS_COUNT];
+  uint64_t large_bytes; /* total of single-block pages */
+};
+#define HEAP_CLOSED ((page_t*)(uintptr_t)1)
+extern mi_heap_t heap_none; /* a heap without blocks: what a thread has before its first allocation */
+
+/* ---- Task -------------------------------------------------------------------------------------------------
+**
+** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
+** period; countdown is in the thread's `tls` while the task runs there and in `parked` else. */
+enum { UPPER_BYTES = 768 };
+
+typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
+/* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
+** whether work still waits (then the refill hands out no more than `quantum` words). */
+typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode);
+typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
+
+typedef struct pause_record {
+  uint64_t count, units, ns;
+} pause_record_t;
+enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
+
+struct mi_task {
+  _Alignas(64) mi_heap_t* heap; /* mi_malloc's; heap_none until used */
+  mi_heap_t* exact;             /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
+  mi_heap_t* heaps;
+  arena_t* arena;
+  int64_t parked;
+  uint64_t goal;
+  uint64_t period;
+  bool in_callback;
+  bool measure;
+  bool implicit; /* a thread's own */
+  size_t quantum; /* words that a refill hands out while work waits */
+  drain_fun* drain; /* NULL while nothing waits */
+  bool (*on_exit)(mi_task_t*); /* at the end of a thread's task; true: keeps the record, O(1) */
+  beat_fun* on_beat;
+  uint64_t units; /* of draining, so far */
+  size_t bytes;   /* logical bytes held */
+  size_t bytes_peak;
+  size_t bytes_limit;
+  pause_record_t pauses[PAUSE_KINDS];
+  mi_task_t* next; /* free list of records */
+  _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
+};
+
+typedef struct tls {
+  mi_heap_t* heap;
+  int64_t countdown;
+  mi_task_t* task; /* NO_TASK before the first allocation */
+} tls_t;
+extern _Thread_local tls_t tls;
+#define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
+#define COUNTDOWN_UNBOUND INT64_MAX                 /* in a thread without a task, and in callbacks */
+
+/* ---- Size classes: 1 to 8 words, then four to a doubling ------------------------------------------------ */
+
+static inline unsigned class_of_words(size_t words) {
+  if (words <= 8) return (unsigned)words;
+  size_t t = words - 1;
+  unsigned b = 63u - (unsigned)__builtin_clzl(t);
+  return 8 + (b - 3) * 4 + ((t >> (b - 2)) & 3) + 1;
+}
+static inline size_t class_words(unsigned class) {
+  if (class <= 8) return class;
+  unsigned k = class - 9;
+  return (size_t)(5 + k % 4) << (k / 4 + 1);
+}
+/* For requests of bytes: blocks above one word are aligned to two. */
+static inline unsigned class_of_bytes(size_t size) {
+  size_t words = (size + WORD - 1) / WORD;
+  return class_of_words(words <= 1 ? 1 : (words + 1) & ~(size_t)1);
+}
+extern uint8_t class_of_fast[FAST_MAX + 1]; /* class_of_bytes as a table */
+
+/* ---- os.c: the operating system ------------------------------------------------------------------------- */
+
+void* os_map(size_t size, size_t align); /* zero memory, or NULL and ENOMEM */
+void* os_reserve(size_t size, size_t align);
+bool os_commit(void* p, size_t size);   /* of what was reserved */
+bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
+void os_unmap(void* p, size_t size);
+bool os_purge(void* p, size_t size); /* gives the memory back; reads as zero afterwards */
+uint64_t os_now_ns(void);
+void os_write_error(const char* text, size_t length);
+
+/* ---- options.c ---------------------------------------------------------------------------------------------- */
+
+typedef struct options {
+  long heartbeat_period, show_stats, verbose, show_errors, abort_on_error;
+} options_t;
+extern options_t options;
+void options_init(void);
+void options_print(void);
+void message(const char* format, ...) __attribute__((format(printf, 1, 2)));
+/* A misuse that was found: one line "sluice: error: ...", then abort if the build or option says so. */
+void report_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- chunk.c ------------------------------------------------------------------------------------------------ */
+
+page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
+page_t* huge_alloc(arena_t* arena, size_t size, size_t align);     /* memory is zero */
+void slices_free(page_t* page);                                    /* either kind */
+bool page_purge(page_t* page);
+void arena_purge(arena_t* arena);
+arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
+void arena_delete(arena_t* arena);
+void chunk_mark_abandoned(page_t* page);
+bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
+page_t* chunk_adopt(arena_t* arena, unsigned class); /* of that class, if no other thread interferes */
+/* Calls visit for each page of an arena, owned by anybody; pages may change meanwhile. */
+void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
+void* record_alloc(size_t size, size_t align); /* zero memory that is never freed; NULL: no memory */
+
+/* ---- remote.c ------------------------------------------------------------------------------------------------ */
+
+void remote_free(page_t* page, block_t* block);
+bool remote_collect(page_t* page); /* takes what others freed into page->free, which is empty */
+bool remote_set_full(page_t* page);
+void remote_set_normal(page_t* page);
+void remote_take_delayed(mi_heap_t* heap);
+void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where page->heap says */
+bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
+void page_drop(page_t* page); /* the owner gives up an empty page that is in no list */
+void page_abandon(page_t* page);
+void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
+
+/* ---- page.c --------------------------------------------------------------------------------------------------- */
+
+page_t* page_new(mi_heap_t* heap, unsigned class);
+page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align);
+bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
+void page_retire(page_t* page);
+void page_unfull(page_t* page);
+void page_free_full(page_t* page, block_t* block);
+void page_to_full(mi_heap_t* heap, page_t* page);
+void page_leaves_heap(page_t* page); /* statistics and limits forget it */
+bool heap_find(mi_heap_t* heap, unsigned class, size_t limit);
+void heap_ungrant(mi_heap_t* heap, unsigned class);
+void queue_push(queue_t* q, page_t* page);
+void queue_remove(queue_t* q, page_t* page);
+void full_push(mi_heap_t* heap, page_t* page);
+void full_remove(mi_heap_t* heap, page_t* page);
+void page_check(page_t* page); /* debug builds: asserts the text above struct page */
+static inline mi_heap_t* page_heap(page_t* page) {
+  return atomic_load_explicit(&page->heap, memory_order_relaxed);
+}
+static inline unsigned page_class(const page_t* page) {
+  return atomic_load_explicit(&page->class, memory_order_relaxed);
+}
+static inline uintptr_t page_owner(const page_t* page) {
+  return atomic_load_explicit(&page->owner, memory_order_relaxed);
+}
+static inline bool page_is_full(const page_t* page) { return (page_owner(page) & PAGE_FULL) != 0; }
+
+/* The owner's free: `page` is the task's own and not full. */
+static inline void page_free_local(page_t* page, block_t* block) {
+  block->next = page->local_free;
+  page->local_free = block;
+  if (unlikely(--page->used == 0)) page_retire(page);
+}
+
+/* ---- heap.c, task.c ------------------------------------------------------------------------------------------- */
+
+mi_heap_t* heap_new(mi_task_t* task);
+void heap_end(mi_heap_t* heap, bool abandon); /* abandons its pages, or frees them with all blocks */
+void heap_collect(mi_heap_t* heap);
+void heap_ungrant_all(mi_heap_t* heap);
+void heap_check(mi_heap_t* heap);
+extern _Atomic(mi_heap_t*) heaps_all;
+extern class_stat_t heaps_ended[CLASS_COUNT]; /* what ended heaps granted; under a lock */
+
+void process_init(void);
+mi_task_t* task_self(void);        /* the thread's; made if need be; NULL: no memory */
+mi_heap_t* task_default_heap(void); /* the same for its default heap */
+mi_heap_t* task_exact_heap(void);
+mi_task_t* task_new(arena_t* arena, uint64_t period);
+void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
+void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
+void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
+void task_charge_slow(uint64_t ticks);
+bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
+void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
+bool task_reserve_slow(mi_task_t* task, size_t bytes);
+uint64_t task_ticks(const mi_task_t* task);
+void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns);
+
+/* The charge of a call that asks for `size` bytes; sizes that cannot be are charged 1. */
+static inline uint64_t ticks_of(size_t size) { return size > PTRDIFF_MAX ? 1 : 1 + size / KiB; }
+static inline void task_charge(uint64_t ticks) {
+  if (likely(tls.countdown > (int64_t)ticks && (int64_t)ticks > 0))
+    tls.countdown -= (int64_t)ticks;
+  else
+    task_charge_slow(ticks);
+}
+/* Counts `bytes` against the task's limit; false: the limit is hit even after a full drain. */
+static inline bool task_reserve(mi_task_t* task, size_t bytes) {
+  size_t held = task->bytes + bytes;
+  if (unlikely(held > task->bytes_limit || held < bytes)) return task_reserve_slow(task, bytes);
+  task->bytes = held;
+  if (held > task->bytes_peak) task->bytes_peak = held;
+  return true;
+}
+static inline void task_unreserve(mi_task_t* task, size_t bytes) { task->bytes -= bytes; }
+
+/* ---- alloc.c --------------------------------------------------------------------------------------------------- */
+
+/* These charge nothing. */
+void* heap_alloc(mi_heap_t* heap, size_t size, bool zero);
+void* heap_alloc_words(mi_heap_t* heap, size_t words); /* aligned to one word */
+void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero);
+void* heap_realloc(mi_heap_t* heap, void* p, size_t size);
+void free_slow(void* p);
+page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
+size_t page_block_size(const page_t* page);
+
+/* ---- debug.c: empty in other builds ------------------------------------------------------------------------------- */
+
+void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero);
+bool debug_free(page_t* page, void* p, block_t** block); /* false: misuse, reported; do not free */
+size_t debug_usable(page_t* page, const void* p);
+
+#endif

@@ -1,0 +1,73 @@
+/* os.c: what is asked of the operating system, and nothing else. Each function says what it leaves
+** behind when the system refuses. */
+#include "alloc/internal.h"
+
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static void* map(size_t size, int protection) {
+  void* p = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+/* Maps size+align and cuts off what lies outside. The system places mappings next to each other, so a
+** first try of the bare size hits the alignment more often than not once one is aligned. */
+static void* map_aligned(size_t size, size_t align, int protection) {
+  char* p = map(size, protection);
+  if (p == NULL || ((uintptr_t)p & (align - 1)) == 0) return p;
+  os_unmap(p, size);
+  if (size + align < size) return NULL;
+  p = map(size + align, protection);
+  if (p == NULL) return NULL;
+  char* start = (char*)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+  if (start > p) os_unmap(p, (size_t)(start - p));
+  if (p + align > start) os_unmap(start + size, (size_t)(p + align - start));
+  return start;
+}
+
+void* os_map(size_t size, size_t align) {
+  void* p = map_aligned(size, align, PROT_READ | PROT_WRITE);
+  if (p == NULL) errno = ENOMEM;
+  return p;
+}
+
+void* os_reserve(size_t size, size_t align) {
+  void* p = map_aligned(size, align, PROT_NONE);
+  if (p == NULL) errno = ENOMEM;
+  return p;
+}
+
+bool os_commit(void* p, size_t size) { return mprotect(p, size, PROT_READ | PROT_WRITE) == 0; }
+
+/* If the protection stays, the memory is lost all the same: madvise comes first. */
+bool os_decommit(void* p, size_t size) { return os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0; }
+
+/* A refusal (the system's limit of mappings, say) leaves the range mapped and unused. */
+void os_unmap(void* p, size_t size) {
+  if (munmap(p, size) != 0) message("sluice: warning: munmap of %zu bytes failed; they stay mapped", size);
+}
+
+bool os_purge(void* p, size_t size) {
+  int saved = errno;
+  bool ok = madvise(p, size, MADV_DONTNEED) == 0;
+  errno = saved;
+  return ok;
+}
+
+uint64_t os_now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void os_write_error(const char* text, size_t length) {
+  int saved = errno;
+  while (length > 0) {
+    ssize_t n = write(STDERR_FILENO, text, length);
+    if (n <= 0) break;
+    text += n;
+    length -= (size_t)n;
+  }
+  errno = saved;
+}

@@ -1,0 +1,50 @@
+/* override.c: malloc and its relatives for a whole program, by LD_PRELOAD. Only in the preload libraries.
+** Names and results are those of C11, POSIX and glibc. */
+#include "alloc/internal.h"
+
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT void* malloc(size_t size) { return mi_malloc(size); }
+EXPORT void* calloc(size_t count, size_t size) { return mi_calloc(count, size); }
+EXPORT void free(void* p) { mi_free(p); }
+EXPORT void cfree(void* p);
+EXPORT void cfree(void* p) { mi_free(p); }
+
+/* glibc: a size of 0 frees a block that is there. */
+EXPORT void* realloc(void* p, size_t size) {
+  if (p != NULL && size == 0) {
+    mi_free(p);
+    return NULL;
+  }
+  return mi_realloc(p, size);
+}
+
+EXPORT void* reallocarray(void* p, size_t count, size_t size) { return mi_reallocn(p, count, size); }
+EXPORT size_t malloc_usable_size(void* p);
+EXPORT size_t malloc_usable_size(void* p) { return mi_usable_size(p); }
+
+EXPORT int posix_memalign(void** out, size_t align, size_t size) {
+  if (align < sizeof(void*) || (align & (align - 1)) != 0) return EINVAL;
+  int saved = errno;
+  void* p = mi_malloc_aligned(size, align);
+  errno = saved;
+  if (p == NULL) return ENOMEM;
+  *out = p;
+  return 0;
+}
+
+EXPORT void* aligned_alloc(size_t align, size_t size) { return mi_malloc_aligned(size, align); }
+EXPORT void* memalign(size_t align, size_t size);
+EXPORT void* memalign(size_t align, size_t size) { return mi_malloc_aligned(size, align); }
+EXPORT void* valloc(size_t size) { return mi_malloc_aligned(size, (size_t)sysconf(_SC_PAGESIZE)); }
+EXPORT void* pvalloc(size_t size);
+EXPORT void* pvalloc(size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (size > PTRDIFF_MAX - page) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  return mi_malloc_aligned((size + page - 1) & ~(page - 1), page);
+}

@@ -1,0 +1,287 @@
+/* page.c: pages of equal blocks, the queues they wait in, and the grant of their blocks to a heap.
+**
+** A page is born empty and extended by about EXTEND_BYTES at a time, so memory that is never needed is
+** never touched. A grant gives a whole list in O(1); only while dead objects wait is a list cut, which
+** walks the blocks that are about to be used. */
+#include "alloc/internal.h"
+
+/* ---- Queues ------------------------------------------------------------------------------------------- */
+
+void queue_push(queue_t* q, page_t* page) {
+  page->next = NULL;
+  page->prev = q->last;
+  if (q->last != NULL)
+    q->last->next = page;
+  else
+    q->first = page;
+  q->last = page;
+}
+
+void queue_remove(queue_t* q, page_t* page) {
+  if (page->prev != NULL)
+    page->prev->next = page->next;
+  else
+    q->first = page->next;
+  if (page->next != NULL)
+    page->next->prev = page->prev;
+  else
+    q->last = page->prev;
+}
+
+/* The flag in the owner word makes the owner's own frees take the slow path, which brings the page back. */
+void full_push(mi_heap_t* heap, page_t* page) {
+  page->prev = NULL;
+  page->next = heap->full;
+  if (page->next != NULL) page->next->prev = page;
+  heap->full = page;
+  atomic_store_explicit(&page->owner, (uintptr_t)heap->task | PAGE_FULL, memory_order_relaxed);
+}
+
+void full_remove(mi_heap_t* heap, page_t* page) {
+  mi_assert(page_is_full(page));
+  if (page->prev != NULL)
+    page->prev->next = page->next;
+  else
+    heap->full = page->next;
+  if (page->next != NULL) page->next->prev = page->prev;
+  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+}
+
+static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_class(page)]; }
+
+/* ---- Statistics and limits: at grants and when a page comes or goes ----------------------------------------- */
+
+/* Brings the heap's figures up to the page's `used`. */
+static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
+  class_stat_t* s = &heap->stat[page_class(page)];
+  int64_t delta = (int64_t)used - page->accounted;
+  page->accounted = used;
+  s->current += (uint64_t)delta;
+  if (s->current > s->peak) s->peak = s->current;
+  if (heap->by_grant) {
+    heap->task->bytes += (size_t)delta * page_block_size(page);
+    if (heap->task->bytes > heap->task->bytes_peak) heap->task->bytes_peak = heap->task->bytes;
+  }
+}
+
+static void count_total(class_stat_t* s, int64_t blocks) {
+  _Atomic uint64_t* total = (_Atomic uint64_t*)&s->total;
+  atomic_store_explicit(total, s->total + (uint64_t)blocks, memory_order_relaxed);
+}
+
+void page_leaves_heap(page_t* page) { account(page_heap(page), page, 0); }
+
+/* ---- Birth ------------------------------------------------------------------------------------------------------ */
+
+static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) {
+  page->local_free = page->free = NULL;
+  page->used = page->capacity = page->nfree = page->accounted = 0;
+  page->zero = zero;
+  page->padded = TRAILER != 0 && heap->task->arena == &arena_main;
+  atomic_store_explicit(&page->class, (uint8_t)class, memory_order_relaxed);
+  atomic_store_explicit(&page->remote, REMOTE_NORMAL, memory_order_relaxed);
+  atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
+  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+}
+
+page_t* page_new(mi_heap_t* heap, unsigned class) {
+  size_t size = class_words(class) * WORD;
+  bool zero;
+  page_t* page = slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
+  if (page == NULL) return NULL;
+  page_init(page, heap, class, zero);
+  page->stride = (uint32_t)(size + (page->padded ? TRAILER : 0));
+  page->reserved = (uint32_t)(page->span / page->stride);
+  queue_push(&heap->queue[class], page);
+  return page;
+}
+
+/* Slices are aligned to 64 KiB; a larger alignment is reserved in full and the start moved up. */
+static page_t* large_alloc(arena_t* arena, size_t size, size_t align, bool* zero) {
+  size_t lead = align <= SLICE ? 0 : align - SLICE;
+  if (align > LARGE_BLOCK_MAX || size + lead > LARGE_BLOCK_MAX) {
+    *zero = true;
+    return huge_alloc(arena, size <= LARGE_BLOCK_MAX ? LARGE_BLOCK_MAX + 1 : size, align);
+  }
+  page_t* page = slices_alloc(arena, (uint32_t)((size + lead + SLICE - 1) / SLICE), zero);
+  if (page == NULL || lead == 0) return page;
+  char* start = (char*)(((uintptr_t)page->start + align - 1) & ~(uintptr_t)(align - 1));
+  page->span -= (size_t)(start - page->start);
+  page->start = start;
+  return page;
+}
+
+/* A page of one block, which is granted at once. */
+page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align) {
+  bool zero;
+  page_t* page = large_alloc(heap->task->arena, size + TRAILER, align, &zero);
+  if (page == NULL) return NULL;
+  page_init(page, heap, CLASS_LARGE, zero);
+  page->stride = 0;
+  page->used = page->capacity = page->reserved = 1;
+  atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
+  full_push(heap, page);
+  count_total(&heap->stat[CLASS_LARGE], 1);
+  heap->large_bytes += page->span;
+  account(heap, page, 1);
+  return page;
+}
+
+/* ---- Grant --------------------------------------------------------------------------------------------------------- */
+
+/* Makes about EXTEND_BYTES of blocks, at most `limit`, in ascending order. */
+static void page_extend(page_t* page, size_t limit) {
+  uint32_t n = page->reserved - page->capacity;
+  uint32_t step = EXTEND_BYTES / page->stride;
+  if (step == 0) step = 1;
+  if (n > step) n = step;
+  if (n > limit) n = (uint32_t)limit;
+  char* at = page->start + (size_t)page->capacity * page->stride;
+  page->free = (block_t*)at;
+  for (uint32_t i = 1; i < n; i++, at += page->stride) ((block_t*)at)->next = (block_t*)(at + page->stride);
+  ((block_t*)at)->next = NULL;
+  page->nfree = n;
+  page->capacity += n;
+}
+
+/* Takes at most `limit` blocks off page->free. */
+static block_t* cut(page_t* page, size_t limit, uint32_t* taken) {
+  block_t* list = page->free;
+  block_t* last = list;
+  if (limit >= page->nfree) {
+    *taken = page->nfree;
+    page->free = NULL;
+  } else {
+    for (size_t i = 1; i < limit; i++) last = last->next;
+    *taken = (uint32_t)limit;
+    page->free = last->next;
+    last->next = NULL;
+  }
+  page->nfree -= *taken;
+  return list;
+}
+
+/* Is there a free block? Looks where it costs least first; what was freed is used before what is new. */
+static bool page_has_free(page_t* page, size_t limit) {
+  if (page->free != NULL) return true;
+  if (page->local_free != NULL) {
+    page->free = page->local_free;
+    page->nfree = page->capacity - page->used;
+    page->local_free = NULL;
+    page->zero = false;
+    return true;
+  }
+  if (remote_collect(page)) return true;
+  if (page->capacity == page->reserved) return false;
+  page_extend(page, limit);
+  return true;
+}
+
+/* Fills the heap's empty list from the first page of the queue. */
+bool page_grant(mi_heap_t* heap, page_t* page, size_t limit) {
+  unsigned class = page_class(page);
+  mi_assert(heap->list[class] == NULL && heap->queue[class].first == page);
+  if (!page_has_free(page, limit)) return false;
+  uint32_t taken;
+  heap->list[class] = cut(page, limit, &taken);
+  page->used += taken;
+  count_total(&heap->stat[class], taken);
+  account(heap, page, page->used);
+  page_check(page);
+  return true;
+}
+
+/* Takes back what was granted and not handed out. Cost: the length of that list, bounded by a page's
+** blocks. Everything that wants a page's exact `used` calls this first. */
+void heap_ungrant(mi_heap_t* heap, unsigned class) {
+  block_t* list = heap->list[class];
+  if (list == NULL) return;
+  page_t* page = heap->queue[class].first;
+  uint32_t n = 1;
+  block_t* last = list;
+  for (; last->next != NULL; last = last->next) n++;
+  last->next = page->free;
+  page->free = list;
+  page->nfree += n;
+  page->used -= n;
+  heap->list[class] = NULL;
+  count_total(&heap->stat[class], -(int64_t)n);
+  account(heap, page, page->used);
+}
+
+void page_to_full(mi_heap_t* heap, page_t* page) {
+  if (!remote_set_full(page)) return;
+  queue_remove(&heap->queue[page_class(page)], page);
+  full_push(heap, page);
+}
+
+/* Pages in front of one with free blocks leave the queue as full, so each is looked at once. */
+bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
+  queue_t* q = &heap->queue[class];
+  while (q->first != NULL) {
+    if (page_grant(heap, q->first, limit)) return true;
+    page_to_full(heap, q->first);
+  }
+  for (page_t* page; (page = chunk_adopt(heap->task->arena, class)) != NULL;) {
+    remote_adopt(page, heap);
+    account(heap, page, page->used);
+    queue_push(&heap->queue[page_class(page)], page);
+    if (q->first != NULL && page_grant(heap, q->first, limit)) return true;
+    if (q->first != NULL) page_to_full(heap, q->first);
+  }
+  page_t* page = page_new(heap, class);
+  return page != NULL && page_grant(heap, page, limit);
+}
+
+/* ---- Free by the owner, beyond the fast path -------------------------------------------------------------------------- */
+
+/* All blocks are free (none is granted either: those count as used). The last page of its class stays, so
+** that a program which frees and allocates one block in turn does not make a page each time. */
+void page_retire(page_t* page) {
+  queue_t* q = queue_of(page);
+  if (q->first == page && q->last == page) return;
+  queue_remove(q, page);
+  page_leaves_heap(page);
+  page_drop(page);
+}
+
+void page_unfull(page_t* page) {
+  mi_heap_t* heap = page_heap(page);
+  remote_set_normal(page);
+  full_remove(heap, page);
+  queue_push(&heap->queue[page_class(page)], page);
+}
+
+/* A single block's page has no other block that a remote free could have listed it for. */
+void page_free_full(page_t* page, block_t* block) {
+  if (page->stride != 0) {
+    page_unfull(page);
+    page_free_local(page, block);
+    return;
+  }
+  full_remove(page_heap(page), page);
+  page_leaves_heap(page);
+  page_drop(page);
+}
+
+/* ---- The validator: the text above struct page, as assertions ----------------------------------------------------------- */
+
+static uint32_t list_check(const page_t* page, const block_t* list) {
+  uint32_t n = 0;
+  for (; list != NULL; list = list->next) {
+    size_t offset = (size_t)((const char*)list - page->start);
+    mi_assert(offset < page->span && offset % page->stride == 0);
+    mi_assert(++n <= page->capacity);
+  }
+  return n;
+}
+
+void page_check(page_t* page) {
+  if (!MI_DEBUG || page->stride == 0) return;
+  mi_assert(page->capacity <= page->reserved && page->used <= page->capacity);
+  mi_assert((size_t)page->reserved * page->stride <= page->span);
+  mi_assert(list_check(page, page->free) == page->nfree);
+  mi_assert(page->capacity == page->used + page->nfree + list_check(page, page->local_free));
+  mi_assert((page_owner(page) & ~(uintptr_t)PAGE_FLAGS) == (uintptr_t)page_heap(page)->task);
+  mi_assert(page_of(page->start) == page);
+}

@@ -1,0 +1,264 @@
+/* remote.c: frees by other threads, and what becomes of a page whose owner is busy, idle or gone.
+**
+** The word page->remote and its modes are described in internal.h; the model is in tests/model. Frees
+** are one compare-and-swap; lists are taken whole by one exchange, so there is no pop and no ABA. What
+** the frees of many threads bring is collected in O(1) per page. After "Mimalloc: Free List Sharding in
+** Action" (2019); different from it, the delayed list holds pages and not blocks, nobody waits for a
+** thread that is DELAYING, and the last free of a page can give its memory back. */
+#include "alloc/internal.h"
+
+/* Bytes of pages that others emptied since the owner last looked: above that the owner counts as idle,
+** and who empties a page returns its memory to the system. */
+static const size_t IDLE_MAX = MiB;
+
+static remote_t with(remote_t word, remote_t mode, block_t* head, uint32_t count) {
+  return (word & REMOTE_HOLDS) | mode | (uintptr_t)head | count * REMOTE_ONE;
+}
+
+/* Sequentially consistent because of abandoned pages (see chunk_mark_abandoned); elsewhere acquire and
+** release would do, and cost the same on x86-64 and AArch64. */
+static bool swap(page_t* page, remote_t* seen, remote_t word) {
+  return atomic_compare_exchange_weak(&page->remote, seen, word);
+}
+
+/* Acquire: what is read of the page after seeing a mode was written before that mode was set. */
+static remote_t look(page_t* page) { return atomic_load_explicit(&page->remote, memory_order_acquire); }
+
+/* ---- Releasing ---------------------------------------------------------------------------------------- */
+
+static void page_release(page_t* page) {
+  mi_assert((look(page) & REMOTE_HOLDS) == 0);
+  slices_free(page);
+}
+
+void page_drop(page_t* page) {
+  atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
+  remote_t w = look(page);
+  while ((w & REMOTE_HOLDS) != 0)
+    if (swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) return;
+  page_release(page);
+}
+
+/* Gives up a hold on a page; the last one releases an orphan. */
+static void hold_end(page_t* page, remote_t hold) {
+  remote_t w = look(page);
+  while (!swap(page, &w, w & ~hold)) {}
+  if ((w & REMOTE_MODE) == REMOTE_ORPHAN && (w & REMOTE_HOLDS) == hold) page_release(page);
+}
+
+/* Releases an abandoned page without live blocks, unless somebody else took it. The slot may have been
+** released and reused since: then a bit that was taken by mistake is put back, and looked at again. */
+static void abandoned_release(page_t* page) {
+  for (;;) {
+    remote_t w = atomic_load(&page->remote);
+    if ((w & REMOTE_MODE) != REMOTE_ABANDONED || remote_count(w) != 0) return;
+    if (!chunk_take_abandoned(page)) return;
+    w = atomic_load(&page->remote);
+    if ((w & REMOTE_MODE) == REMOTE_ABANDONED && remote_count(w) == 0) {
+      page_drop(page);
+      return;
+    }
+    chunk_mark_abandoned(page);
+  }
+}
+
+/* ---- The delayed list ------------------------------------------------------------------------------------ */
+
+/* The caller holds LISTED. The page goes on its heap's list; if it has no heap now, its owner is about to
+** look at it, or nobody needs to, and the hold ends. The mode is read before the heap: a page that is
+** FULL has one. A closed list means that page->heap has changed: it is changed before the list is closed,
+** and an orphan's is not looked at. */
+static void delayed_push(page_t* page) {
+  for (;;) {
+    remote_t w = look(page);
+    remote_t mode = w & REMOTE_MODE;
+    mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_acquire);
+    if (mode == REMOTE_ORPHAN || (heap == NULL && mode != REMOTE_FULL)) {
+      if (!swap(page, &w, w & ~REMOTE_LISTED)) continue;
+      if (mode == REMOTE_ORPHAN && (w & REMOTE_HOLDS) == REMOTE_LISTED) page_release(page);
+      return;
+    }
+    if (heap == NULL) continue;
+    page_t* first = atomic_load_explicit(&heap->delayed, memory_order_acquire);
+    if (first == HEAP_CLOSED) continue;
+    page->delayed_next = first;
+    if (atomic_compare_exchange_weak_explicit(&heap->delayed, &first, page, memory_order_release,
+                                              memory_order_relaxed))
+      return;
+  }
+}
+
+/* The owner has a FULL page's whole word: `live` blocks are left, the others are in `list` (or, if none is
+** left, in no list at all: their memory may have been purged). An empty page is kept if it is the only one
+** of its class, as page_retire does. */
+static void full_page_back(mi_heap_t* heap, page_t* page, block_t* list, uint32_t live) {
+  full_remove(heap, page);
+  queue_t* q = &heap->queue[page_class(page)];
+  if (live == 0 && (page->stride == 0 || q->first != NULL)) {
+    page_leaves_heap(page);
+    page_drop(page);
+    return;
+  }
+  if (live == 0) page->capacity = 0;
+  page->free = live == 0 ? NULL : list;
+  page->nfree = live == 0 ? 0 : page->used - live;
+  page->used = live;
+  page->zero = false;
+  queue_push(q, page);
+}
+
+static void delayed_handle(mi_heap_t* heap, page_t* page) {
+  remote_t w = look(page);
+  for (;;) {
+    remote_t mode = w & REMOTE_MODE;
+    if (mode == REMOTE_ORPHAN || page_heap(page) != heap) {
+      delayed_push(page);
+      return;
+    }
+    if (w & REMOTE_PURGING) {
+      if (!swap(page, &w, with(w & ~REMOTE_LISTED, REMOTE_ORPHAN, NULL, 0))) continue;
+      full_remove(heap, page);
+      page_leaves_heap(page);
+      return;
+    }
+    remote_t next = mode == REMOTE_FULL ? REMOTE_NORMAL : w & ~REMOTE_LISTED;
+    if (!swap(page, &w, next)) continue;
+    if (mode == REMOTE_FULL) full_page_back(heap, page, remote_head(w), remote_count(w));
+    return;
+  }
+}
+
+void remote_take_delayed(mi_heap_t* heap) {
+  if (atomic_load_explicit(&heap->delayed, memory_order_relaxed) == NULL) return;
+  atomic_store_explicit(&heap->idle_bytes, 0, memory_order_relaxed);
+  page_t* page = atomic_exchange_explicit(&heap->delayed, NULL, memory_order_acquire);
+  while (page != NULL) {
+    page_t* next = page->delayed_next;
+    delayed_handle(heap, page);
+    page = next;
+  }
+}
+
+void remote_close(mi_heap_t* heap) {
+  page_t* page = atomic_exchange_explicit(&heap->delayed, HEAP_CLOSED, memory_order_acq_rel);
+  while (page != NULL) {
+    page_t* next = page->delayed_next;
+    delayed_push(page);
+    page = next;
+  }
+}
+
+/* ---- Free by another thread ---------------------------------------------------------------------------------- */
+
+/* The word after one more free; *last: no block is alive then. Memory is returned by the last free of a
+** full page whose owner seems idle: the decision is part of the same change of the word. */
+static remote_t word_after(remote_t w, block_t* block, bool idle, bool* last) {
+  remote_t mode = w & REMOTE_MODE;
+  *last = false;
+  if (mode == REMOTE_NORMAL) return with(w, mode, block, remote_count(w) + 1);
+  uint32_t live = remote_count(w) - 1;
+  *last = live == 0;
+  if (mode == REMOTE_ABANDONED) return with(w, mode, block, live);
+  if (*last && idle) return with(w, mode, NULL, 0) | REMOTE_LISTED | REMOTE_PURGING;
+  return with(w, mode, block, live) | REMOTE_LISTED;
+}
+
+static bool word_is_freed(remote_t w) {
+  remote_t mode = w & REMOTE_MODE;
+  return mode == REMOTE_ORPHAN || (mode != REMOTE_NORMAL && remote_count(w) == 0);
+}
+
+/* All that is needed of the page is read before the change: afterwards it may be another's, unless a hold
+** is ours. A heap's record can be read at any time. */
+void remote_free(page_t* page, block_t* block) {
+  mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_relaxed);
+  size_t span = page->span;
+  bool single = page->stride == 0;
+  bool idle = heap != NULL &&
+              atomic_load_explicit(&heap->idle_bytes, memory_order_relaxed) + span > IDLE_MAX;
+  remote_t w = look(page), next;
+  bool last;
+  do {
+    if (word_is_freed(w)) {
+      report_error("sluice: error: double free of block %p: its page has no block in use", (void*)block);
+      return;
+    }
+    block->next = remote_head(w);
+    next = word_after(w, block, idle, &last);
+  } while (!swap(page, &w, next));
+  if (last && heap != NULL) atomic_fetch_add_explicit(&heap->idle_bytes, span, memory_order_relaxed);
+  if (next & ~w & REMOTE_LISTED) delayed_push(page);
+  if (next & ~w & REMOTE_PURGING) {
+    page_purge(page);
+    hold_end(page, REMOTE_PURGING);
+  } else if (last && (w & REMOTE_MODE) == REMOTE_ABANDONED) {
+    if (single)
+      page_drop(page);
+    else
+      abandoned_release(page);
+  }
+}
+
+/* ---- The owner's side --------------------------------------------------------------------------------------------- */
+
+bool remote_collect(page_t* page) {
+  remote_t w = look(page);
+  if (remote_head(w) == NULL) return false;
+  while (!swap(page, &w, with(w, REMOTE_NORMAL, NULL, 0))) {}
+  page->free = remote_head(w);
+  page->nfree = remote_count(w);
+  page->used -= page->nfree;
+  page->zero = false;
+  return true;
+}
+
+bool remote_set_full(page_t* page) {
+  remote_t w = look(page);
+  do {
+    if (remote_head(w) != NULL) return false;
+  } while (!swap(page, &w, with(w, REMOTE_FULL, NULL, page->used)));
+  return true;
+}
+
+void remote_set_normal(page_t* page) {
+  remote_t w = look(page);
+  while (!swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {}
+}
+
+/* A full page is made NORMAL first, since FULL promises a heap. One that is being purged, or whose blocks
+** are all free, is an orphan at once. */
+bool remote_detach(page_t* page) {
+  remote_t w = look(page);
+  while ((w & REMOTE_MODE) == REMOTE_FULL) {
+    if (w & REMOTE_PURGING) {
+      if (swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) return false;
+    } else if (swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {
+      break;
+    }
+  }
+  atomic_store_explicit(&page->heap, NULL, memory_order_release);
+  return true;
+}
+
+/* After the change of the word a page with a single block may be gone; another stays at least until its
+** bit is set, and its record can be read even then. */
+void page_abandon(page_t* page) {
+  bool single = page->stride == 0;
+  uint32_t used = page->used;
+  atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
+  remote_t w = look(page);
+  while (!swap(page, &w, with(w, REMOTE_ABANDONED, remote_head(w), used - remote_count(w)))) {}
+  if (!single) {
+    chunk_mark_abandoned(page);
+    abandoned_release(page);
+  } else if (used == remote_count(w)) {
+    page_drop(page);
+  }
+}
+
+void remote_adopt(page_t* page, mi_heap_t* heap) {
+  atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
+  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+  remote_t w = look(page);
+  while (!swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {}
+}

@@ -1,0 +1,239 @@
+/* task.c: who allocates. Binding of tasks to threads, the charge of ticks, beats, and the callbacks.
+**
+** The clock is a countdown in thread-local storage that each allocating call lowers by its charge; at
+** zero a beat is due. goal is the tick of the next beat, so the ticks so far are goal - countdown, and
+** nothing else needs to be counted. */
+#include "alloc/internal.h"
+
+_Thread_local tls_t tls = {&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+uint8_t class_of_fast[FAST_MAX + 1];
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static pthread_mutex_t tasks_lock = PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
+static mi_task_t* tasks_unused;
+
+static struct deferred {
+  mi_deferred_free_fun* fn;
+  void* arg;
+} deferred[DEFERRED_MAX];
+static _Atomic uint32_t deferred_count;
+
+/* ---- Process and thread --------------------------------------------------------------------------------- */
+
+/* Blocks that other destructors free or allocate afterwards start a new task, which ends the same way. */
+static void thread_exit(void* arg) {
+  mi_task_t* task = arg;
+  if (tls.task == task) {
+    task->parked = tls.countdown;
+    tls = (tls_t){&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+  }
+  task_delete(task, true);
+}
+
+static void init(void) {
+  options_init();
+  for (unsigned size = 0; size <= FAST_MAX; size++) class_of_fast[size] = (uint8_t)class_of_bytes(size);
+  if (pthread_key_create(&exit_key, thread_exit) != 0)
+    message("sluice: warning: no thread key is left; what threads leave behind stays theirs");
+  if (options.verbose) options_print();
+}
+
+void process_init(void) { pthread_once(&once, init); }
+
+__attribute__((constructor)) static void load(void) { process_init(); }
+
+__attribute__((destructor)) static void unload(void) {
+  if (options.show_stats) mi_stats_print(NULL);
+}
+
+/* ---- Records --------------------------------------------------------------------------------------------- */
+
+mi_task_t* task_new(arena_t* arena, uint64_t period) {
+  pthread_mutex_lock(&tasks_lock);
+  mi_task_t* task = tasks_unused;
+  if (task != NULL) tasks_unused = task->next;
+  pthread_mutex_unlock(&tasks_lock);
+  if (task == NULL) task = record_alloc(sizeof *task, 64);
+  if (task == NULL) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  memset(task, 0, sizeof *task);
+  task->heap = &heap_none;
+  task->arena = arena;
+  task->period = task->goal = period;
+  task->parked = (int64_t)period;
+  task->bytes_limit = SIZE_MAX;
+  task->quantum = 256;
+  return task;
+}
+
+void task_recycle(mi_task_t* task) {
+  pthread_mutex_lock(&tasks_lock);
+  task->next = tasks_unused;
+  tasks_unused = task;
+  pthread_mutex_unlock(&tasks_lock);
+}
+
+void task_delete(mi_task_t* task, bool abandon) {
+  bool kept = task->on_exit != NULL && abandon && task->on_exit(task);
+  while (task->heaps != NULL) heap_end(task->heaps, abandon);
+  if (!kept) task_recycle(task);
+}
+
+/* What the thread was charged before it had a task (its first call) is the new task's. */
+static void thread_task(void) {
+  process_init();
+  mi_task_t* task = task_new(&arena_main, (uint64_t)options.heartbeat_period);
+  if (task == NULL) return;
+  task->implicit = true;
+  int64_t charged = COUNTDOWN_UNBOUND - tls.countdown;
+  tls = (tls_t){&heap_none, task->parked - charged, task};
+  pthread_setspecific(exit_key, task);
+  if (tls.countdown <= 0) task_charge_slow(0);
+}
+
+mi_task_t* task_self(void) {
+  if (unlikely(tls.task == NO_TASK)) thread_task();
+  return tls.task == NO_TASK ? NULL : tls.task;
+}
+
+mi_heap_t* task_default_heap(void) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return NULL;
+  if (task->heap != &heap_none) return task->heap;
+  mi_heap_t* heap = heap_new(task);
+  if (heap == NULL) return NULL;
+  heap->by_grant = !task->implicit;
+  task->heap = tls.heap = heap;
+  if (task->exact == NULL) task->exact = heap;
+  return heap;
+}
+
+mi_heap_t* task_exact_heap(void) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return NULL;
+  return task->exact != NULL ? task->exact : task_default_heap();
+}
+
+void task_bind(mi_task_t* task) {
+  if (tls.task != NO_TASK) tls.task->parked = tls.countdown;
+  if (task == NO_TASK)
+    tls = (tls_t){&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+  else
+    tls = (tls_t){task->heap, task->parked, task};
+}
+
+/* ---- Callbacks ---------------------------------------------------------------------------------------------- */
+
+/* What a callback allocates is not charged: the countdown is put away meanwhile. */
+static void callback_enter(mi_task_t* task) {
+  task->in_callback = true;
+  task->parked = tls.countdown;
+  tls.countdown = COUNTDOWN_UNBOUND;
+}
+
+static void callback_leave(mi_task_t* task) {
+  tls.countdown = task->parked;
+  task->in_callback = false;
+}
+
+uint64_t task_ticks(const mi_task_t* task) {
+  bool running = task == tls.task && !task->in_callback;
+  return task->goal - (uint64_t)(running ? tls.countdown : task->parked);
+}
+
+static void call_deferred(mi_task_t* task, bool force) {
+  uint32_t n = atomic_load_explicit(&deferred_count, memory_order_acquire);
+  uint64_t beat = task_ticks(task) / task->period;
+  for (uint32_t i = 0; i < n; i++) deferred[i].fn(force, beat, deferred[i].arg);
+}
+
+void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
+  pthread_mutex_lock(&tasks_lock);
+  uint32_t n = fn == NULL ? 0 : atomic_load_explicit(&deferred_count, memory_order_relaxed);
+  bool full = n == DEFERRED_MAX;
+  if (fn != NULL && !full) deferred[n++] = (struct deferred){fn, arg};
+  atomic_store_explicit(&deferred_count, n, memory_order_release);
+  pthread_mutex_unlock(&tasks_lock);
+  if (full) message("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
+}
+
+bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
+  mi_task_t* task = heap->task;
+  if (task->in_callback || task != tls.task) return false;
+  callback_enter(task);
+  call_deferred(task, false);
+  bool waits = task->drain != NULL && task->drain(task, heap, class, words, DRAIN_REFILL);
+  callback_leave(task);
+  return waits;
+}
+
+void task_force(mi_task_t* task) {
+  if (task->in_callback || task != tls.task) return;
+  callback_enter(task);
+  call_deferred(task, true);
+  if (task->drain != NULL) task->drain(task, NULL, 0, 0, DRAIN_ALL);
+  callback_leave(task);
+}
+
+/* ---- Ticks and beats ------------------------------------------------------------------------------------------- */
+
+void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) {
+  pause_record_t* r = &task->pauses[kind];
+  uint64_t ns = os_now_ns() - since_ns;
+  r->count++;
+  if (units > r->units) r->units = units;
+  if (ns > r->ns) r->ns = ns;
+}
+
+static void beat(mi_task_t* task) {
+  uint64_t since = task->measure ? os_now_ns() : 0;
+  uint64_t units = task->units;
+  callback_enter(task);
+  call_deferred(task, false);
+  if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);
+  callback_leave(task);
+  if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);
+}
+
+/* A call that crosses several beats makes one, with the last number. Charges beyond 2^62 are cut, so that
+** the countdown does not overflow; a task lives through two of them at most. */
+void task_charge_slow(uint64_t ticks) {
+  mi_task_t* task = task_self();
+  tls.countdown -= (int64_t)(ticks < (uint64_t)1 << 62 ? ticks : (uint64_t)1 << 62);
+  if (task == NULL || task->in_callback || tls.countdown > 0) return;
+  uint64_t now = task->goal - (uint64_t)tls.countdown;
+  task->goal = (now / task->period + 1) * task->period;
+  tls.countdown = (int64_t)(task->goal - now);
+  beat(task);
+}
+
+uint64_t mi_ticks(void) {
+  mi_task_t* task = task_self();
+  return task == NULL ? 0 : task_ticks(task);
+}
+
+uint64_t mi_heartbeat_period(void) {
+  mi_task_t* task = task_self();
+  return task == NULL ? (uint64_t)options.heartbeat_period : task->period;
+}
+
+uint64_t mi_heartbeat(void) { return mi_ticks() / mi_heartbeat_period(); }
+
+void mi_tick(uint64_t n) { task_charge(n); }
+
+/* ---- Byte limit --------------------------------------------------------------------------------------------------- */
+
+bool task_reserve_slow(mi_task_t* task, size_t bytes) {
+  task_force(task);
+  size_t held = task->bytes + bytes;
+  if (held > task->bytes_limit || held < bytes) {
+    errno = ENOMEM;
+    return false;
+  }
+  task->bytes = held;
+  if (held > task->bytes_peak) task->bytes_peak = held;
+  return true;
+}

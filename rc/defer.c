@@ -1,0 +1,301 @@
+/* defer.c: death in bounded steps.
+**
+** The last rc_dec releases eagerly for up to 33 units, with a local stack of dead objects; what is left
+** goes to the task's stacks by size class. A refill that hands out n words while objects wait first spends
+** pace*n units here, on the class that ran dry before the others, so that the very blocks it asks for come
+** back, and no more than `quantum` words are handed out at a time. Each object of w words costs at most w
+** units (its fields, and 1 for the block), so with pace c > 1 garbage is freed faster than memory is asked
+** for. The bounds are in README.md. After Weizenbaum (1963) and Boehm (POPL 2004). */
+#include "rc/internal.h"
+
+/* ---- Dead objects ------------------------------------------------------------------------------------- */
+
+/* The header of a dead object as one word: n above, then the link, then 3 bits. */
+static uint64_t dead_word(const rc_object* o) {
+  uint64_t w;
+  memcpy(&w, o, sizeof w);
+  return w;
+}
+
+static rc_object* dead_next(uint64_t w) {
+  return (rc_object*)(uintptr_t)(w & (((uint64_t)1 << 48) - 8));
+}
+
+static void dead_link(rc_object* o, unsigned bits, const rc_object* next) {
+  uint64_t w = (uint64_t)o->n << 48 | (uintptr_t)next | bits;
+  memcpy(o, &w, sizeof w);
+}
+
+static unsigned class_of(const rc_object* o, unsigned kind) {
+  size_t words = bytes_to_words(object_bytes(o, kind));
+  return words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
+}
+
+/* ---- Stacks ---------------------------------------------------------------------------------------------- */
+
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode);
+static bool exit_hook(mi_task_t* task);
+
+static void note_live(mi_task_t* task, rc_state* s) {
+  if (s->live_max < task->bytes / WORD) s->live_max = task->bytes / WORD;
+}
+
+static void wait_begin(mi_task_t* task, rc_state* s) {
+  note_live(task, s);
+  task->drain = drain_hook;
+  task->on_exit = exit_hook;
+}
+
+static void wait_end(mi_task_t* task, rc_state* s) {
+  note_live(task, s);
+  task->drain = NULL;
+  s->counted.debt = 0;
+}
+
+static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
+  rc_state* s = state_of(task);
+  unsigned class = class_of(o, bits & DEAD_KIND);
+  if (unlikely(s->waiting == 0)) wait_begin(task, s);
+  dead_link(o, bits, s->dead[class]);
+  s->dead[class] = o;
+  s->waiting |= (uint64_t)1 << class;
+  s->pending++;
+}
+
+static rc_object* dead_pop(rc_state* s, unsigned class, unsigned* bits) {
+  rc_object* o = s->dead[class];
+  uint64_t w = dead_word(o);
+  *bits = (unsigned)w & (DEAD_KIND | DEAD_PARTIAL);
+  s->dead[class] = dead_next(w);
+  if (s->dead[class] == NULL)
+    s->waiting &= ~((uint64_t)1 << class);
+  else
+    __builtin_prefetch(s->dead[class]);
+  s->pending--;
+  return o;
+}
+
+/* ---- Releasing one object ------------------------------------------------------------------------------------ */
+
+/* Where the children go that die with it: on the stacks, or on the eager path's own list. */
+typedef struct sink {
+  mi_task_t* task;
+  rc_object* list;
+  bool eager;
+} sink_t;
+
+static void child_dec(sink_t* to, rc_object* child) {
+  if (child->count > 1) {
+    child->count--;
+  } else if (child->count == 1) {
+    if (to->eager) {
+      dead_link(child, child->kind, to->list);
+      to->list = child;
+    } else {
+      dead_push(to->task, child, child->kind);
+    }
+  }
+}
+
+/* Memory that another task allocated was counted there. */
+static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
+  size_t bytes = object_bytes(o, kind);
+  task_unreserve(task, bytes < task->bytes ? bytes : task->bytes);
+  state_of(task)->counted.freed++;
+  mi_free(o);
+}
+
+static rc_word* dead_words(rc_object* o) { return (rc_word*)o + (o->n != RC_LONG ? 1 : 2); }
+
+/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it goes back, with
+** the index of the next field in its first word. Returns what was spent. */
+static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
+  enum { AHEAD = 8 };
+  unsigned kind = bits & DEAD_KIND;
+  size_t n = kind == RC_BYTES ? 0 : rc_length(o);
+  rc_word* words = dead_words(o);
+  size_t first = bits & DEAD_PARTIAL ? words[0] : 0;
+  size_t end = n - first > units ? first + units : n;
+  for (size_t i = first; i < end; i++) {
+    if (i + AHEAD < end) __builtin_prefetch((void*)words[i + AHEAD]);
+    if (rc_is_object(words[i])) child_dec(to, rc_to(words[i]));
+  }
+  size_t spent = end - first;
+  if (spent < units) {
+    object_free(to->task, o, kind);
+    return spent + 1;
+  }
+  if (end > 0) {
+    words[0] = end;
+    kind |= DEAD_PARTIAL;
+  }
+  dead_push(to->task, o, kind);
+  return spent;
+}
+
+/* ---- The eager path --------------------------------------------------------------------------------------------- */
+
+static void list_defer(mi_task_t* task, rc_object* o) {
+  while (o != NULL) {
+    uint64_t w = dead_word(o);
+    rc_object* next = dead_next(w);
+    dead_push(task, o, (unsigned)w & DEAD_KIND);
+    o = next;
+  }
+}
+
+static size_t release_eagerly(mi_task_t* task, rc_object* o) {
+  sink_t to = {task, NULL, true};
+  size_t spent = object_release(&to, o, o->kind, DEC_UNITS);
+  while (to.list != NULL && spent < DEC_UNITS) {
+    o = to.list;
+    uint64_t w = dead_word(o);
+    to.list = dead_next(w);
+    spent += object_release(&to, o, (unsigned)w & DEAD_KIND, DEC_UNITS - spent);
+  }
+  list_defer(task, to.list);
+  return spent;
+}
+
+static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
+  state_of(task)->counted.units += units;
+  task->units += units;
+  if (units > *most) *most = units;
+}
+
+void rc_dec_last(rc_object* o) {
+  if (o->count != 1) return;
+  mi_task_t* task = task_self();
+  if (unlikely(task == NULL)) return; /* no memory for a task's record: the object is leaked */
+  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
+  size_t units = release_eagerly(task, o);
+  count_units(task, &state_of(task)->counted.dec_units_max, units);
+  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+}
+
+/* ---- What ended threads left --------------------------------------------------------------------------------------- */
+
+static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(mi_task_t*) orphans; /* tasks with waiting objects, linked by next; changed under the lock */
+
+static bool exit_hook(mi_task_t* task) {
+  if (state_of(task)->waiting == 0) return false;
+  pthread_mutex_lock(&orphans_lock);
+  task->next = atomic_load_explicit(&orphans, memory_order_relaxed);
+  atomic_store_explicit(&orphans, task, memory_order_relaxed);
+  pthread_mutex_unlock(&orphans_lock);
+  return true;
+}
+
+/* Nothing of our own waits: takes over all stacks of one ended task, in O(classes). */
+static void orphan_adopt(mi_task_t* task) {
+  if (likely(atomic_load_explicit(&orphans, memory_order_relaxed) == NULL)) return;
+  pthread_mutex_lock(&orphans_lock);
+  mi_task_t* from = atomic_load_explicit(&orphans, memory_order_relaxed);
+  if (from != NULL) atomic_store_explicit(&orphans, from->next, memory_order_relaxed);
+  pthread_mutex_unlock(&orphans_lock);
+  if (from == NULL) return;
+  rc_state *s = state_of(task), *left = state_of(from);
+  wait_begin(task, s);
+  memcpy(s->dead, left->dead, sizeof s->dead);
+  s->waiting = left->waiting;
+  s->pending = left->pending;
+  task_recycle(from);
+}
+
+/* ---- Draining --------------------------------------------------------------------------------------------------------- */
+
+/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing is left. */
+static size_t drain(mi_task_t* task, unsigned class, size_t units) {
+  rc_state* s = state_of(task);
+  sink_t to = {task, NULL, false};
+  size_t spent = 0;
+  if (s->waiting == 0) orphan_adopt(task);
+  while (spent < units && s->waiting != 0) {
+    unsigned c = s->dead[class] != NULL ? class : (unsigned)__builtin_ctzll(s->waiting);
+    unsigned bits;
+    rc_object* o = dead_pop(s, c, &bits);
+    spent += object_release(&to, o, bits, units - spent);
+    if (s->waiting == 0) orphan_adopt(task);
+  }
+  if (s->waiting == 0) wait_end(task, s);
+  return spent;
+}
+
+static uint32_t pace_of(const rc_state* s) { return s->paced ? s->pacing.pace : PACE; }
+
+static uint64_t debt_limit(const rc_state* s) {
+  bool automatic = !s->paced || s->pacing.debt_limit == RC_DEBT_AUTO;
+  return automatic ? s->live_max / 4 : s->pacing.debt_limit;
+}
+
+/* What a request that is larger than a class of small ones pays now; the rest is owed. */
+static size_t pay_request(rc_state* s, size_t price) {
+  size_t pay = price < REQUEST_UNITS ? price : REQUEST_UNITS;
+  s->counted.debt += price - pay;
+  if (s->counted.debt <= debt_limit(s)) return pay;
+  pay += s->counted.debt;
+  s->counted.debt = 0;
+  return pay;
+}
+
+static size_t pay_refill(rc_state* s, size_t price, size_t quantum_price) {
+  size_t part = s->counted.debt < quantum_price ? s->counted.debt : quantum_price;
+  s->counted.debt -= part;
+  return price + part;
+}
+
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode) {
+  rc_state* s = state_of(task);
+  if (mode == DRAIN_ALL) {
+    size_t spent = drain(task, 0, SIZE_MAX);
+    s->counted.units += spent;
+    task->units += spent;
+    return false;
+  }
+  uint64_t pace = pace_of(s);
+  size_t units = words > SMALL_REQUEST ? pay_request(s, pace * words)
+                                       : pay_refill(s, pace * words, pace * task->quantum);
+  uint64_t* most = words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  size_t spent = drain(task, heap == task->exact ? class : 0, units);
+  count_units(task, most, spent);
+  return s->waiting != 0;
+}
+
+size_t rc_drain(size_t units) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return 0;
+  size_t spent = drain(task, 0, units);
+  state_of(task)->counted.units += spent;
+  task->units += spent;
+  return spent;
+}
+
+size_t rc_pending(void) {
+  mi_task_t* task = task_self();
+  return task == NULL ? 0 : state_of(task)->pending;
+}
+
+/* ---- Settings --------------------------------------------------------------------------------------------------------------- */
+
+bool rc_set_pacing(const rc_pacing* pacing) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return false;
+  if (pacing->pace < 1 || pacing->quantum < 1 || pacing->quantum > QUANTUM_WORDS) {
+    errno = EINVAL;
+    return false;
+  }
+  rc_state* s = state_of(task);
+  s->paced = true;
+  s->pacing = *pacing;
+  task->quantum = pacing->quantum;
+  return true;
+}
+
+void rc_get_counters(rc_counters* out) {
+  mi_task_t* task = task_self();
+  if (task == NULL)
+    *out = (rc_counters){0};
+  else
+    *out = state_of(task)->counted;
+}

@@ -1,0 +1,234 @@
+/* runtime.c: tasks with limits, on the allocator's tasks.
+**
+** An rt_task adds to an allocator task (which has the clock, the heaps and the byte count): the limits, the
+** mark of expiry, and the binding to a thread. The heartbeat limit is looked at on beats only, so it costs
+** nothing between them; the byte limit is looked at by the charge itself. */
+#include "runtime/runtime.h"
+
+#include "alloc/internal.h"
+
+/* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread had. `expired`
+** is set once, by the thread that has entered the task; bytes_limit is `bytes` before and `bytes` + grace
+** after. Other threads touch `entered` and `cancelled` only. */
+struct rt_task {
+  mi_task_t* task;
+  mi_task_t* before;
+  rt_task* outer; /* the rt_task that the thread had entered before */
+  atomic_bool entered;
+  atomic_bool cancelled;
+  rt_limit expired;
+  uint64_t heartbeats; /* UINT64_MAX: no limit */
+  size_t grace;
+  rt_task* next; /* free list of records */
+};
+
+static const size_t GRACE = 256 * KiB;
+
+static _Thread_local rt_task* current;
+static pthread_mutex_t unused_lock = PTHREAD_MUTEX_INITIALIZER;
+static rt_task* unused;
+
+/* ---- Life ------------------------------------------------------------------------------------------------ */
+
+static rt_task* record_new(void) {
+  pthread_mutex_lock(&unused_lock);
+  rt_task* t = unused;
+  if (t != NULL) unused = t->next;
+  pthread_mutex_unlock(&unused_lock);
+  if (t == NULL) t = record_alloc(sizeof *t, 64);
+  if (t != NULL) memset(t, 0, sizeof *t);
+  return t;
+}
+
+static void record_free(rt_task* t) {
+  pthread_mutex_lock(&unused_lock);
+  t->next = unused;
+  unused = t;
+  pthread_mutex_unlock(&unused_lock);
+}
+
+static void on_beat(mi_task_t* task, uint64_t beat);
+
+/* The parts that can fail, in order; on failure those before are undone by the caller through `t`. */
+static bool build(rt_task* t, const rt_config* config) {
+  arena_t* arena = config->repeatable_addresses ? arena_new() : &arena_main;
+  if (arena == NULL) return false;
+  uint64_t period = config->heartbeat_period;
+  t->task = task_new(arena, period != 0 ? period : (uint64_t)options.heartbeat_period);
+  if (t->task == NULL) {
+    if (arena != &arena_main) arena_delete(arena);
+    return false;
+  }
+  t->task->exact = heap_new(t->task);
+  return t->task->exact != NULL;
+}
+
+static void unbuild(rt_task* t) {
+  if (t->task != NULL) {
+    arena_t* arena = t->task->arena;
+    task_delete(t->task, false);
+    if (arena != &arena_main) arena_delete(arena);
+  }
+  record_free(t);
+}
+
+rt_task* rt_task_new(const rt_config* config) {
+  static const rt_config none;
+  if (config == NULL) config = &none;
+  process_init();
+  rt_task* t = record_new();
+  if (t == NULL || !build(t, config)) {
+    if (t != NULL) unbuild(t);
+    errno = ENOMEM;
+    return NULL;
+  }
+  t->heartbeats = config->heartbeats != 0 ? config->heartbeats : UINT64_MAX;
+  t->grace = config->grace_bytes != 0 ? config->grace_bytes : GRACE;
+  t->task->bytes_limit = config->bytes != 0 ? config->bytes : SIZE_MAX;
+  t->task->measure = config->measure_pauses;
+  t->task->on_beat = on_beat;
+  return t;
+}
+
+/* Acquire and release: what the task's last thread did happens before what the next one does. */
+int rt_enter(rt_task* t) {
+  bool idle = false;
+  if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
+                                               memory_order_relaxed))
+    return EBUSY;
+  t->before = tls.task;
+  t->outer = current;
+  current = t;
+  task_bind(t->task);
+  return 0;
+}
+
+void rt_leave(void) {
+  rt_task* t = current;
+  if (t == NULL) return;
+  task_bind(t->before);
+  current = t->outer;
+  atomic_store_explicit(&t->entered, false, memory_order_release);
+}
+
+rt_task* rt_current(void) { return current; }
+
+int rt_task_end(rt_task* t) {
+  bool idle = false;
+  if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
+                                               memory_order_relaxed))
+    return EBUSY;
+  unbuild(t);
+  return 0;
+}
+
+void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_order_relaxed); }
+
+/* ---- Expiry ----------------------------------------------------------------------------------------------- */
+
+static void expire(rt_task* t, rt_limit why) {
+  if (t->expired != RT_NONE || why == RT_NONE) return;
+  t->expired = why;
+  size_t from = why == RT_MEMORY ? t->task->bytes_limit : t->task->bytes;
+  if (t->task->bytes_limit != SIZE_MAX) {
+    if (from < t->task->bytes_limit) from = t->task->bytes_limit;
+    t->task->bytes_limit = from + t->grace < from ? SIZE_MAX : from + t->grace;
+  }
+}
+
+static void on_beat(mi_task_t* task, uint64_t beat) {
+  rt_task* t = current;
+  if (t == NULL || t->task != task) return;
+  if (beat >= t->heartbeats) expire(t, RT_HEARTBEATS);
+  if (atomic_load_explicit(&t->cancelled, memory_order_relaxed)) expire(t, RT_CANCELLED);
+}
+
+rt_status rt_poll(void) {
+  rt_task* t = current;
+  if (t == NULL) return RT_OK;
+  if (unlikely(atomic_load_explicit(&t->cancelled, memory_order_relaxed))) expire(t, RT_CANCELLED);
+  return t->expired != RT_NONE ? RT_EXPIRED : RT_OK;
+}
+
+rt_status rt_tick(uint64_t n) {
+  task_charge(n);
+  return rt_poll();
+}
+
+void rt_expire(rt_limit why) {
+  if (current != NULL) expire(current, why);
+}
+
+rt_limit rt_expired(const rt_task* t) { return t->expired; }
+
+const char* rt_limit_name(rt_limit limit) {
+  static const char* const names[] = {"no limit", "heartbeat limit", "memory limit", "cancellation"};
+  return names[limit];
+}
+
+uint64_t rt_ticks(const rt_task* t) { return task_ticks(t->task); }
+uint64_t rt_heartbeats(const rt_task* t) { return task_ticks(t->task) / t->task->period; }
+uint64_t rt_bytes(const rt_task* t) { return t->task->bytes; }
+uint64_t rt_bytes_peak(const rt_task* t) { return t->task->bytes_peak; }
+
+/* ---- Memory of known size ---------------------------------------------------------------------------------- */
+
+static void* exact_alloc(size_t size) {
+  mi_heap_t* heap = task_exact_heap();
+  if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
+  void* p = heap_alloc(heap, size, false);
+  if (p == NULL) task_unreserve(heap->task, size);
+  return p;
+}
+
+void* rt_alloc(size_t size) {
+  task_charge(ticks_of(size));
+  return exact_alloc(size);
+}
+
+/* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
+void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
+  task_charge(ticks_of(newsize));
+  if (p == NULL) return exact_alloc(newsize);
+  mi_heap_t* heap = task_exact_heap();
+  if (heap == NULL) return NULL;
+  if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
+  void* q = heap_realloc(heap, p, newsize);
+  if (q == NULL && newsize > oldsize) {
+    task_unreserve(heap->task, newsize - oldsize);
+    return NULL;
+  }
+  if (newsize < oldsize) task_unreserve(heap->task, oldsize - newsize);
+  return q != NULL ? q : p;
+}
+
+void rt_free_sized(void* p, size_t size) {
+  if (p == NULL) return;
+  mi_task_t* task = task_self();
+  if (task != NULL) task_unreserve(task, size);
+  mi_free(p);
+}
+
+uint64_t rt_offset(const rt_task* t, const void* p) {
+  const char* region = t->task->arena->region;
+  uintptr_t offset = (uintptr_t)p - (uintptr_t)region;
+  return region != NULL && offset < REGION ? offset : 0;
+}
+
+/* ---- Pauses --------------------------------------------------------------------------------------------------- */
+
+_Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS && (int)RT_PAUSE_RC_DEC == (int)PAUSE_RC_DEC &&
+                   (int)RT_PAUSE_REFILL == (int)PAUSE_REFILL && (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT,
+               "the kinds are those of the allocator");
+
+void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
+  for (int i = 0; i < RT_PAUSE_KINDS; i++) {
+    const pause_record_t* r = &t->task->pauses[i];
+    out[i] = (rt_pause){r->count, r->units, r->ns};
+  }
+}
+
+const char* rt_pause_name(rt_pause_kind kind) {
+  static const char* const names[] = {"rc_dec", "refill", "beat"};
+  return names[kind];
+}
