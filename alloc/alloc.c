@@ -13,6 +13,7 @@ static size_t words_wanted(const mi_task_t* task, size_t words) {
 
 /* The callbacks, and draining; answers how many blocks may be handed out. */
 static size_t refill_limit(mi_heap_t* heap, unsigned class, size_t words) {
+  if (likely(!task_has_hooks(heap->task))) return SIZE_MAX;
   size_t wanted = words_wanted(heap->task, words);
   return task_on_refill(heap, class, wanted) ? wanted / words : SIZE_MAX;
 }

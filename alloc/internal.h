@@ -402,6 +402,10 @@ void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
+extern _Atomic uint32_t deferred_count; /* callbacks registered */
+static inline bool task_has_hooks(const mi_task_t* task) {
+  return task->drain != NULL || atomic_load_explicit(&deferred_count, memory_order_relaxed) != 0;
+}
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
 bool task_reserve_slow(mi_task_t* task, size_t bytes);

@@ -1,16 +1,11 @@
-/* override.c: malloc and its relatives for a whole program, by LD_PRELOAD. Only in the preload libraries.
-** Names and results are those of C11, POSIX and glibc. */
+/* override.c: malloc's relatives for a whole program, by LD_PRELOAD. Only in the preload libraries, where the
+** linker makes those names that need nothing of their own (malloc, free, calloc, ...) second names of the mi_
+** functions, which saves a jump; see the Makefile. Names and results are those of C11, POSIX and glibc. */
 #include "alloc/internal.h"
 
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-
-EXPORT void* malloc(size_t size) { return mi_malloc(size); }
-EXPORT void* calloc(size_t count, size_t size) { return mi_calloc(count, size); }
-EXPORT void free(void* p) { mi_free(p); }
-EXPORT void cfree(void* p);
-EXPORT void cfree(void* p) { mi_free(p); }
 
 /* glibc: a size of 0 frees a block that is there. */
 EXPORT void* realloc(void* p, size_t size) {
@@ -20,10 +15,6 @@ EXPORT void* realloc(void* p, size_t size) {
   }
   return mi_realloc(p, size);
 }
-
-EXPORT void* reallocarray(void* p, size_t count, size_t size) { return mi_reallocn(p, count, size); }
-EXPORT size_t malloc_usable_size(void* p);
-EXPORT size_t malloc_usable_size(void* p) { return mi_usable_size(p); }
 
 EXPORT int posix_memalign(void** out, size_t align, size_t size) {
   if (align < sizeof(void*) || (align & (align - 1)) != 0) return EINVAL;

@@ -17,7 +17,7 @@ static struct deferred {
   mi_deferred_free_fun* fn;
   void* arg;
 } deferred[DEFERRED_MAX];
-static _Atomic uint32_t deferred_count;
+_Atomic uint32_t deferred_count;
 
 /* ---- Process and thread --------------------------------------------------------------------------------- */
 
