@@ -223,8 +223,9 @@ static __attribute__((noinline)) void* malloc_at_beat(size_t size) {
   return heap_alloc(tls.heap, size, false);
 }
 
-static __attribute__((noinline)) void* malloc_slow(mi_heap_t* heap, unsigned class, size_t size) {
-  return alloc_class(heap, class, size, false);
+/* The table of classes may be empty still: then every request ends here. */
+static __attribute__((noinline)) void* malloc_slow(mi_heap_t* heap, size_t size) {
+  return heap_alloc(heap, size, false);
 }
 
 static __attribute__((noinline)) void* malloc_large(size_t size) {
@@ -238,7 +239,7 @@ void* mi_malloc(size_t size) {
   mi_heap_t* heap = tls.heap;
   unsigned class = class_of_fast[size];
   block_t* block = heap->list[class];
-  if (unlikely(MI_DEBUG || block == NULL)) return malloc_slow(heap, class, size);
+  if (unlikely(MI_DEBUG || block == NULL)) return malloc_slow(heap, size);
   heap->list[class] = block->next;
   return block;
 }

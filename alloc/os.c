@@ -45,7 +45,9 @@ bool os_decommit(void* p, size_t size) { return os_purge(p, size) && mprotect(p,
 
 /* A refusal (the system's limit of mappings, say) leaves the range mapped and unused. */
 void os_unmap(void* p, size_t size) {
-  if (munmap(p, size) != 0) message("sluice: warning: munmap of %zu bytes failed; they stay mapped", size);
+  static atomic_flag said = ATOMIC_FLAG_INIT;
+  if (munmap(p, size) != 0 && !atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
+    message("sluice: warning: munmap of %zu bytes failed (limit of mappings?); memory stays mapped", size);
 }
 
 bool os_purge(void* p, size_t size) {
