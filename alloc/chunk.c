@@ -82,15 +82,18 @@ static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
   page->start = c->base + (size_t)first * SLICE;
   page->span = (size_t)slices * SLICE;
   for (uint32_t i = 1; i < slices; i++) {
+    mi_assert(page_owner(&page[i]) == 0);
     page[i].slices = slices;
     page[i].behind = i;
   }
   return page;
 }
 
-/* Late readers of a released page's slots find a page that nobody owns. */
+/* A slot that is not a page's first has owner 0, for frees in the middle of a page; so a record is left with
+** owner 0, whoever released it. */
 static void page_unclaim(page_t* page) {
   uint32_t slices = page->slices;
+  atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
   for (uint32_t i = 0; i < slices; i++) page[i].slices = 0;
 }
 

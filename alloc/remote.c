@@ -32,7 +32,6 @@ static void page_release(page_t* page) {
 }
 
 void page_drop(page_t* page) {
-  atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
   remote_t w = look(page);
   while ((w & REMOTE_HOLDS) != 0)
     if (swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) return;

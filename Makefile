@@ -1,0 +1,133 @@
+# Sluice. `make help` lists the targets; everything is built into build/.
+
+CC     = gcc
+B      = build
+CSTD   = -std=c11 -D_GNU_SOURCE -I.
+WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wundef
+CFLAGS = -O2 -g
+BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -MP
+
+CORE  = $(filter-out alloc/override.c,$(wildcard alloc/*.c)) $(wildcard rc/*.c runtime/*.c)
+LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
+LUA_L = -l:liblua5.4.a
+
+# A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
+FLAGS_plain     = $(CFLAGS) -fPIE -ftls-model=local-exec
+FLAGS_pic       = $(CFLAGS) -fPIC -ftls-model=initial-exec
+FLAGS_debug     = $(CFLAGS) -fPIE -DMI_DEBUG=1
+FLAGS_debug-pic = $(CFLAGS) -fPIC -ftls-model=initial-exec -DMI_DEBUG=1
+FLAGS_asan      = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FLAGS_tsan      = -O1 -g -fsanitize=thread
+VARIANTS        = plain pic debug debug-pic asan tsan
+
+objects = $(patsubst %.c,$(B)/obj/$(1)/%.o,$(2))
+
+LIBS = $(addprefix $(B)/,libsluice.a libsluice.so libsluice-debug.a libsluice-preload.so libsluice-debug-preload.so)
+
+all: $(LIBS) $(B)/slua $(B)/cfrac ## build the libraries, slua and cfrac
+
+# ---- Objects and libraries
+
+define variant
+$(B)/obj/$(1)/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) $$(FLAGS_$(1)) $$(EXTRA) -c $$< -o $$@
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
+
+define archive
+	@rm -f $@
+	ar rcs $@ $^
+endef
+
+$(B)/libsluice.a: $(call objects,plain,$(CORE))
+	$(archive)
+$(B)/libsluice-debug.a: $(call objects,debug,$(CORE))
+	$(archive)
+$(B)/libsluice-asan.a: $(call objects,asan,$(CORE))
+	$(archive)
+$(B)/libsluice-tsan.a: $(call objects,tsan,$(CORE))
+	$(archive)
+
+SHARED = $(CC) -shared -pthread -Wl,-Bsymbolic -Wl,-z,defs
+$(B)/libsluice.so: $(call objects,pic,$(CORE))
+	$(SHARED) -Wl,-soname,libsluice.so -o $@ $^
+
+# Second names for functions that are malloc's as they stand: a jump less than a wrapper.
+ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_free,--defsym=calloc=mi_calloc \
+        -Wl,--defsym=reallocarray=mi_reallocn,--defsym=malloc_usable_size=mi_usable_size
+$(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
+	$(SHARED) $(ALIAS) -o $@ $^
+$(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)
+	$(SHARED) $(ALIAS) -o $@ $^
+
+# ---- Programs
+
+LUA_SRC = $(wildcard demo-lang/*.c)
+$(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
+$(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
+	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+$(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
+	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+
+$(B)/cfrac: tests/real/cfrac.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
+$(B)/bench: tests/perf/bench.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
+$(B)/pause: tests/demo/pause.c $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -O2 -g -pthread $< $(B)/libsluice.a -o $@
+$(B)/noise.so: tests/demo/noise.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
+
+# ---- Tests: each program in the builds that can find something in it
+
+UNIT   = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
+TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug asan,$(B)/tests/$(v)/$(t))) \
+                $(foreach t,$(STRESS),$(foreach v,plain debug tsan,$(B)/tests/$(v)/$(t)))
+
+LIB_plain = $(B)/libsluice.a
+LIB_debug = $(B)/libsluice-debug.a
+LIB_asan  = $(B)/libsluice-asan.a
+LIB_tsan  = $(B)/libsluice-tsan.a
+define test_variant
+$(B)/tests/$(1)/%: tests/unit/%.c $$(LIB_$(1)) Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) $$(FLAGS_$(1)) $$< -o $$@ $$(LIB_$(1)) -lcmocka -pthread
+$(B)/tests/$(1)/%: tests/stress/%.c $$(LIB_$(1)) Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) $$(FLAGS_$(1)) $$< -o $$@ $$(LIB_$(1)) -pthread
+endef
+$(foreach v,plain debug asan tsan,$(eval $(call test_variant,$(v))))
+
+setup:
+	@tests/setup.sh
+.PHONY: all setup build-tests test demo bench model clean help
+
+build-tests: all $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+
+test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
+	@$(MAKE) --no-print-directory -s -j2 build-tests
+	@tests/run.sh $(B)
+
+demo: setup ## the whole idea on one screen, in under a minute
+	@$(MAKE) --no-print-directory -s -j2 all $(B)/pause $(B)/noise.so
+	@tests/demo/demo.sh $(B)
+
+bench: setup ## allocation speed as ratios to the allocators of this system
+	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
+	@tests/perf/bench.py $(B)
+
+model: setup ## check the protocol of remote frees with spin
+	@tests/model/run.sh
+
+clean: ## remove build/
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Includes only point down: alloc <- rc <- runtime <- demo-lang. And the libraries export only their names.
+ok=0 bad=0
+check() { # NAME COMMAND...: passes if the command prints nothing
+  local name=$1 out
+  shift
+  out=$("$@" 2>&1)
+  if [ -z "$out" ]; then ok=$((ok + 1)); else bad=$((bad + 1)) && printf 'FAIL %s\n%s\n' "$name" "$out"; fi
+}
+includes_of() { grep -nE "#include \"($2)/" -r "$1" --include='*.[ch]'; }
+names_but() { nm -D --defined-only "$1" | awk '{print $3}' | grep -vE "$2"; }
+malloc_names='^(malloc|calloc|realloc|reallocarray|free|cfree|memalign|valloc|pvalloc|aligned_alloc|posix_memalign|malloc_usable_size)$'
+
+check 'alloc/ includes nothing above it' includes_of alloc 'rc|runtime|demo-lang|tests'
+check 'rc/ includes nothing above it' includes_of rc 'runtime|demo-lang|tests'
+check 'runtime/ includes nothing above it' includes_of runtime 'demo-lang|tests'
+check 'only demo-lang knows Lua' grep -rnE '#include .*(lua|lauxlib|lualib)' alloc rc runtime
+check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|rc|rt)_'
+check 'the preload library exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
+echo "$ok passed, $bad failed"
+[ $bad = 0 ]

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Runs every test that is built below $1 and ends in "N passed, N failed". A part that crashes or ends
+# without counting is one failure. The output of each part is in $1/log/.
+build=${1:-build}
+log=$build/log
+mkdir -p "$log"
+passed=0 failed=0
+
+note() { # PASSED FAILED NAME LOG
+  passed=$((passed + $1)) failed=$((failed + $2))
+  printf '%-44s %s\n' "$3" "$([ "$2" = 0 ] && echo "$1 ok" || echo "$1 ok, $2 FAILED")"
+  [ "$2" = 0 ] || tail -n 25 "$4" | sed 's/^/    /'
+}
+
+# A cmocka program; its own summary is on stderr.
+unit() { # NAME COMMAND...
+  local name=$1 out=$log/${1//\//-}.log ok=0 bad=0
+  shift
+  timeout 900 "$@" >"$out" 2>&1
+  local status=$?
+  ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$out" | tail -n 1)
+  bad=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$out" | tail -n 1)
+  : "${ok:=0}" "${bad:=0}"
+  if [ $status != 0 ] && [ "$bad" = 0 ] || [ "$ok$bad" = 00 ]; then
+    echo "exit status $status" >>"$out"
+    bad=1
+  fi
+  note "$ok" "$bad" "$name" "$out"
+}
+
+# A command that passes by its exit status.
+single() { # NAME COMMAND...
+  local name=$1 out=$log/${1//\//-}.log
+  shift
+  if timeout 900 "$@" >"$out" 2>&1; then note 1 0 "$name" "$out"; else note 0 1 "$name" "$out"; fi
+}
+
+# A script that counts by itself: its last line is "N passed, N failed".
+script() { # NAME COMMAND...
+  local name=$1 out=$log/${1//\//-}.log
+  shift
+  timeout 900 "$@" >"$out" 2>&1
+  local status=$? ok bad
+  read -r ok bad < <(tail -n 1 "$out" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+  if [ -z "$ok" ] || { [ "$bad" = 0 ] && [ $status != 0 ]; }; then ok=${ok:-0} bad=1; fi
+  note "$ok" "$bad" "$name" "$out"
+}
+
+for source in tests/unit/*.c; do
+  name=$(basename "$source" .c)
+  for variant in plain debug asan; do unit "$variant/$name" "$build/tests/$variant/$name"; done
+done
+
+for source in tests/stress/*.c; do
+  name=$(basename "$source" .c)
+  single "plain/$name" "$build/tests/plain/$name" 100
+  single "debug/$name" "$build/tests/debug/$name" 10
+  single "tsan/$name" "$build/tests/tsan/$name" 3
+done
+
+# The same random calls give the same beats in every build.
+beats=("$log"/*-heartbeat_test.log)
+single "beats equal in all builds" bash -c \
+  '[ $# -ge 3 ] && [ "$(sed -n "s/^beats: //p" "$@" | sort -u | wc -l)" = 1 ]' beats "${beats[@]}"
+
+script lua tests/lua/run.sh "$build/slua"
+script "asan/lua" tests/lua/run.sh "$build/slua-asan"
+script misuse tests/misuse/run.sh "$build"
+script model tests/model/run.sh
+script layers tests/layers.sh
+script readme tests/readme.sh "$build"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
