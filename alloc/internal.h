@@ -239,7 +239,7 @@ typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
 
 typedef struct pause_record {
-  uint64_t count, units, ns;
+  uint64_t count, units, ns, total_ns;
 } pause_record_t;
 enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
 

@@ -186,6 +186,7 @@ void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) 
   r->count++;
   if (units > r->units) r->units = units;
   if (ns > r->ns) r->ns = ns;
+  r->total_ns += ns;
 }
 
 static void beat(mi_task_t* task) {

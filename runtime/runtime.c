@@ -224,7 +224,7 @@ _Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS && (int)RT_PAUSE_RC_DEC =
 void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
   for (int i = 0; i < RT_PAUSE_KINDS; i++) {
     const pause_record_t* r = &t->task->pauses[i];
-    out[i] = (rt_pause){r->count, r->units, r->ns};
+    out[i] = (rt_pause){r->count, r->units, r->ns, r->total_ns};
   }
 }
 

@@ -97,11 +97,12 @@ uint64_t rt_offset(const rt_task* task, const void* p);
 /* ---- Pauses ---------------------------------------------------------------------------------------- */
 
 typedef enum rt_pause_kind { RT_PAUSE_RC_DEC, RT_PAUSE_REFILL, RT_PAUSE_BEAT, RT_PAUSE_KINDS } rt_pause_kind;
-/* The most units, and the longest time in nanoseconds, that one event of a kind took. */
+/* The most units, and the longest time in nanoseconds, that one event of a kind took; the time of all. */
 typedef struct rt_pause {
   uint64_t count;
   uint64_t units;
   uint64_t ns;
+  uint64_t total_ns;
 } rt_pause;
 /* Fills out[RT_PAUSE_KINDS]; zeros unless the task was made with measure_pauses. */
 void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);

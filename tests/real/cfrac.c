@@ -588,6 +588,8 @@ static int factor(const num *n) {
 }
 
 int main(int argc, char **argv) {
+    static char output[256]; /* stdio would allocate one: all blocks are to be numbers */
+    setvbuf(stdout, output, _IOFBF, sizeof output);
     num *n = argc == 2 ? parse(argv[1]) : NULL;
     if (!n || bits(n) < 2) {
         fputs("usage: cfrac N, a whole number of at least 2 in decimal digits\n", stderr);
