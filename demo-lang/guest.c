@@ -94,6 +94,18 @@ static void interrupt(guest* g) {
   if (g->running != NULL) lua_sethook(g->running, hook, LUA_MASKCOUNT, 1);
 }
 
+/* Where the innermost Lua function is, the first time; a C function has no line. */
+static void note_where(guest* g, lua_State* L) {
+  lua_Debug ar;
+  if (g->where[0] != '\0') return;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    snprintf(g->where, sizeof g->where, "%s:%d", ar.short_src, ar.currentline);
+    return;
+  }
+}
+
 /* Lua answers a first NULL with a collection and asks again. A second one is the end: the request is served
 ** from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
@@ -102,6 +114,7 @@ static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
   g->refused.size = nsize;
   if (!again) return NULL;
   rt_expire(RT_MEMORY);
+  if (g->running != NULL) note_where(g, g->running);
   void* q = rt_realloc(p, osize, nsize);
   if (q != NULL) g->refused.size = 0;
   return q;
@@ -156,21 +169,10 @@ static void hook(lua_State* L, lua_Debug* ar) {
   if (lua_gethookcount(L) != PERIOD) lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
-/* Where the innermost Lua function is; a C function has no line. */
-static void note_where(guest* g, lua_State* L) {
-  lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
-    snprintf(g->where, sizeof g->where, "%s:%d", ar.short_src, ar.currentline);
-    return;
-  }
-}
-
 int guest_stop(lua_State* L) {
   static char stopped; /* its address is the error value: needs no memory, and no guest can make it */
   guest* g = guest_of(L);
-  if (g->where[0] == '\0') note_where(g, L);
+  note_where(g, L);
   lua_sethook(L, hook, LUA_MASKCOUNT, 1);
   lua_pushlightuserdata(L, &stopped);
   return lua_error(L);

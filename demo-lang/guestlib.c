@@ -152,6 +152,13 @@ static const char* next_conversion(const char* s) {
   return NULL;
 }
 
+/* %s takes the same - and width as %p; what else stands there is left to Lua, which refuses it. */
+static bool is_pointer(const char* conversion) {
+  if (*conversion != 'p') return false;
+  while (strchr("-0123456789", *--conversion) != NULL) continue;
+  return *conversion == '%';
+}
+
 /* %s of what shows an address, and %p, get their text here; %p becomes %s. */
 static int string_format(lua_State* L) {
   int arg = 1, top = lua_gettop(L);
@@ -162,7 +169,7 @@ static int string_format(lua_State* L) {
     if (*c == 's' && shows_address(L, arg)) {
       guest_tostring(L, arg);
       lua_replace(L, arg);
-    } else if (*c == 'p') {
+    } else if (is_pointer(c)) {
       pointers = true;
       const void* p = lua_topointer(L, arg);
       if (p != NULL)
@@ -177,7 +184,7 @@ static int string_format(lua_State* L) {
     luaL_buffinit(L, &b);
     const char* from = format;
     for (const char* c = format; (c = next_conversion(c)) != NULL;) {
-      if (*c != 'p') continue;
+      if (!is_pointer(c)) continue;
       luaL_addlstring(&b, from, (size_t)(c - from));
       luaL_addchar(&b, 's');
       from = c + 1;
@@ -240,7 +247,7 @@ static int base_load(lua_State* L) {
 
 static lua_State* check_coroutine(lua_State* L) {
   lua_State* co = lua_tothread(L, 1);
-  luaL_argexpected(L, co != NULL, 1, "coroutine");
+  luaL_argexpected(L, co != NULL, 1, "thread");
   return co;
 }
 

@@ -198,6 +198,7 @@ static int run_all(lua_State* L) {
   options* o = lua_touserdata(L, 1);
   guest_open_libraries(L);
   set_arg(L, o->rest);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as the original lua does */
   guest_check(L, LUA_OK);
   o->started = true;
   o->failed = !run_chunks(L, o);

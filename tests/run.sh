@@ -63,8 +63,7 @@ beats=("$log"/*-heartbeat_test.log)
 single "beats equal in all builds" bash -c \
   '[ $# -ge 3 ] && [ "$(sed -n "s/^beats: //p" "$@" | sort -u | wc -l)" = 1 ]' beats "${beats[@]}"
 
-script lua tests/lua/run.sh "$build/slua"
-script "asan/lua" tests/lua/run.sh "$build/slua-asan"
+script lua tests/lua/run.sh "$build/slua" "$build/slua-asan"
 script misuse tests/misuse/run.sh "$build"
 script model tests/model/run.sh
 script layers tests/layers.sh

@@ -1,0 +1,129 @@
+#!/bin/bash
+# run.sh SLUA...: each binary runs every case; what must repeat is compared between runs and binaries.
+binaries=() noise=$(realpath "$(dirname "$1")")/noise.so
+for slua in "$@"; do binaries+=("$(realpath "$slua")"); done
+cd "$(dirname "$0")" || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0
+export ASAN_OPTIONS=detect_leaks=0
+
+verdict() { # STATUS NAME DETAILS...
+  if [ "$1" = 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $2"
+    shift 2
+    [ $# = 0 ] || head -c 1000 "$@"
+  fi
+}
+
+# Runs slua; checks its exit code, and that the whole of stderr (and of stdout, if given) matches.
+expect() { # NAME CODE STDERR-REGEX [STDOUT] -- ARGS...
+  local name=$1 code=$2 regex=$3 stdout=""
+  shift 3
+  [ "$1" = -- ] || { stdout=$1 && shift; }
+  shift
+  timeout 120 "$slua" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+  local seen=$?
+  [ $seen = "$code" ] && [[ "$(cat "$dir/err")" =~ ^($regex)$ ]] && [ "$(cat "$dir/out")" = "$stdout" ]
+  verdict $? "$name: exit $code expected, $seen seen, with:" "$dir/err" "$dir/out"
+}
+heartbeats='slua: heartbeat limit of 50 reached after 5[0-9]{4} ticks, at \(command line\):1'
+memory='slua: memory limit of [0-9]+ bytes reached after [0-9]+ ticks, at \(command line\):1'
+trace=$'\nstack traceback:\n.*'
+beats() { expect "$1" 3 "$heartbeats" "${3-}" -- --heartbeats 50 -e "$2"; }
+bytes() { expect "$1" 4 "$memory" -- --memory 4M -e "$2"; }
+
+cases() {
+  expect 'ends' 0 '' hello -- -e 'print "hello"'
+  expect 'several -e' 0 '' $'1\n2' -- -e 'print(1)' -e 'print(2)'
+  expect 'arguments' 0 '' $'a\tb\t2\tshow.lua' -- "$dir/show.lua" a b
+  expect 'syntax error' 1 'slua: \(command line\):1: .* near <eof>' -- -e 'x ='
+  expect 'error' 1 "slua: \(command line\):1: wrong$trace" -- -e 'error "wrong"'
+  expect 'error in a table' 1 "slua: \(error object is a table value\)$trace" -- -e 'error {}'
+  expect 'error with __tostring' 1 'slua: custom' -- -e 'error(setmetatable({}, {__tostring = function() return "custom" end}))'
+  expect 'no script' 1 'slua: cannot open nowhere.lua: No such file or directory' -- nowhere.lua
+  expect 'os.exit' 7 '' 'x' -- -e 'print "x" pcall(os.exit, 7) print "y"'
+  expect 'os.exit(true)' 0 '' -- -e 'os.exit(true)'
+  expect 'os.exit(false)' 1 '' -- -e 'coroutine.wrap(os.exit)(false)'
+  expect 'finalizers at the end' 0 '' 'gc' -- -e 'setmetatable({}, {__gc = function() print "gc" end})'
+  expect 'warnings' 0 'Lua warning: shown on' -- -e 'warn("@on") warn("shown", " on") warn("@off") warn("off")'
+
+  beats 'loop' 'while true do end'
+  beats 'pcall in a loop' 'while true do pcall(function() while true do end end) end'
+  beats 'pcall around it' 'print(pcall(function() while true do end end))'
+  beats 'message handler' 'xpcall(function() while true do end end, function() while true do end end)'
+  beats 'handler of an error' 'xpcall(error, function() while true do end end)'
+  beats 'coroutine' 'print(coroutine.resume(coroutine.create(function() while true do end end)))'
+  beats 'short coroutines' 'while true do coroutine.wrap(function() local x = 1 end)() end'
+  beats 'wrap' 'print(pcall(coroutine.wrap(function() while true do end end)))'
+  beats '__close' 'local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end'
+  beats 'coroutine.close' 'local loop = {__close = function() while true do end end} local co = coroutine.create(function() '`
+    `'local x <close> = setmetatable({}, loop) coroutine.yield() end) coroutine.resume(co) print(coroutine.close(co))'
+  beats 'load with a reader' 'print(load(function() while true do end end))'
+  beats 'sort' 'local t = {} for i = 1, 100 do t[i] = i end table.sort(t, function() while true do end end)'
+  beats 'metamethod' 'local t = setmetatable({}, {__index = function() while true do end end}) print(pcall(rawlen, t.x))'
+  beats 'allocation in C' 'for i = 1, 1e9 do local s = ("x"):rep(1000) end'
+  beats 'recursion' 'local function f() return pcall(f) end while true do f() end'
+  beats 'gsub' '("x"):rep(1000):gsub(".", function() while true do end end)'
+
+  bytes 'tables' 'local t = {} while true do t[#t + 1] = {} end'
+  bytes 'caught' 'local t = {} while true do pcall(function() t[#t + 1] = {} end) end'
+  bytes 'strings' 'local s = "x" while true do s = s .. s end'
+  bytes 'one large string' 'print(pcall(string.rep, "x", 1 << 30))'
+  bytes 'in coroutines' 'local t = {} while true do t[#t + 1] = coroutine.create(print) end'
+  bytes 'counted lists' 'local l = rc.list() while true do l:push("text") end'
+  bytes 'counted vectors' 'local v = rc.vector() while true do v:push(1) end'
+  bytes 'counted, caught' 'local m = rc.map() for i = 1, 1e9 do pcall(function() m[i] = i end) end'
+  expect 'garbage is no use of memory' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 1e5 do local t = {{}, {}} end print "ok"'
+  expect 'large garbage neither' 0 '' 'ok' -- --memory 16M -e 'for i = 1, 300 do local s = ("x"):rep(5000000) end print "ok"'
+  expect 'nor dead counted objects' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 100 do
+    local l = rc.list() for j = 1, 10000 do l:push(j) end end print "ok"'
+  expect 'less than Lua needs' 4 'slua: a memory limit of 1024 bytes is below what Lua needs to start; .*' -- --memory 1K -e ''
+  expect 'a little less' 4 'slua: a memory limit of 20480 bytes is below what Lua needs to start; .*' -- --memory 20K -e ''
+  expect 'enough' 0 '' -- --memory 64K -e ''
+  expect 'ticks' 0 'ticks [1-9][0-9]*' -- --ticks -e ''
+  expect 'pauses' 0 $'pause rc_dec units=33 us=[0-9]+\npause refill units=[0-9]{1,3} us=[0-9]+\npause beat units=0 us=[0-9]+' \
+    -- --pauses -e 'local l = rc.list() for i = 1, 1e5 do l:push(i) end rc.drop(l) for i = 1, 1e5 do local t = {} end'
+  expect 'statistics' 0 $'task: [0-9]+ ticks, [0-9]+ heartbeats, [0-9]+ bytes at the end, [0-9]+ at most\nheap stats: .*\nok' \
+    -- --stats -e 'local t = {} for i = 1, 1e5 do t[i] = {} end'
+
+  [ "$(printf '1 + 1\nfor i = 1, 2 do\nprint(i) end\nx.y\nprint "end"\n' | "$slua" -i 2>/dev/null | tr -d '> \n')" = 212end ]
+  verdict $? 'lines from the terminal'
+  [ "$(echo 'print(...)' | "$slua" - a b)" = $'a\tb' ] && [ "$(echo 'print "in"' | "$slua")" = in ]
+  verdict $? 'script from standard input'
+
+  "$slua" same.lua >"$dir/ours" 2>&1
+  diff "$dir/lua" "$dir/ours" >"$dir/diff"
+  verdict $? 'same.lua prints what the original Lua prints' "$dir/diff"
+  "$slua" rc.lua >"$dir/out" 2>&1 && [ "$(cat "$dir/out")" = 'rc as expected' ]
+  verdict $? 'rc.lua' "$dir/out"
+}
+
+# The same output, line and tick as in the first run ever, whatever changed.
+repeats() { # NAME COMMAND...
+  local name=$1 file=$2
+  shift 2
+  for limit in 60 1500; do
+    timeout 120 "$@" "$slua" --heartbeats $limit order.lua >"$dir/run" 2>&1
+    grep -v '^noise: ' "$dir/run" >"$dir/seen-$limit"
+    [ -e "$dir/first-$file-$limit" ] || cp "$dir/seen-$limit" "$dir/first-$file-$limit"
+    cmp -s "$dir/first-$file-$limit" "$dir/seen-$limit" && grep -q 'heartbeat limit of' "$dir/seen-$limit"
+    verdict $? "$name, limit $limit: not what the first run printed" "$dir/seen-$limit"
+  done
+}
+
+echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
+lua5.4 same.lua >"$dir/lua" 2>&1
+for slua in "${binaries[@]}"; do
+  cases
+  repeats 'repeats' order env
+  repeats 'repeats without randomised addresses' order setarch -R
+  repeats 'repeats with a large environment' order env PADDING="$(head -c 50000 /dev/zero | tr '\0' x)"
+  repeats 'repeats in an empty environment' order env -i
+  case $slua in *asan) ;; *) repeats 'repeats beside another thread' order env LD_PRELOAD="$noise" ;; esac
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
