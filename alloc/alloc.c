@@ -1,10 +1,11 @@
-/* alloc.c: the calls that programs make. The fast paths stand first; each counts its instructions in
-** alloc/README.md.
+/* alloc.c: the calls that programs make. The fast paths stand first; each counts its
+** instructions in alloc/README.md.
 **
-** A public function charges its ticks once, from its arguments, and then calls what charges nothing. */
+** A public function charges its ticks once, from its arguments, and then calls what charges
+** nothing. */
 #include "alloc/internal.h"
 
-/* ---- Refill ----------------------------------------------------------------------------------------------- */
+/* ---- Refill ---------------------------------------------------------------------------------- */
 
 /* Words to hand out while dead objects wait: whole blocks, up to the quantum. */
 static size_t words_wanted(const mi_task_t* task, size_t words) {
@@ -34,7 +35,8 @@ static bool find_or_force(mi_heap_t* heap, unsigned class, size_t limit) {
   return heap->list[class] != NULL || heap_find(heap, class, limit);
 }
 
-/* The list of the class is empty: this is the regular moment at which everything expensive happens. */
+/* The list of the class is empty: this is the regular moment at which everything expensive
+** happens. */
 static block_t* refill(mi_heap_t* heap, unsigned class) {
   size_t words = class_words(class);
   size_t limit = grant_limit(heap, words * WORD, refill_limit(heap, class, words));
@@ -68,7 +70,7 @@ static inline block_t* take(mi_heap_t* heap, unsigned class) {
   return block;
 }
 
-/* ---- Without charge ------------------------------------------------------------------------------------------- */
+/* ---- Without charge -------------------------------------------------------------------------- */
 
 static void* fail(void) {
   errno = ENOMEM;
@@ -132,11 +134,13 @@ void* heap_alloc(mi_heap_t* heap, size_t size, bool zero) {
 }
 
 void* heap_alloc_words(mi_heap_t* heap, size_t words) {
-  if (words <= CLASS_BLOCK_MAX / WORD) return alloc_class(heap, class_of_words(words), words * WORD, false);
+  if (words <= CLASS_BLOCK_MAX / WORD)
+    return alloc_class(heap, class_of_words(words), words * WORD, false);
   return alloc_single(heap, words * WORD, SLICE, false);
 }
 
-/* Debug builds: blocks are not a class size apart, so the aligned address is looked for inside one. */
+/* Debug builds: blocks are not a class size apart, so the aligned address is looked for inside
+** one. */
 static void* alloc_aligned_inside(mi_heap_t* heap, size_t size, size_t align, bool zero) {
   char* block = heap_alloc(heap, size + align, zero);
   if (block == NULL) return NULL;
@@ -146,9 +150,9 @@ static void* alloc_aligned_inside(mi_heap_t* heap, size_t size, size_t align, bo
   return block + adjust;
 }
 
-/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB, and a size that is
-** rounded to a multiple of the alignment falls in a class whose size is one too (four classes to a
-** doubling are the multiples 5 to 8 of a power of two). */
+/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB, and a size
+** that is rounded to a multiple of the alignment falls in a class whose size is one too (four
+** classes to a doubling are the multiples 5 to 8 of a power of two). */
 void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero) {
   if (size > PTRDIFF_MAX) return fail();
   if (align <= WORD || (align == 2 * WORD && size > WORD)) return heap_alloc(heap, size, zero);
@@ -167,7 +171,8 @@ static size_t usable(const void* p) {
 void* heap_realloc(mi_heap_t* heap, void* p, size_t size) {
   if (p == NULL) return heap_alloc(heap, size, false);
   if (page_of(p) == NULL) {
-    report_error("sluice: error: realloc of invalid pointer %p: it is no block of this allocator", p);
+    report_error("sluice: error: realloc of invalid pointer %p: it is no block of this allocator",
+                 p);
     errno = EINVAL;
     return NULL;
   }
@@ -180,7 +185,7 @@ void* heap_realloc(mi_heap_t* heap, void* p, size_t size) {
   return fresh;
 }
 
-/* ---- Free ---------------------------------------------------------------------------------------------------------- */
+/* ---- Free ------------------------------------------------------------------------------------ */
 
 static void free_block(page_t* page, block_t* block) {
   uintptr_t owner = page_owner(page);
@@ -216,7 +221,7 @@ void mi_free(void* p) {
     free_slow(p);
 }
 
-/* ---- Allocation ------------------------------------------------------------------------------------------------------- */
+/* ---- Allocation ------------------------------------------------------------------------------ */
 
 static __attribute__((noinline)) void* malloc_at_beat(size_t size) {
   task_charge_slow(0);
@@ -294,9 +299,11 @@ void* mi_reallocf(void* p, size_t newsize) {
   return q;
 }
 
-void* mi_reallocn(void* p, size_t count, size_t size) { return mi_realloc(p, product(count, size)); }
+void* mi_reallocn(void* p, size_t count, size_t size) {
+  return mi_realloc(p, product(count, size));
+}
 
-/* ---- Aligned ----------------------------------------------------------------------------------------------------------- */
+/* ---- Aligned --------------------------------------------------------------------------------- */
 
 static bool is_alignment(size_t align) {
   if (align != 0 && (align & (align - 1)) == 0) return true;
@@ -309,9 +316,13 @@ static void* alloc_aligned(size_t size, size_t align, bool zero) {
   return is_alignment(align) ? heap_alloc_aligned(tls.heap, size, align, zero) : NULL;
 }
 
-void* mi_malloc_aligned(size_t size, size_t alignment) { return alloc_aligned(size, alignment, false); }
+void* mi_malloc_aligned(size_t size, size_t alignment) {
+  return alloc_aligned(size, alignment, false);
+}
 
-void* mi_zalloc_aligned(size_t size, size_t alignment) { return alloc_aligned(size, alignment, true); }
+void* mi_zalloc_aligned(size_t size, size_t alignment) {
+  return alloc_aligned(size, alignment, true);
+}
 
 void* mi_calloc_aligned(size_t count, size_t size, size_t alignment) {
   return alloc_aligned(product(count, size), alignment, true);
@@ -331,18 +342,20 @@ void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) {
   return fresh;
 }
 
-/* ---- Sizes -------------------------------------------------------------------------------------------------------------- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 size_t mi_usable_size(const void* p) {
   if (p == NULL) return 0;
   if (page_of(p) != NULL) return usable(p);
-  report_error("sluice: error: usable size of invalid pointer %p: it is no block of this allocator", p);
+  report_error("sluice: error: usable size of invalid pointer %p: it is no block of this allocator",
+               p);
   return 0;
 }
 
 size_t mi_good_size(size_t size) {
   if (size <= CLASS_BLOCK_MAX) return class_words(class_of_bytes(size)) * WORD;
-  return size > PTRDIFF_MAX ? size : ((size + TRAILER + SLICE - 1) & ~(size_t)(SLICE - 1)) - TRAILER;
+  return size > PTRDIFF_MAX ? size
+                            : ((size + TRAILER + SLICE - 1) & ~(size_t)(SLICE - 1)) - TRAILER;
 }
 
 int mi_version(void) { return MI_MALLOC_VERSION; }

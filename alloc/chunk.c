@@ -1,16 +1,16 @@
 /* chunk.c: chunks of address space, the slices in them, and arenas.
 **
-** A run of slices is taken first fit, lowest address first, so that placement in a region repeats. A
-** bit is set with one CAS per bitmap word; a run that another thread meets halfway is rolled back.
-** Cost: O(chunks) loads, then O(1). Chunks of the process's arena stay mapped and are purged; blocks
-** above LARGE_BLOCK_MAX get chunks of their own, which are unmapped. */
+** A run of slices is taken first fit, lowest address first, so that placement in a region
+** repeats. A bit is set with one CAS per bitmap word; a run that another thread meets halfway is
+** rolled back. Cost: O(chunks) loads, then O(1). Chunks of the process's arena stay mapped and
+** are purged; blocks above LARGE_BLOCK_MAX get chunks of their own, which are unmapped. */
 #include "alloc/internal.h"
 
 page_table_t page_table;
 arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Free slices whose memory may be resident: above this many, some are purged at each release. A sweep
-** purges in runs, so that its cost is spread over the releases that caused it. */
+/* Free slices whose memory may be resident: above this many, some are purged at each release. A
+** sweep purges in runs, so that its cost is spread over the releases that caused it. */
 enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
 
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -19,7 +19,7 @@ static chunk_t* chunks_unused; /* under records_lock, as the next two */
 static arena_t* arenas_unused;
 static char *records_at, *records_end;
 
-/* ---- Records that live forever ------------------------------------------------------------------- */
+/* ---- Records that live forever --------------------------------------------------------------- */
 
 static void* records_take(size_t size, size_t align) {
   enum { STEP = 256 * 1024 };
@@ -59,7 +59,7 @@ static void chunk_record_free(chunk_t* c) {
   pthread_mutex_unlock(&records_lock);
 }
 
-/* ---- The page table --------------------------------------------------------------------------------- */
+/* ---- The page table -------------------------------------------------------------------------- */
 
 static void table_set(const char* base, page_t* records) {
   intptr_t offset = records == NULL ? 0 : (intptr_t)((char*)records - (char*)page_table.none);
@@ -89,15 +89,15 @@ static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
   return page;
 }
 
-/* A slot that is not a page's first has owner 0, for frees in the middle of a page; so a record is left with
-** owner 0, whoever released it. */
+/* A slot that is not a page's first has owner 0, for frees in the middle of a page; so a record
+** is left with owner 0, whoever released it. */
 static void page_unclaim(page_t* page) {
   uint32_t slices = page->slices;
   atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
   for (uint32_t i = 0; i < slices; i++) page[i].slices = 0;
 }
 
-/* ---- Bitmaps ------------------------------------------------------------------------------------------ */
+/* ---- Bitmaps --------------------------------------------------------------------------------- */
 
 static uint64_t bits_in_word(uint32_t word, uint32_t first, uint32_t end) {
   uint32_t from = first > word * 64 ? first - word * 64 : 0;
@@ -106,11 +106,13 @@ static uint64_t bits_in_word(uint32_t word, uint32_t first, uint32_t end) {
 }
 
 /* Clears the bits [first, end); returns how many were set. */
-static uint32_t bits_clear(_Atomic uint64_t* map, uint32_t first, uint32_t end, memory_order order) {
+static uint32_t bits_clear(_Atomic uint64_t* map, uint32_t first, uint32_t end,
+                           memory_order order) {
   uint32_t count = 0;
   for (uint32_t w = first / 64; w * 64 < end; w++) {
     uint64_t bits = bits_in_word(w, first, end);
-    count += (uint32_t)__builtin_popcountll(atomic_fetch_and_explicit(&map[w], ~bits, order) & bits);
+    count +=
+        (uint32_t)__builtin_popcountll(atomic_fetch_and_explicit(&map[w], ~bits, order) & bits);
   }
   return count;
 }
@@ -125,8 +127,8 @@ static uint32_t bits_set(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
   return count;
 }
 
-/* Sets all of [first, end) or none: false if any was set. Acquire: with the release in slices_free, what
-** the last owner wrote into the slices' records happened before. */
+/* Sets all of [first, end) or none: false if any was set. Acquire: with the release in
+** slices_free, what the last owner wrote into the slices' records happened before. */
 static bool bits_claim(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
   for (uint32_t w = first / 64; w * 64 < end; w++) {
     uint64_t bits = bits_in_word(w, first, end);
@@ -136,8 +138,8 @@ static bool bits_claim(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
         if (w > first / 64) bits_clear(map, first, w * 64, memory_order_release);
         return false;
       }
-    } while (!atomic_compare_exchange_weak_explicit(&map[w], &seen, seen | bits, memory_order_acquire,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&map[w], &seen, seen | bits,
+                                                    memory_order_acquire, memory_order_relaxed));
   }
   return true;
 }
@@ -162,7 +164,7 @@ static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
   return CHUNK_SLICES;
 }
 
-/* ---- Chunks --------------------------------------------------------------------------------------------- */
+/* ---- Chunks ---------------------------------------------------------------------------------- */
 
 /* The place for `count` chunks in the region, lowest first; under the arena's lock. */
 static char* region_take(arena_t* arena, uint32_t count) {
@@ -171,7 +173,8 @@ static char* region_take(arena_t* arena, uint32_t count) {
     if (run < count) continue;
     char* p = arena->region + (size_t)(i + 1 - count) * CHUNK;
     if (!os_commit(p, (size_t)count * CHUNK)) return NULL;
-    for (uint32_t k = i + 1 - count; k <= i; k++) arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
+    for (uint32_t k = i + 1 - count; k <= i; k++)
+      arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
     return p;
   }
   return NULL;
@@ -206,8 +209,8 @@ static chunk_t* chunk_new(arena_t* arena) {
   return c;
 }
 
-/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds the
-** chunk finds it complete. */
+/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds
+** the chunk finds it complete. */
 static bool arena_grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
   pthread_mutex_lock(&arena->lock);
   bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
@@ -248,11 +251,11 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
   }
 }
 
-/* ---- Huge blocks: a mapping of records and one block ---------------------------------------------------- */
+/* ---- Huge blocks: a mapping of records and one block ----------------------------------------- */
 
-/* The block starts at the first address after the records that is aligned; the table entry of the chunk
-** that it starts in leads to the records at the start of the mapping. The rest of the mapping has no
-** entry: pointers there are foreign. */
+/* The block starts at the first address after the records that is aligned; the table entry of
+** the chunk that it starts in leads to the records at the start of the mapping. The rest of the
+** mapping has no entry: pointers there are foreign. */
 page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   if (align < SLICE) align = SLICE;
   size_t lead = align; /* records, then padding */
@@ -299,24 +302,28 @@ static void huge_free(page_t* page) {
   chunk_record_free(c);
 }
 
-/* ---- Giving back ------------------------------------------------------------------------------------------ */
+/* ---- Giving back ----------------------------------------------------------------------------- */
 
-static uint32_t page_first_slice(const page_t* page) { return (uint32_t)(page - page->chunk->records); }
+static uint32_t page_first_slice(const page_t* page) {
+  return (uint32_t)(page - page->chunk->records);
+}
 
 bool page_purge(page_t* page) { return os_purge(page->start, page->span); }
 
-/* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds meanwhile. Returns
-** the slice to go on from. */
+/* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds
+** meanwhile. Returns the slice to go on from. */
 static uint32_t chunk_purge_run(chunk_t* c, uint32_t from) {
   while (from < CHUNK_SLICES) {
-    uint64_t dirty = atomic_load_explicit(&c->dirty[from / 64], memory_order_relaxed) >> (from % 64);
+    uint64_t dirty =
+        atomic_load_explicit(&c->dirty[from / 64], memory_order_relaxed) >> (from % 64);
     if (dirty == 0) {
       from = (from / 64 + 1) * 64;
       continue;
     }
     from += (uint32_t)__builtin_ctzll(dirty);
     uint32_t n = 0;
-    while (n < PURGE_RUN && from + n < CHUNK_SLICES && bits_claim(c->busy, from + n, from + n + 1)) n++;
+    while (n < PURGE_RUN && from + n < CHUNK_SLICES && bits_claim(c->busy, from + n, from + n + 1))
+      n++;
     if (n == 0) {
       from++;
       continue;
@@ -334,7 +341,9 @@ static uint32_t chunk_purge_run(chunk_t* c, uint32_t from) {
 static chunk_t* first_chunk(arena_t* arena) {
   return atomic_load_explicit(&arena->chunks, memory_order_acquire);
 }
-static chunk_t* next_chunk(chunk_t* c) { return atomic_load_explicit(&c->next, memory_order_acquire); }
+static chunk_t* next_chunk(chunk_t* c) {
+  return atomic_load_explicit(&c->next, memory_order_acquire);
+}
 
 void arena_purge(arena_t* arena) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
@@ -351,14 +360,16 @@ void slices_free(page_t* page) {
   uint32_t first = page_first_slice(page), n = page->slices;
   page_unclaim(page);
   uint32_t fresh = bits_set(c->dirty, first, first + n);
-  uint32_t dirty = atomic_fetch_add_explicit(&arena->dirty_slices, fresh, memory_order_relaxed) + fresh;
+  uint32_t dirty =
+      atomic_fetch_add_explicit(&arena->dirty_slices, fresh, memory_order_relaxed) + fresh;
   atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
   bits_clear(c->busy, first, first + n, memory_order_release);
   if (dirty > DIRTY_MAX && arena == &arena_main)
-    for (uint32_t done = 0, i = first; done < 2 && i < CHUNK_SLICES; done++) i = chunk_purge_run(c, i);
+    for (uint32_t done = 0, i = first; done < 2 && i < CHUNK_SLICES; done++)
+      i = chunk_purge_run(c, i);
 }
 
-/* ---- Arenas with a region ------------------------------------------------------------------------------------- */
+/* ---- Arenas with a region -------------------------------------------------------------------- */
 
 arena_t* arena_new(void) {
   pthread_mutex_lock(&records_lock);
@@ -398,10 +409,11 @@ void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
       if (c->records[i].slices != 0 && c->records[i].behind == 0) visit(&c->records[i], arg);
 }
 
-/* ---- Abandoned pages --------------------------------------------------------------------------------------------- */
+/* ---- Abandoned pages ------------------------------------------------------------------------- */
 
-/* Sequentially consistent, here and in remote.c around it: the abandoning thread sets the bit and then
-** reads the remote word, the last freer changes the word and then the bit; one must see the other. */
+/* Sequentially consistent, here and in remote.c around it: the abandoning thread sets the bit
+** and then reads the remote word, the last freer changes the word and then the bit; one must see
+** the other. */
 void chunk_mark_abandoned(page_t* page) {
   uint32_t i = page_first_slice(page);
   atomic_fetch_add_explicit(&abandoned_pages[page_class(page)], 1, memory_order_relaxed);

@@ -3,8 +3,8 @@
 **   block                 + adjust              + size                    + distance - TRAILER
 **   | (aligned forms only) | the program's bytes | SLACK up to the trailer | trailer |
 **
-** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads either
-** shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
+** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads
+** either shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
 #include "alloc/internal.h"
 
 enum { FRESH = 0xD0, FREED = 0xDF, SLACK = 0xDE };
@@ -51,23 +51,29 @@ bool debug_free(page_t* page, void* p, block_t** block) {
     return false;
   }
   if (t->state != STATE_LIVE || t->size > page_block_size(page)) {
-    report_error("sluice: error: free of %p: invalid pointer, or a buffer overflow has overwritten what "
-                 "follows its block", p);
+    report_error(
+        "sluice: error: free of %p: invalid pointer, or a buffer overflow has overwritten what "
+        "follows its block",
+        p);
     return false;
   }
   char* user = (char*)*block + t->adjust;
   if (p != user) {
-    report_error("sluice: error: free of invalid pointer %p: it points inside the block %p of %zu bytes", p,
-                 (void*)user, (size_t)t->size);
+    report_error(
+        "sluice: error: free of invalid pointer %p: it points inside the block %p of %zu bytes", p,
+        (void*)user, (size_t)t->size);
     return false;
   }
   const char* bad = first_not_slack(user + t->size, (char*)t);
   if (bad != NULL)
-    report_error("sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
-                 (size_t)t->size, (size_t)(bad - user));
+    report_error(
+        "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
+        (size_t)t->size, (size_t)(bad - user));
   memset(user, FREED, t->size);
   t->state = STATE_FREED;
   return true;
 }
 
-size_t debug_usable(page_t* page, const void* p) { return (size_t)trailer_of(page, block_of(page, p))->size; }
+size_t debug_usable(page_t* page, const void* p) {
+  return (size_t)trailer_of(page, block_of(page, p))->size;
+}

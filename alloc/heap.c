@@ -1,13 +1,14 @@
-/* heap.c: heaps as wholes: birth, collection, and the three ways to end: its blocks move to another heap
-** (delete), are freed unseen (destroy), or stay behind without an owner (the end of a thread). Each is
-** O(pages). */
+/* heap.c: heaps as wholes: birth, collection, and the three ways to end: its blocks move to
+** another heap (delete), are freed unseen (destroy), or stay behind without an owner (the end of
+** a thread). Each is O(pages). */
 #include "alloc/internal.h"
 
 _Atomic(mi_heap_t*) heaps_all;
 class_stat_t heaps_ended[CLASS_COUNT];
 mi_heap_t heap_none = {.delayed = HEAP_CLOSED};
 
-static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the next, and heaps_ended */
+static pthread_mutex_t heaps_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards the next, and heaps_ended */
 static mi_heap_t* heaps_unused;
 
 static mi_heap_t* heap_record(void) {
@@ -65,7 +66,7 @@ static void heap_record_free(mi_heap_t* heap) {
   pthread_mutex_unlock(&heaps_lock);
 }
 
-/* ---- Ending ------------------------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 void heap_ungrant_all(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_COUNT; c++) heap_ungrant(heap, c);
@@ -83,8 +84,8 @@ static page_t* detach_list(page_t* page, page_t* rest) {
   return rest;
 }
 
-/* First no page leads here any more, then the delayed list is closed: a thread that finds it closed finds
-** page->heap changed. Only then pages may go. */
+/* First no page leads here any more, then the delayed list is closed: a thread that finds it
+** closed finds page->heap changed. Only then pages may go. */
 void heap_end(mi_heap_t* heap, bool abandon) {
   heap_ungrant_all(heap);
   page_t* pages = detach_list(heap->full, NULL);
@@ -155,7 +156,7 @@ mi_heap_t* mi_heap_new(void) {
 
 mi_heap_t* mi_heap_get_default(void) { return task_default_heap(); }
 
-/* ---- Collection ----------------------------------------------------------------------------------------- */
+/* ---- Collection ------------------------------------------------------------------------------ */
 
 /* Everything free in the page becomes known, so that `used` is exact; empty pages go. */
 static void page_collect(mi_heap_t* heap, page_t* page) {

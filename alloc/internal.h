@@ -1,12 +1,13 @@
 /* internal.h: the data structures of the allocator and what holds of them.
 **
-** Memory comes in CHUNKs (32 MiB, aligned), cut into SLICEs (64 KiB). A PAGE is a run of slices with
-** blocks of one size class; its record (128 bytes) is the chunk's first slice's slot with the number
-** of the page's first slice. The address of a record follows from a block's address by arithmetic and
-** one look into a flat table of chunks (page_of). A page belongs to a HEAP, a heap to a TASK.
+** Memory comes in CHUNKs (32 MiB, aligned), cut into SLICEs (64 KiB). A PAGE is a run of slices
+** with blocks of one size class; its record (128 bytes) is the chunk's first slice's slot with
+** the number of the page's first slice. The address of a record follows from a block's address
+** by arithmetic and one look into a flat table of chunks (page_of). A page belongs to a HEAP, a
+** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c  options.c  chunk.c  remote.c  page.c  heap.c  task.c  alloc.c  stats.c  debug.c  override.c
+**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c stats.c debug.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -34,12 +35,13 @@ enum {
 
   CLASS_COUNT = 50, /* 0 is unused; 1..48 are sizes; 49 is a page with a single block */
   CLASS_LARGE = CLASS_COUNT - 1,
-  SMALL_BLOCK_MAX = 8 * 1024,   /* in pages of one slice */
-  CLASS_BLOCK_MAX = 64 * 1024,  /* in pages of MEDIUM_SLICES */
+  SMALL_BLOCK_MAX = 8 * 1024,  /* in pages of one slice */
+  CLASS_BLOCK_MAX = 64 * 1024, /* in pages of MEDIUM_SLICES */
   MEDIUM_SLICES = 8,
-  LARGE_BLOCK_MAX = CHUNK / 2,  /* a page of its own within a chunk; beyond that: chunks of its own */
-  FAST_MAX = 1023,              /* the largest request that is charged one tick */
-  EXTEND_BYTES = 4096,          /* a page's blocks come into being in steps of about that */
+  LARGE_BLOCK_MAX =
+      CHUNK / 2,       /* a page of its own within a chunk; beyond that: chunks of its own */
+  FAST_MAX = 1023,     /* the largest request that is charged one tick */
+  EXTEND_BYTES = 4096, /* a page's blocks come into being in steps of about that */
   DEFERRED_MAX = 8,
 };
 
@@ -52,30 +54,32 @@ typedef struct chunk chunk_t;
 typedef struct arena arena_t;
 typedef struct mi_task mi_task_t;
 
-/* ---- The word that other threads write -------------------------------------------------------------
+/* ---- The word that other threads write ----------------------------------------------------------
 **
-** page->remote packs {list of blocks freed by others, their number, mode, holds}. Every change is one
-** atomic operation on it.
+** page->remote packs {list of blocks freed by others, their number, mode, holds}. Every change
+** is one atomic operation on it.
 **
-**   NORMAL     the page is in its class's queue (or alone in its owner's hands): the owner finds remote
-**              frees when it next looks at the page.
-**   FULL       the owner granted every block and looks at the page no more. The first remote free sets
-**              LISTED and pushes the page on its heap's delayed list, where the owner finds it. FULL
-**              without LISTED is what the mimalloc paper calls DELAYED, FULL with LISTED is DELAYING.
-**   ABANDONED  the task ended with blocks alive; whoever clears the page's bit in chunk->abandoned owns
-**              it: an adopter, or the thread that frees the last block. (A page with a single block has
-**              no bit, is not adopted, and goes with the free of its block.)
-**   ORPHAN     its owner gave the page up, but a hold was on it: who drops the last hold releases it.
+**   NORMAL     the page is in its class's queue (or alone in its owner's hands): the owner finds
+**              remote frees when it next looks at the page.
+**   FULL       the owner granted every block and looks at the page no more. The first remote free
+**              sets LISTED and pushes the page on its heap's delayed list, where the owner finds
+**              it. FULL without LISTED is what the mimalloc paper calls DELAYED, with it DELAYING.
+**   ABANDONED  the task ended with blocks alive; whoever clears the page's bit in
+**              chunk->abandoned owns it: an adopter, or the thread that frees the last block. (A
+**              page with a single block has no bit, is not adopted, and goes with its block.)
+**   ORPHAN     its owner gave the page up, but a hold was on it: who drops the last hold
+**              releases it.
 **
-** The number is that of the blocks in the list in mode NORMAL. In FULL and ABANDONED, where page->used
-** does not change, it is that of the blocks still alive, so the free that brings it to 0 knows that it
-** was the last.
+** The number is that of the blocks in the list in mode NORMAL. In FULL and ABANDONED, where
+** page->used does not change, it is that of the blocks still alive, so the free that brings it
+** to 0 knows that it was the last.
 **
-** Holds keep a page's record from being released: LISTED, from the moment a freeing thread takes the
-** right to push the page until it is taken off the list; PURGING, while the freer of the last block
-** returns the memory (then the list is empty: its links are gone). After its change of the word a
-** freeing thread touches the page only under a hold. page->heap is not NULL whenever the mode is FULL.
-** No thread waits for another; the model in tests/model/remote.pml checks all of this. */
+** Holds keep a page's record from being released: LISTED, from the moment a freeing thread takes
+** the right to push the page until it is taken off the list; PURGING, while the freer of the
+** last block returns the memory (then the list is empty: its links are gone). After its change
+** of the word a freeing thread touches the page only under a hold. page->heap is not NULL
+** whenever the mode is FULL. No thread waits for another; the model in tests/model/remote.pml
+** checks all of this. */
 typedef uint64_t remote_t;
 #define REMOTE_MODE ((remote_t)3)
 #define REMOTE_NORMAL ((remote_t)0)
@@ -92,24 +96,24 @@ static inline block_t* remote_head(remote_t w) {
 }
 static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0x3fff; }
 
-/* ---- Page -------------------------------------------------------------------------------------------
+/* ---- Page ---------------------------------------------------------------------------------------
 **
 ** A block is in exactly one place:
-**   with the program, or on heap->list[class] of the page's heap (only blocks of the queue's first page
-**   are there), or in the remote word: these are counted by `used`;
+**   with the program, or on heap->list[class] of the page's heap (only blocks of the queue's
+**   first page are there), or in the remote word: these are counted by `used`;
 **   on `free` (nfree of them), or on `local_free`: so capacity == used + nfree + |local_free|.
 ** Blocks beyond `capacity` (up to `reserved`) do not exist yet: their memory was not touched.
 **
-** Blocks are accounted when they are granted to heap->list, so taking one from there writes nothing
-** here. Freed ones go to local_free and not to the list that allocation pops, so that list runs empty
-** after a bounded number of allocations: the refill.
+** Blocks are accounted when they are granted to heap->list, so taking one from there writes
+** nothing here. Freed ones go to local_free and not to the list that allocation pops, so that
+** list runs empty after a bounded number of allocations: the refill.
 **
-** An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages; one
-** with a single block is always FULL. A slot that is not the first of a page has owner 0 and `behind`,
-** the distance to the first; a slot of no page has slices 0.
+** An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages;
+** one with a single block is always FULL. A slot that is not the first of a page has owner 0 and
+** `behind`, the distance to the first; a slot of no page has slices 0.
 **
-** Who writes: the owner, except `remote` (any thread), `delayed_next` (the holder of LISTED). `owner`
-** and `heap` are read by any thread. */
+** Who writes: the owner, except `remote` (any thread), `delayed_next` (the holder of LISTED).
+** `owner` and `heap` are read by any thread. */
 enum { PAGE_FULL = 1, PAGE_FLAGS = 63 }; /* in page->owner; tasks are aligned to 64 */
 
 struct page {
@@ -141,12 +145,13 @@ struct page {
 };
 _Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
 _Static_assert(offsetof(page_t, remote) == 64, "others write the second line only");
-_Static_assert(CHUNK_SLICES * RECORD == SLICE, "the records fill the first slice");
+_Static_assert(CHUNK_SLICES* RECORD == SLICE, "the records fill the first slice");
 
-/* Where the records of each chunk of address space are, relative to `none`: chunks that are not ours
-** have 0 and so find records that belong to nobody. An entry is written when a chunk is mapped, before any
-** of its blocks exists, and when it is unmapped, after they have gone: so a plain load is right for whoever
-** has a block (and one instruction less than an atomic one). Lives in zero pages of which few are touched. */
+/* Where the records of each chunk of address space are, relative to `none`: chunks that are not
+** ours have 0 and so find records that belong to nobody. An entry is written when a chunk is
+** mapped, before any of its blocks exists, and when it is unmapped, after they have gone: so a
+** plain load is right for whoever has a block (and one instruction less than an atomic one).
+** Lives in zero pages of which few are touched. */
 typedef struct page_table {
   intptr_t offset[(size_t)1 << (ADDRESS_BITS - CHUNK_SHIFT)];
   page_t none[CHUNK_SLICES];
@@ -160,12 +165,13 @@ static inline page_t* slot_of(const void* p) {
   return (page_t*)((char*)page_table.none + (page_table.offset[a >> CHUNK_SHIFT] + (intptr_t)slot));
 }
 
-/* ---- Chunk and arena ----------------------------------------------------------------------------------
+/* ---- Chunk and arena ----------------------------------------------------------------------------
 **
-** A slice is free iff its bit in `busy` is clear; whoever sets the bit owns it. `dirty` tells that a
-** free slice's memory may be resident and not zero; it is set before busy is cleared. Chunk records
-** live forever and are reused. An arena is where a task's heaps get their slices: the process's one, or
-** a region of its own, aligned to REGION, placed from its start so that offsets repeat in every run. */
+** A slice is free iff its bit in `busy` is clear; whoever sets the bit owns it. `dirty` tells
+** that a free slice's memory may be resident and not zero; it is set before busy is cleared.
+** Chunk records live forever and are reused. An arena is where a task's heaps get their slices:
+** the process's one, or a region of its own, aligned to REGION, placed from its start so that
+** offsets repeat in every run. */
 #define REGION (4 * GiB)
 enum { REGION_CHUNKS = 128 };
 
@@ -186,18 +192,19 @@ struct arena {
   _Atomic uint32_t dirty_slices;
   _Atomic size_t mapped; /* bytes, for statistics, as the next */
   _Atomic uint32_t huge_blocks;
-  pthread_mutex_t lock;  /* held while a chunk is added or taken away */
-  char* region;          /* NULL: the process's arena */
+  pthread_mutex_t lock; /* held while a chunk is added or taken away */
+  char* region;         /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
 };
 extern arena_t arena_main;
 
-/* ---- Heap ------------------------------------------------------------------------------------------------
+/* ---- Heap ---------------------------------------------------------------------------------------
 **
-** list[c] holds blocks of the first page of queue[c] that were granted and not handed out yet. Pages
-** behind the first may have free blocks; full ones are on `full`. Records live forever and are reused,
-** so a thread that is late may read one, or push on its delayed list: takers check page->heap. */
+** list[c] holds blocks of the first page of queue[c] that were granted and not handed out yet.
+** Pages behind the first may have free blocks; full ones are on `full`. Records live forever and
+** are reused, so a thread that is late may read one, or push on its delayed list: takers check
+** page->heap. */
 typedef struct queue {
   page_t* first;
   page_t* last;
@@ -213,7 +220,7 @@ struct mi_heap_s {
   block_t* list[CLASS_COUNT];
   queue_t queue[CLASS_COUNT];
   page_t* full;
-  _Atomic(page_t*) delayed; /* pages with remote frees, or HEAP_CLOSED */
+  _Atomic(page_t*) delayed;  /* pages with remote frees, or HEAP_CLOSED */
   _Atomic size_t idle_bytes; /* emptied by others since the owner last looked */
   mi_task_t* task;
   mi_heap_t* next; /* the task's heaps; free list of records */
@@ -224,9 +231,10 @@ struct mi_heap_s {
   uint64_t large_bytes; /* total of single-block pages */
 };
 #define HEAP_CLOSED ((page_t*)(uintptr_t)1)
-extern mi_heap_t heap_none; /* a heap without blocks: what a thread has before its first allocation */
+extern mi_heap_t
+    heap_none; /* a heap without blocks: what a thread has before its first allocation */
 
-/* ---- Task -------------------------------------------------------------------------------------------------
+/* ---- Task ---------------------------------------------------------------------------------------
 **
 ** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
 ** period; countdown is in the thread's `tls` while the task runs there and in `parked` else. */
@@ -235,7 +243,8 @@ enum { UPPER_BYTES = 768 };
 typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
 /* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
 ** whether work still waits (then the refill hands out no more than `quantum` words). */
-typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode);
+typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                        drain_mode mode);
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
 
 typedef struct pause_record {
@@ -253,9 +262,9 @@ struct mi_task {
   uint64_t period;
   bool in_callback;
   bool measure;
-  bool implicit; /* a thread's own */
-  size_t quantum; /* words that a refill hands out while work waits */
-  drain_fun* drain; /* NULL while nothing waits */
+  bool implicit;               /* a thread's own */
+  size_t quantum;              /* words that a refill hands out while work waits */
+  drain_fun* drain;            /* NULL while nothing waits */
   bool (*on_exit)(mi_task_t*); /* at the end of a thread's task; true: keeps the record, O(1) */
   beat_fun* on_beat;
   uint64_t units; /* of draining, so far */
@@ -263,7 +272,7 @@ struct mi_task {
   size_t bytes_peak;
   size_t bytes_limit;
   pause_record_t pauses[PAUSE_KINDS];
-  mi_task_t* next; /* free list of records */
+  mi_task_t* next;                               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
 
@@ -274,9 +283,9 @@ typedef struct tls {
 } tls_t;
 extern _Thread_local tls_t tls;
 #define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
-#define COUNTDOWN_UNBOUND INT64_MAX                 /* in a thread without a task, and in callbacks */
+#define COUNTDOWN_UNBOUND INT64_MAX /* in a thread without a task, and in callbacks */
 
-/* ---- Size classes: 1 to 8 words, then four to a doubling ------------------------------------------------ */
+/* ---- Size classes: 1 to 8 words, then four to a doubling ------------------------------------- */
 
 static inline unsigned class_of_words(size_t words) {
   if (words <= 8) return (unsigned)words;
@@ -296,7 +305,7 @@ static inline unsigned class_of_bytes(size_t size) {
 }
 extern uint8_t class_of_fast[FAST_MAX + 1]; /* class_of_bytes as a table */
 
-/* ---- os.c: the operating system ------------------------------------------------------------------------- */
+/* ---- os.c: the operating system -------------------------------------------------------------- */
 
 void* os_map(size_t size, size_t align); /* zero memory, or NULL and ENOMEM */
 void* os_reserve(size_t size, size_t align);
@@ -307,7 +316,7 @@ bool os_purge(void* p, size_t size); /* gives the memory back; reads as zero aft
 uint64_t os_now_ns(void);
 void os_write_error(const char* text, size_t length);
 
-/* ---- options.c ---------------------------------------------------------------------------------------------- */
+/* ---- options.c ------------------------------------------------------------------------------- */
 
 typedef struct options {
   long heartbeat_period, show_stats, verbose, show_errors, abort_on_error;
@@ -316,10 +325,11 @@ extern options_t options;
 void options_init(void);
 void options_print(void);
 void message(const char* format, ...) __attribute__((format(printf, 1, 2)));
-/* A misuse that was found: one line "sluice: error: ...", then abort if the build or option says so. */
+/* A misuse that was found: one line "sluice: error: ...", then abort if the build or option says
+** so. */
 void report_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- chunk.c ------------------------------------------------------------------------------------------------ */
+/* ---- chunk.c --------------------------------------------------------------------------------- */
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
 page_t* huge_alloc(arena_t* arena, size_t size, size_t align);     /* memory is zero */
@@ -330,12 +340,14 @@ arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
-page_t* chunk_adopt(arena_t* arena, unsigned class); /* of that class, if no other thread interferes */
+page_t* chunk_adopt(arena_t* arena,
+                    unsigned class); /* of that class, if no other thread interferes */
 /* Calls visit for each page of an arena, owned by anybody; pages may change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
-void* record_alloc(size_t size, size_t align); /* zero memory that is never freed; NULL: no memory */
+void* record_alloc(size_t size,
+                   size_t align); /* zero memory that is never freed; NULL: no memory */
 
-/* ---- remote.c ------------------------------------------------------------------------------------------------ */
+/* ---- remote.c -------------------------------------------------------------------------------- */
 
 void remote_free(page_t* page, block_t* block);
 bool remote_collect(page_t* page); /* takes what others freed into page->free, which is empty */
@@ -344,11 +356,11 @@ void remote_set_normal(page_t* page);
 void remote_take_delayed(mi_heap_t* heap);
 void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where page->heap says */
 bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
-void page_drop(page_t* page); /* the owner gives up an empty page that is in no list */
+void page_drop(page_t* page);       /* the owner gives up an empty page that is in no list */
 void page_abandon(page_t* page);
 void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
 
-/* ---- page.c --------------------------------------------------------------------------------------------------- */
+/* ---- page.c ---------------------------------------------------------------------------------- */
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align);
@@ -383,10 +395,11 @@ static inline void page_free_local(page_t* page, block_t* block) {
   if (unlikely(--page->used == 0)) page_retire(page);
 }
 
-/* ---- heap.c, task.c ------------------------------------------------------------------------------------------- */
+/* ---- heap.c, task.c -------------------------------------------------------------------------- */
 
 mi_heap_t* heap_new(mi_task_t* task);
-void heap_end(mi_heap_t* heap, bool abandon); /* abandons its pages, or frees them with all blocks */
+void heap_end(mi_heap_t* heap,
+              bool abandon); /* abandons its pages, or frees them with all blocks */
 void heap_collect(mi_heap_t* heap);
 void heap_ungrant_all(mi_heap_t* heap);
 void heap_check(mi_heap_t* heap);
@@ -394,7 +407,7 @@ extern _Atomic(mi_heap_t*) heaps_all;
 extern class_stat_t heaps_ended[CLASS_COUNT]; /* what ended heaps granted; under a lock */
 
 void process_init(void);
-mi_task_t* task_self(void);        /* the thread's; made if need be; NULL: no memory */
+mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */
 mi_heap_t* task_default_heap(void); /* the same for its default heap */
 mi_heap_t* task_exact_heap(void);
 mi_task_t* task_new(arena_t* arena, uint64_t period);
@@ -430,7 +443,7 @@ static inline bool task_reserve(mi_task_t* task, size_t bytes) {
 }
 static inline void task_unreserve(mi_task_t* task, size_t bytes) { task->bytes -= bytes; }
 
-/* ---- alloc.c --------------------------------------------------------------------------------------------------- */
+/* ---- alloc.c --------------------------------------------------------------------------------- */
 
 /* These charge nothing. */
 void* heap_alloc(mi_heap_t* heap, size_t size, bool zero);
@@ -441,7 +454,7 @@ void free_slow(void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
 size_t page_block_size(const page_t* page);
 
-/* ---- debug.c: empty in other builds ------------------------------------------------------------------------------- */
+/* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 
 void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero);
 bool debug_free(page_t* page, void* p, block_t** block); /* false: misuse, reported; do not free */

@@ -10,12 +10,12 @@
 **   heap     a set of pages from which one task allocates; any thread may free its blocks
 **   task     who allocates: each thread has one implicitly; runtime/ makes more
 **   refill   the moment at which a size class has no block at hand and fetches some
-**   tick     the unit of work: each allocating call is charged 1, plus 1 for every full KiB asked for
+**   tick     the unit of work: each allocating call is charged 1, and 1 for each full KiB asked for
 **   beat     every N ticks (mi_heartbeat_period)
 **
-** Every function may be called by any thread, except that a heap is used for allocation by its own
-** task only. Sizes are in bytes. A NULL result of an allocation means ENOMEM in errno, and nothing
-** that existed before was touched. Costs: "fast" is some 15 instructions without a loop.
+** Every function may be called by any thread, except that a heap is used for allocation by its
+** own task only. Sizes are in bytes. A NULL result of an allocation means ENOMEM in errno, and
+** nothing that existed before was touched. Costs: "fast" is some 15 instructions without a loop.
 */
 #ifndef SLUICE_MIMALLOC_H
 #define SLUICE_MIMALLOC_H
@@ -61,10 +61,11 @@ __attribute__((warn_unused_result)) mi_attr_size(2) void* mi_realloc(void* p, si
 /* As mi_realloc, but frees p when it returns NULL. */
 __attribute__((warn_unused_result)) mi_attr_size(2) void* mi_reallocf(void* p, size_t newsize);
 /* mi_realloc to count*newsize bytes; an overflow is a failure. */
-__attribute__((warn_unused_result)) mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count,
-                                                                          size_t size);
-/* Gives the block back; p may be NULL, and may come from any heap and thread. Fast for the owner, one
-** atomic exchange for others. A pointer that is no block is reported, not freed. Not charged. */
+__attribute__((warn_unused_result))
+mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count, size_t size);
+/* Gives the block back; p may be NULL, and may come from any heap and thread. Fast for the
+** owner, one atomic exchange for others. A pointer that is no block is reported, not freed. Not
+** charged. */
 void mi_free(void* p);
 /* Bytes that p's owner may use, at least what was asked for; 0 for NULL. O(1). */
 size_t mi_usable_size(const void* p);
@@ -72,22 +73,25 @@ size_t mi_usable_size(const void* p);
 size_t mi_good_size(size_t size);
 
 /* The aligned forms: `alignment` is a power of two, else NULL and EINVAL. Free with mi_free. */
-mi_attr_malloc mi_attr_size(1) mi_attr_align(2) void* mi_malloc_aligned(size_t size, size_t alignment);
-mi_attr_malloc mi_attr_size(1) mi_attr_align(2) void* mi_zalloc_aligned(size_t size, size_t alignment);
-mi_attr_malloc mi_attr_size2(1, 2) mi_attr_align(3) void* mi_calloc_aligned(size_t count, size_t size,
-                                                                            size_t alignment);
-__attribute__((warn_unused_result)) mi_attr_size(2) mi_attr_align(3) void* mi_realloc_aligned(
-    void* p, size_t newsize, size_t alignment);
+mi_attr_malloc mi_attr_size(1)
+    mi_attr_align(2) void* mi_malloc_aligned(size_t size, size_t alignment);
+mi_attr_malloc mi_attr_size(1)
+    mi_attr_align(2) void* mi_zalloc_aligned(size_t size, size_t alignment);
+mi_attr_malloc mi_attr_size2(1, 2)
+    mi_attr_align(3) void* mi_calloc_aligned(size_t count, size_t size, size_t alignment);
+__attribute__((warn_unused_result)) mi_attr_size(2)
+    mi_attr_align(3) void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment);
 
 /* ---- Heaps ----------------------------------------------------------------------------------- */
 
-/* A new heap of the calling task, or NULL and ENOMEM. Owned by the caller until delete or destroy. */
+/* A new heap of the calling task, or NULL and ENOMEM. Owned by the caller until delete or
+** destroy. */
 __attribute__((warn_unused_result)) mi_heap_t* mi_heap_new(void);
 /* Ends the heap and moves its blocks to the task's default heap, where they live on. O(pages). */
 void mi_heap_delete(mi_heap_t* heap);
-/* Ends the heap and frees all its blocks without looking at them. O(pages). No thread may use a block
-** of it any more, nor be in the middle of freeing one. The default heap is only emptied of free
-** pages: it ends with its task. */
+/* Ends the heap and frees all its blocks without looking at them. O(pages). No thread may use a
+** block of it any more, nor be in the middle of freeing one. The default heap is only emptied of
+** free pages: it ends with its task. */
 void mi_heap_destroy(mi_heap_t* heap);
 /* Returns free blocks and pages to where others can use them; with force also to the system, after
 ** calling the deferred-free callbacks with force. */
@@ -98,8 +102,8 @@ mi_heap_t* mi_heap_get_default(void);
 mi_attr_malloc mi_attr_size(2) void* mi_heap_malloc(mi_heap_t* heap, size_t size);
 mi_attr_malloc mi_attr_size(2) void* mi_heap_zalloc(mi_heap_t* heap, size_t size);
 mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_calloc(mi_heap_t* heap, size_t count, size_t size);
-__attribute__((warn_unused_result)) mi_attr_size(3) void* mi_heap_realloc(mi_heap_t* heap, void* p,
-                                                                          size_t newsize);
+__attribute__((warn_unused_result))
+mi_attr_size(3) void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t newsize);
 
 /* ---- Process --------------------------------------------------------------------------------- */
 
@@ -122,13 +126,13 @@ void mi_stats_print(void* unused);
 ** task's last beat. It may allocate and free, is not charged for it and not re-entered, and must
 ** return (no longjmp). */
 typedef void(mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
-/* Registers a callback for all tasks; `arg` is borrowed for good. Up to 8 may be registered; one more
-** is refused with a warning. NULL removes them all. */
+/* Registers a callback for all tasks; `arg` is borrowed for good. Up to 8 may be registered; one
+** more is refused with a warning. NULL removes them all. */
 void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg);
 
-/* Ticks that the calling task was charged. Depends on the program's calls only: each public function
-** that allocates charges 1 + size/1024 from its arguments, once (also when it fails; an overflow of
-** the size charges 1); nothing else charges. */
+/* Ticks that the calling task was charged. Depends on the program's calls only: each public
+** function that allocates charges 1 + size/1024 from its arguments, once (also when it fails; an
+** overflow of the size charges 1); nothing else charges. */
 uint64_t mi_ticks(void);
 /* Number of the calling task's last beat: mi_ticks() / mi_heartbeat_period(). */
 uint64_t mi_heartbeat(void);

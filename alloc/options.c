@@ -50,8 +50,8 @@ void report_error(const char* format, ...) {
 }
 
 void invariant_failed(const char* what, const char* file, int line) {
-  message("sluice: error: invariant does not hold: %s (%s:%d); memory is corrupt, or a bug", what, file,
-          line);
+  message("sluice: error: invariant does not hold: %s (%s:%d); memory is corrupt, or a bug", what,
+          file, line);
   abort();
 }
 
@@ -68,7 +68,8 @@ static bool parse(const char* text, long* value) {
 
 static const struct option* find(const char* name, size_t length) {
   for (int i = 0; i < KNOWN; i++)
-    if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0) return &known[i];
+    if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)
+      return &known[i];
   return NULL;
 }
 
@@ -84,8 +85,8 @@ static void read_option(const char* entry) {
     message("sluice: warning: option MIMALLOC_%.*s is unknown here and has no effect",
             (int)(equals - name), name);
   else if (!parse(equals + 1, &value) || value < option->min || value > option->max)
-    message("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used", option->name,
-            equals + 1, option->min, option->max, *option->value);
+    message("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used",
+            option->name, equals + 1, option->min, option->max, *option->value);
   else
     *option->value = value;
 }

@@ -11,8 +11,8 @@ static void* map(size_t size, int protection) {
   return p == MAP_FAILED ? NULL : p;
 }
 
-/* Maps size+align and cuts off what lies outside. The system places mappings next to each other, so a
-** first try of the bare size hits the alignment more often than not once one is aligned. */
+/* Maps size+align and cuts off what lies outside. The system places mappings next to each other,
+** so a first try of the bare size hits the alignment more often than not once one is aligned. */
 static void* map_aligned(size_t size, size_t align, int protection) {
   char* p = map(size, protection);
   if (p == NULL || ((uintptr_t)p & (align - 1)) == 0) return p;
@@ -41,13 +41,16 @@ void* os_reserve(size_t size, size_t align) {
 bool os_commit(void* p, size_t size) { return mprotect(p, size, PROT_READ | PROT_WRITE) == 0; }
 
 /* If the protection stays, the memory is lost all the same: madvise comes first. */
-bool os_decommit(void* p, size_t size) { return os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0; }
+bool os_decommit(void* p, size_t size) {
+  return os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0;
+}
 
 /* A refusal (the system's limit of mappings, say) leaves the range mapped and unused. */
 void os_unmap(void* p, size_t size) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
   if (munmap(p, size) != 0 && !atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-    message("sluice: warning: munmap of %zu bytes failed (limit of mappings?); memory stays mapped", size);
+    message("sluice: warning: munmap of %zu bytes failed (limit of mappings?); memory stays mapped",
+            size);
 }
 
 bool os_purge(void* p, size_t size) {

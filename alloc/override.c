@@ -1,6 +1,7 @@
-/* override.c: malloc's relatives for a whole program, by LD_PRELOAD. Only in the preload libraries, where the
-** linker makes those names that need nothing of their own (malloc, free, calloc, ...) second names of the mi_
-** functions, which saves a jump; see the Makefile. Names and results are those of C11, POSIX and glibc. */
+/* override.c: malloc's relatives for a whole program, by LD_PRELOAD. Only in the preload
+** libraries, where the linker makes those names that need nothing of their own (malloc, free,
+** calloc, ...) second names of the mi_ functions, which saves a jump; see the Makefile. Names
+** and results are those of C11, POSIX and glibc. */
 #include "alloc/internal.h"
 
 #include <unistd.h>

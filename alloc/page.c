@@ -1,11 +1,12 @@
-/* page.c: pages of equal blocks, the queues they wait in, and the grant of their blocks to a heap.
+/* page.c: pages of equal blocks, the queues they wait in, and the grant of their blocks to a
+** heap.
 **
-** A page is born empty and extended by about EXTEND_BYTES at a time, so memory that is never needed is
-** never touched. A grant gives a whole list in O(1); only while dead objects wait is a list cut, which
-** walks the blocks that are about to be used. */
+** A page is born empty and extended by about EXTEND_BYTES at a time, so memory that is never
+** needed is never touched. A grant gives a whole list in O(1); only while dead objects wait is a
+** list cut, which walks the blocks that are about to be used. */
 #include "alloc/internal.h"
 
-/* ---- Queues ------------------------------------------------------------------------------------------- */
+/* ---- Queues ---------------------------------------------------------------------------------- */
 
 void queue_push(queue_t* q, page_t* page) {
   page->next = NULL;
@@ -28,7 +29,8 @@ void queue_remove(queue_t* q, page_t* page) {
     q->last = page->prev;
 }
 
-/* The flag in the owner word makes the owner's own frees take the slow path, which brings the page back. */
+/* The flag in the owner word makes the owner's own frees take the slow path, which brings the
+** page back. */
 void full_push(mi_heap_t* heap, page_t* page) {
   page->prev = NULL;
   page->next = heap->full;
@@ -49,7 +51,7 @@ void full_remove(mi_heap_t* heap, page_t* page) {
 
 static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_class(page)]; }
 
-/* ---- Statistics and limits: at grants and when a page comes or goes ----------------------------------------- */
+/* ---- Statistics and limits: at grants and when a page comes or goes -------------------------- */
 
 /* Brings the heap's figures up to the page's `used`. */
 static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
@@ -71,14 +73,14 @@ static void count_total(class_stat_t* s, int64_t blocks) {
 
 void page_leaves_heap(page_t* page) { account(page_heap(page), page, 0); }
 
-/* ---- Birth ------------------------------------------------------------------------------------------------------ */
+/* ---- Birth ----------------------------------------------------------------------------------- */
 
 static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) {
   page->local_free = page->free = NULL;
   page->used = page->capacity = page->nfree = page->accounted = 0;
   page->zero = zero;
   page->padded = TRAILER != 0 && heap->task->arena == &arena_main;
-  atomic_store_explicit(&page->class, (uint8_t)class, memory_order_relaxed);
+  atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
   atomic_store_explicit(&page->remote, REMOTE_NORMAL, memory_order_relaxed);
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
   atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
@@ -87,7 +89,8 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
 page_t* page_new(mi_heap_t* heap, unsigned class) {
   size_t size = class_words(class) * WORD;
   bool zero;
-  page_t* page = slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
+  page_t* page =
+      slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
   if (page == NULL) return NULL;
   page_init(page, heap, class, zero);
   page->stride = (uint32_t)(size + (page->padded ? TRAILER : 0));
@@ -127,7 +130,7 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align) {
   return page;
 }
 
-/* ---- Grant --------------------------------------------------------------------------------------------------------- */
+/* ---- Grant ----------------------------------------------------------------------------------- */
 
 /* Makes about EXTEND_BYTES of blocks, at most `limit`, in ascending order. */
 static void page_extend(page_t* page, size_t limit) {
@@ -138,7 +141,8 @@ static void page_extend(page_t* page, size_t limit) {
   if (n > limit) n = (uint32_t)limit;
   char* at = page->start + (size_t)page->capacity * page->stride;
   page->free = (block_t*)at;
-  for (uint32_t i = 1; i < n; i++, at += page->stride) ((block_t*)at)->next = (block_t*)(at + page->stride);
+  for (uint32_t i = 1; i < n; i++, at += page->stride)
+    ((block_t*)at)->next = (block_t*)(at + page->stride);
   ((block_t*)at)->next = NULL;
   page->nfree = n;
   page->capacity += n;
@@ -161,7 +165,8 @@ static block_t* cut(page_t* page, size_t limit, uint32_t* taken) {
   return list;
 }
 
-/* Is there a free block? Looks where it costs least first; what was freed is used before what is new. */
+/* Is there a free block? Looks where it costs least first; what was freed is used before what is
+** new. */
 static bool page_has_free(page_t* page, size_t limit) {
   if (page->free != NULL) return true;
   if (page->local_free != NULL) {
@@ -191,8 +196,8 @@ bool page_grant(mi_heap_t* heap, page_t* page, size_t limit) {
   return true;
 }
 
-/* Takes back what was granted and not handed out. Cost: the length of that list, bounded by a page's
-** blocks. Everything that wants a page's exact `used` calls this first. */
+/* Takes back what was granted and not handed out. Cost: the length of that list, bounded by a
+** page's blocks. Everything that wants a page's exact `used` calls this first. */
 void heap_ungrant(mi_heap_t* heap, unsigned class) {
   block_t* list = heap->list[class];
   if (list == NULL) return;
@@ -233,10 +238,11 @@ bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
   return page != NULL && page_grant(heap, page, limit);
 }
 
-/* ---- Free by the owner, beyond the fast path -------------------------------------------------------------------------- */
+/* ---- Free by the owner, beyond the fast path ------------------------------------------------- */
 
-/* All blocks are free (none is granted either: those count as used). The last page of its class stays, so
-** that a program which frees and allocates one block in turn does not make a page each time. */
+/* All blocks are free (none is granted either: those count as used). The last page of its class
+** stays, so that a program which frees and allocates one block in turn does not make a page each
+** time. */
 void page_retire(page_t* page) {
   queue_t* q = queue_of(page);
   if (q->first == page && q->last == page) return;
@@ -264,7 +270,7 @@ void page_free_full(page_t* page, block_t* block) {
   page_drop(page);
 }
 
-/* ---- The validator: the text above struct page, as assertions ----------------------------------------------------------- */
+/* ---- The validator: the text above struct page, as assertions -------------------------------- */
 
 static uint32_t list_check(const page_t* page, const block_t* list) {
   uint32_t n = 0;

@@ -1,8 +1,8 @@
 /* policy.h: what differs between the builds, as constants and limits; no fast path has an #if.
 **
-** MI_DEBUG=1 gives each block a trailer (debug.c), fills memory, and validates structures at every
-** refill. It keeps each request's size class and enlarges only the distance between blocks, so ticks,
-** beats and the number of blocks in a class do not change. */
+** MI_DEBUG=1 gives each block a trailer (debug.c), fills memory, and validates structures at
+** every refill. It keeps each request's size class and enlarges only the distance between
+** blocks, so ticks, beats and the number of blocks in a class do not change. */
 #ifndef SLUICE_POLICY_H
 #define SLUICE_POLICY_H
 

@@ -1,30 +1,36 @@
-/* remote.c: frees by other threads, and what becomes of a page whose owner is busy, idle or gone.
+/* remote.c: frees by other threads, and what becomes of a page whose owner is busy, idle or
+** gone.
 **
-** The word page->remote and its modes are described in internal.h; the model is in tests/model. Frees
-** are one compare-and-swap; lists are taken whole by one exchange, so there is no pop and no ABA. What
-** the frees of many threads bring is collected in O(1) per page. After "Mimalloc: Free List Sharding in
-** Action" (2019); different from it, the delayed list holds pages and not blocks, nobody waits for a
-** thread that is DELAYING, and the last free of a page can give its memory back. */
+** The word page->remote and its modes are described in internal.h; the model is in tests/model.
+** Frees are one compare-and-swap; lists are taken whole by one exchange, so there is no pop and
+** no ABA. What the frees of many threads bring is collected in O(1) per page. After "Mimalloc:
+** Free List Sharding in Action" (2019); different from it, the delayed list holds pages and not
+** blocks, nobody waits for a thread that is DELAYING, and the last free of a page can give its
+** memory back. */
 #include "alloc/internal.h"
 
-/* Bytes of pages that others emptied since the owner last looked: above that the owner counts as idle,
-** and who empties a page returns its memory to the system. */
-static const size_t IDLE_MAX = MiB;
+/* Bytes of pages that others emptied since the owner last looked: above that the owner counts as
+** idle, and who empties a page returns its memory to the system. With 1 MiB, a producer that
+** shares a processor with its consumer, 2 MiB behind, was 2.5 times as slow: each turn gave up
+** what the next one touched again. */
+static const size_t IDLE_MAX = 8 * MiB;
 
 static remote_t with(remote_t word, remote_t mode, block_t* head, uint32_t count) {
   return (word & REMOTE_HOLDS) | mode | (uintptr_t)head | count * REMOTE_ONE;
 }
 
-/* Sequentially consistent because of abandoned pages (see chunk_mark_abandoned); elsewhere acquire and
-** release would do, and cost the same on x86-64 and AArch64. */
+/* Sequentially consistent because of abandoned pages (see chunk_mark_abandoned); elsewhere
+** acquire and release would do, and cost the same on x86-64 and AArch64. */
 static bool swap(page_t* page, remote_t* seen, remote_t word) {
   return atomic_compare_exchange_weak(&page->remote, seen, word);
 }
 
 /* Acquire: what is read of the page after seeing a mode was written before that mode was set. */
-static remote_t look(page_t* page) { return atomic_load_explicit(&page->remote, memory_order_acquire); }
+static remote_t look(page_t* page) {
+  return atomic_load_explicit(&page->remote, memory_order_acquire);
+}
 
-/* ---- Releasing ---------------------------------------------------------------------------------------- */
+/* ---- Releasing ------------------------------------------------------------------------------- */
 
 static void page_release(page_t* page) {
   mi_assert((look(page) & REMOTE_HOLDS) == 0);
@@ -45,8 +51,9 @@ static void hold_end(page_t* page, remote_t hold) {
   if ((w & REMOTE_MODE) == REMOTE_ORPHAN && (w & REMOTE_HOLDS) == hold) page_release(page);
 }
 
-/* Releases an abandoned page without live blocks, unless somebody else took it. The slot may have been
-** released and reused since: then a bit that was taken by mistake is put back, and looked at again. */
+/* Releases an abandoned page without live blocks, unless somebody else took it. The slot may
+** have been released and reused since: then a bit that was taken by mistake is put back, and
+** looked at again. */
 static void abandoned_release(page_t* page) {
   for (;;) {
     remote_t w = atomic_load(&page->remote);
@@ -61,12 +68,12 @@ static void abandoned_release(page_t* page) {
   }
 }
 
-/* ---- The delayed list ------------------------------------------------------------------------------------ */
+/* ---- The delayed list ------------------------------------------------------------------------ */
 
-/* The caller holds LISTED. The page goes on its heap's list; if it has no heap now, its owner is about to
-** look at it, or nobody needs to, and the hold ends. The mode is read before the heap: a page that is
-** FULL has one. A closed list means that page->heap has changed: it is changed before the list is closed,
-** and an orphan's is not looked at. */
+/* The caller holds LISTED. The page goes on its heap's list; if it has no heap now, its owner is
+** about to look at it, or nobody needs to, and the hold ends. The mode is read before the heap:
+** a page that is FULL has one. A closed list means that page->heap has changed: it is changed
+** before the list is closed, and an orphan's is not looked at. */
 static void delayed_push(page_t* page) {
   for (;;) {
     remote_t w = look(page);
@@ -87,9 +94,9 @@ static void delayed_push(page_t* page) {
   }
 }
 
-/* The owner has a FULL page's whole word: `live` blocks are left, the others are in `list` (or, if none is
-** left, in no list at all: their memory may have been purged). An empty page is kept if it is the only one
-** of its class, as page_retire does. */
+/* The owner has a FULL page's whole word: `live` blocks are left, the others are in `list` (or,
+** if none is left, in no list at all: their memory may have been purged). An empty page is kept
+** if it is the only one of its class, as page_retire does. */
 static void full_page_back(mi_heap_t* heap, page_t* page, block_t* list, uint32_t live) {
   full_remove(heap, page);
   queue_t* q = &heap->queue[page_class(page)];
@@ -147,10 +154,11 @@ void remote_close(mi_heap_t* heap) {
   }
 }
 
-/* ---- Free by another thread ---------------------------------------------------------------------------------- */
+/* ---- Free by another thread ------------------------------------------------------------------ */
 
-/* The word after one more free; *last: no block is alive then. Memory is returned by the last free of a
-** full page whose owner seems idle: the decision is part of the same change of the word. */
+/* The word after one more free; *last: no block is alive then. Memory is returned by the last
+** free of a full page whose owner seems idle: the decision is part of the same change of the
+** word. */
 static remote_t word_after(remote_t w, block_t* block, bool idle, bool* last) {
   remote_t mode = w & REMOTE_MODE;
   *last = false;
@@ -167,8 +175,8 @@ static bool word_is_freed(remote_t w) {
   return mode == REMOTE_ORPHAN || (mode != REMOTE_NORMAL && remote_count(w) == 0);
 }
 
-/* All that is needed of the page is read before the change: afterwards it may be another's, unless a hold
-** is ours. A heap's record can be read at any time. */
+/* All that is needed of the page is read before the change: afterwards it may be another's,
+** unless a hold is ours. A heap's record can be read at any time. */
 void remote_free(page_t* page, block_t* block) {
   mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_relaxed);
   size_t span = page->span;
@@ -179,13 +187,15 @@ void remote_free(page_t* page, block_t* block) {
   bool last;
   do {
     if (word_is_freed(w)) {
-      report_error("sluice: error: double free of block %p: its page has no block in use", (void*)block);
+      report_error("sluice: error: double free of block %p: its page has no block in use",
+                   (void*)block);
       return;
     }
     block->next = remote_head(w);
     next = word_after(w, block, idle, &last);
   } while (!swap(page, &w, next));
-  if (last && heap != NULL) atomic_fetch_add_explicit(&heap->idle_bytes, span, memory_order_relaxed);
+  if (last && heap != NULL)
+    atomic_fetch_add_explicit(&heap->idle_bytes, span, memory_order_relaxed);
   if (next & ~w & REMOTE_LISTED) delayed_push(page);
   if (next & ~w & REMOTE_PURGING) {
     page_purge(page);
@@ -198,7 +208,7 @@ void remote_free(page_t* page, block_t* block) {
   }
 }
 
-/* ---- The owner's side --------------------------------------------------------------------------------------------- */
+/* ---- The owner's side ------------------------------------------------------------------------ */
 
 bool remote_collect(page_t* page) {
   remote_t w = look(page);
@@ -224,14 +234,15 @@ void remote_set_normal(page_t* page) {
   while (!swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {}
 }
 
-/* A full page is made NORMAL first, since FULL promises a heap. One that is being purged, or whose blocks
-** are all free, is an orphan at once. */
+/* A full page is made NORMAL first, since FULL promises a heap. One that is being purged, or
+** whose blocks are all free, is an orphan at once. */
 bool remote_detach(page_t* page) {
   remote_t w = look(page);
   while ((w & REMOTE_MODE) == REMOTE_FULL) {
     if (w & REMOTE_PURGING) {
       if (swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) return false;
-    } else if (swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {
+    } else if (swap(page, &w,
+                    with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {
       break;
     }
   }
@@ -239,8 +250,8 @@ bool remote_detach(page_t* page) {
   return true;
 }
 
-/* After the change of the word a page with a single block may be gone; another stays at least until its
-** bit is set, and its record can be read even then. */
+/* After the change of the word a page with a single block may be gone; another stays at least
+** until its bit is set, and its record can be read even then. */
 void page_abandon(page_t* page) {
   bool single = page->stride == 0;
   uint32_t used = page->used;

@@ -1,8 +1,9 @@
-/* stats.c: the statistics table, derived from heaps and pages; no allocation or free counts anything.
+/* stats.c: the statistics table, derived from heaps and pages; no allocation or free counts
+** anything.
 **
-** total  blocks granted (from heaps; what is granted and not handed out is taken back first)
-** freed  total less the blocks that pages still hold, found by walking the pages of the process
-** peak   the most that a heap's pages held at a refill: summed over the heaps that are alive, the
+** total blocks granted (from heaps; what is granted and not handed out is taken back first)
+** freed total less the blocks that pages still hold, found by walking the pages of the process
+** peak the most that a heap's pages held at a refill: summed over the heaps that are alive, the
 **        largest of those that ended
 ** Other threads that run meanwhile make the figures approximate. */
 #include "alloc/internal.h"
@@ -59,7 +60,8 @@ static class_stat_t sum_of_heaps(unsigned class) {
   mi_heap_t* h = atomic_load_explicit(&heaps_all, memory_order_acquire);
   for (; h != NULL; h = h->all)
     if (h->alive) {
-      sum.total += atomic_load_explicit((_Atomic uint64_t*)&h->stat[class].total, memory_order_relaxed);
+      sum.total +=
+          atomic_load_explicit((_Atomic uint64_t*)&h->stat[class].total, memory_order_relaxed);
       peak += h->stat[class].peak;
     }
   if (peak > sum.peak) sum.peak = peak;
@@ -99,8 +101,8 @@ static void print_process(output_t out) {
   size_t bytes = atomic_load_explicit(&arena_main.mapped, memory_order_relaxed);
   print_amount(mapped, sizeof mapped, (double)bytes, 1024, "b");
   print_amount(rss, sizeof rss, (double)u.ru_maxrss * 1024, 1024, "b");
-  snprintf(line, sizeof line, "process: mapped %s, peak resident %s, page faults %ld\n", mapped, rss,
-           u.ru_minflt + u.ru_majflt);
+  snprintf(line, sizeof line, "process: mapped %s, peak resident %s, page faults %ld\n", mapped,
+           rss, u.ru_minflt + u.ru_majflt);
   out.fn(line, out.arg);
 }
 

@@ -1,8 +1,9 @@
-/* task.c: who allocates. Binding of tasks to threads, the charge of ticks, beats, and the callbacks.
+/* task.c: who allocates. Binding of tasks to threads, the charge of ticks, beats, and the
+** callbacks.
 **
-** The clock is a countdown in thread-local storage that each allocating call lowers by its charge; at
-** zero a beat is due. goal is the tick of the next beat, so the ticks so far are goal - countdown, and
-** nothing else needs to be counted. */
+** The clock is a countdown in thread-local storage that each allocating call lowers by its
+** charge; at zero a beat is due. goal is the tick of the next beat, so the ticks so far are goal
+** - countdown, and nothing else needs to be counted. */
 #include "alloc/internal.h"
 
 _Thread_local tls_t tls = {&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
@@ -10,7 +11,8 @@ uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
-static pthread_mutex_t tasks_lock = PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
+static pthread_mutex_t tasks_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
 static mi_task_t* tasks_unused;
 
 static struct deferred {
@@ -19,9 +21,10 @@ static struct deferred {
 } deferred[DEFERRED_MAX];
 _Atomic uint32_t deferred_count;
 
-/* ---- Process and thread --------------------------------------------------------------------------------- */
+/* ---- Process and thread ---------------------------------------------------------------------- */
 
-/* Blocks that other destructors free or allocate afterwards start a new task, which ends the same way. */
+/* Blocks that other destructors free or allocate afterwards start a new task, which ends the
+** same way. */
 static void thread_exit(void* arg) {
   mi_task_t* task = arg;
   if (tls.task == task) {
@@ -33,7 +36,8 @@ static void thread_exit(void* arg) {
 
 static void init(void) {
   options_init();
-  for (unsigned size = 0; size <= FAST_MAX; size++) class_of_fast[size] = (uint8_t)class_of_bytes(size);
+  for (unsigned size = 0; size <= FAST_MAX; size++)
+    class_of_fast[size] = (uint8_t)class_of_bytes(size);
   if (pthread_key_create(&exit_key, thread_exit) != 0)
     message("sluice: warning: no thread key is left; what threads leave behind stays theirs");
   if (options.verbose) options_print();
@@ -47,7 +51,7 @@ __attribute__((destructor)) static void unload(void) {
   if (options.show_stats) mi_stats_print(NULL);
 }
 
-/* ---- Records --------------------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 mi_task_t* task_new(arena_t* arena, uint64_t period) {
   pthread_mutex_lock(&tasks_lock);
@@ -125,7 +129,7 @@ void task_bind(mi_task_t* task) {
     tls = (tls_t){task->heap, task->parked, task};
 }
 
-/* ---- Callbacks ---------------------------------------------------------------------------------------------- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 /* What a callback allocates is not charged: the countdown is put away meanwhile. */
 static void callback_enter(mi_task_t* task) {
@@ -157,7 +161,8 @@ void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
   if (fn != NULL && !full) deferred[n++] = (struct deferred){fn, arg};
   atomic_store_explicit(&deferred_count, n, memory_order_release);
   pthread_mutex_unlock(&tasks_lock);
-  if (full) message("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
+  if (full)
+    message("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
 }
 
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
@@ -178,7 +183,7 @@ void task_force(mi_task_t* task) {
   callback_leave(task);
 }
 
-/* ---- Ticks and beats ------------------------------------------------------------------------------------------- */
+/* ---- Ticks and beats ------------------------------------------------------------------------- */
 
 void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) {
   pause_record_t* r = &task->pauses[kind];
@@ -199,8 +204,8 @@ static void beat(mi_task_t* task) {
   if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);
 }
 
-/* A call that crosses several beats makes one, with the last number. Charges beyond 2^62 are cut, so that
-** the countdown does not overflow; a task lives through two of them at most. */
+/* A call that crosses several beats makes one, with the last number. Charges beyond 2^62 are
+** cut, so that the countdown does not overflow; a task lives through two of them at most. */
 void task_charge_slow(uint64_t ticks) {
   mi_task_t* task = task_self();
   tls.countdown -= (int64_t)(ticks < (uint64_t)1 << 62 ? ticks : (uint64_t)1 << 62);
@@ -225,7 +230,7 @@ uint64_t mi_heartbeat(void) { return mi_ticks() / mi_heartbeat_period(); }
 
 void mi_tick(uint64_t n) { task_charge(n); }
 
-/* ---- Byte limit --------------------------------------------------------------------------------------------------- */
+/* ---- Byte limit ------------------------------------------------------------------------------ */
 
 bool task_reserve_slow(mi_task_t* task, size_t bytes) {
   task_force(task);

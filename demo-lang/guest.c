@@ -10,11 +10,12 @@ enum { PERIOD = 100 }; /* instructions that are paid for at once */
 
 guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
-/* ---- The hash seed --------------------------------------------------------------------------------------
+/* ---- The hash seed ------------------------------------------------------------------------------
 **
-** lua_newstate draws a seed from the time and from addresses, keeps it in the first block that it asks for,
-** and uses it only after it has asked for a second one. Where in that block is found by trial: the seed is
-** the word that explains the hashes of two strings; and then a state must hash with the seed it was given. */
+** lua_newstate draws a seed from the time and from addresses, keeps it in the first block that
+** it asks for, and uses it only after it has asked for a second one. Where in that block is
+** found by trial: the seed is the word that explains the hashes of two strings; and then a state
+** must hash with the seed it was given. */
 
 static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
@@ -85,7 +86,7 @@ static bool seed_is_known(void) {
   return right;
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------ */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void hook(lua_State* L, lua_Debug* ar);
 
@@ -106,8 +107,8 @@ static void note_where(guest* g, lua_State* L) {
   }
 }
 
-/* Lua answers a first NULL with a collection and asks again. A second one is the end: the request is served
-** from the grace, since a memory error could be caught. */
+/* Lua answers a first NULL with a collection and asks again. A second one is the end: the
+** request is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
   bool again = g->refused.size == nsize && g->refused.block == p;
   g->refused.block = p;
@@ -140,15 +141,15 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   return q;
 }
 
-/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request: above three
-** quarters of the limit, a collection each time that half of what is left is gone. */
+/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
+** above three quarters of the limit, a collection each time that half of what is left is gone. */
 static void collect_above(guest* g, uint64_t held) {
   if (g->limit == 0) return;
   uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
   g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
 }
 
-/* ---- Work, and the way out ------------------------------------------------------------------------------------ */
+/* ---- Work, and the way out ------------------------------------------------------------------- */
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
@@ -170,7 +171,8 @@ static void hook(lua_State* L, lua_Debug* ar) {
 }
 
 int guest_stop(lua_State* L) {
-  static char stopped; /* its address is the error value: needs no memory, and no guest can make it */
+  static char
+      stopped; /* its address is the error value: needs no memory, and no guest can make it */
   guest* g = guest_of(L);
   note_where(g, L);
   lua_sethook(L, hook, LUA_MASKCOUNT, 1);
@@ -181,7 +183,8 @@ int guest_stop(lua_State* L) {
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
 static void note_refusal(guest* g, int status) {
   bool failed = status != LUA_OK && status != LUA_YIELD;
-  if (failed && g->limit != 0 && (status == LUA_ERRMEM || g->refused.size != 0)) rt_expire(RT_MEMORY);
+  if (failed && g->limit != 0 && (status == LUA_ERRMEM || g->refused.size != 0))
+    rt_expire(RT_MEMORY);
 }
 
 void guest_check(lua_State* L, int status) {
@@ -213,7 +216,7 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   return before;
 }
 
-/* ---- Life --------------------------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. */
 static void warn(void* ud, const char* text, int continues) {
@@ -223,7 +226,8 @@ static void warn(void* ud, const char* text, int continues) {
     if (strcmp(text, "@off") == 0) g->warns = false;
     return;
   }
-  if (g->warns) fprintf(stderr, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
+  if (g->warns)
+    fprintf(stderr, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
   g->warning = continues;
 }
 

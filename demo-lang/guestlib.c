@@ -1,11 +1,12 @@
 /* guestlib.c: Lua's libraries for a guest whose limits hold and whose runs repeat.
 **
-** Most functions are Lua's own. Ours are those that catch errors (a guest that must stop is thrown again),
-** those that make coroutines (their instructions are paid for), and those whose result depends on an address
-** or a clock. Left out is what could undo that: C modules, and of `debug` all but traceback and getinfo.
+** Most functions are Lua's own. Ours are those that catch errors (a guest that must stop is
+** thrown again), those that make coroutines (their instructions are paid for), and those whose
+** result depends on an address or a clock. Left out is what could undo that: C modules, and of
+** `debug` all but traceback and getinfo.
 **
-** A light C function is hashed by its address in the program, so each function becomes a closure, which is
-** hashed by its address in the task's region. */
+** A light C function is hashed by its address in the program, so each function becomes a
+** closure, which is hashed by its address in the task's region. */
 #include "demo-lang/guest.h"
 
 #include <limits.h>
@@ -13,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Wrapping ------------------------------------------------------------------------------------------------ */
+/* ---- Wrapping -------------------------------------------------------------------------------- */
 
-/* Lua's function that the running one replaces (it has no upvalues of its own); called as plain C it is in our
-** place, so errors name it as usual. */
+/* Lua's function that the running one replaces (it has no upvalues of its own); called as plain
+** C it is in our place, so errors name it as usual. */
 static int call_original(lua_State* L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
 
 /* library.name becomes `f`, which has the original as its upvalue. */
@@ -35,7 +36,8 @@ static bool is_light(lua_State* L, int index) {
   return false;
 }
 
-/* Replaces the light function at the top by its closure, always the same one: `closures` is at index 1. */
+/* Replaces the light function at the top by its closure, always the same one: `closures` is at
+** index 1. */
 static void push_closure(lua_State* L) {
   lua_pushvalue(L, -1);
   if (lua_rawget(L, 1) == LUA_TNIL) {
@@ -50,8 +52,8 @@ static void push_closure(lua_State* L) {
   lua_remove(L, -2);
 }
 
-/* Makes closures of all light functions in the table at the top and in those that it holds. `seen` is at
-** index 2. The depth is that of the libraries. */
+/* Makes closures of all light functions in the table at the top and in those that it holds.
+** `seen` is at index 2. The depth is that of the libraries. */
 static void close_functions(lua_State* L) {
   luaL_checkstack(L, 10, NULL);
   int table = lua_gettop(L);
@@ -77,7 +79,7 @@ static void close_functions(lua_State* L) {
   }
 }
 
-/* ---- Text: addresses as offsets ---------------------------------------------------------------------------------- */
+/* ---- Text: addresses as offsets -------------------------------------------------------------- */
 
 static void push_offset(lua_State* L, const void* p) {
   char text[24];
@@ -91,8 +93,10 @@ static bool shows_address(lua_State* L, int index) {
     case LUA_TFUNCTION:
     case LUA_TTHREAD:
     case LUA_TUSERDATA:
-    case LUA_TLIGHTUSERDATA: break;
-    default: return false;
+    case LUA_TLIGHTUSERDATA:
+      break;
+    default:
+      return false;
   }
   if (luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) return true;
   lua_pop(L, 1);
@@ -102,7 +106,8 @@ static bool shows_address(lua_State* L, int index) {
 const char* guest_tostring(lua_State* L, int index) {
   index = lua_absindex(L, index);
   if (!shows_address(L, index)) return luaL_tolstring(L, index, NULL);
-  if (luaL_getmetafield(L, index, "__name") != LUA_TSTRING) lua_pushstring(L, luaL_typename(L, index));
+  if (luaL_getmetafield(L, index, "__name") != LUA_TSTRING)
+    lua_pushstring(L, luaL_typename(L, index));
   lua_pushliteral(L, ": ");
   push_offset(L, lua_topointer(L, index));
   lua_concat(L, 3);
@@ -142,7 +147,8 @@ static int file_tostring(lua_State* L) {
   return 1;
 }
 
-/* The conversion character of the next specification in s, which may be "" if it is cut off; NULL: no more. */
+/* The conversion character of the next specification in s, which may be "" if it is cut off;
+** NULL: no more. */
 static const char* next_conversion(const char* s) {
   while ((s = strchr(s, '%')) != NULL) {
     s++;
@@ -196,7 +202,7 @@ static int string_format(lua_State* L) {
   return call_original(L);
 }
 
-/* ---- Errors: what catches, throws again if the guest must stop ------------------------------------------------------ */
+/* ---- Errors: what catches, throws again if the guest must stop ------------------------------- */
 
 static int call_end(lua_State* L, int status, lua_KContext skip) {
   guest_check(L, status);
@@ -213,7 +219,8 @@ static int base_pcall(lua_State* L) {
   return call_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, call_end), 0);
 }
 
-/* Hooks are off in a message handler that a hook's error called, so the guest's is not called then. */
+/* Hooks are off in a message handler that a hook's error called, so the guest's is not called
+** then. */
 static int message_handler(lua_State* L) {
   lua_settop(L, 1);
   if (guest_stops(L)) return 1;
@@ -243,7 +250,7 @@ static int base_load(lua_State* L) {
   return n;
 }
 
-/* ---- Coroutines -------------------------------------------------------------------------------------------------------- */
+/* ---- Coroutines ------------------------------------------------------------------------------ */
 
 static lua_State* check_coroutine(lua_State* L) {
   lua_State* co = lua_tothread(L, 1);
@@ -251,7 +258,8 @@ static lua_State* check_coroutine(lua_State* L) {
   return co;
 }
 
-/* Moves nargs values to co, runs it, and moves its results back; their number, or -1 and the error. */
+/* Moves nargs values to co, runs it, and moves its results back; their number, or -1 and the
+** error. */
 static int resume(lua_State* L, lua_State* co, int nargs) {
   int count;
   if (!lua_checkstack(co, nargs)) {
@@ -341,7 +349,7 @@ static int co_close(lua_State* L) {
   return 2;
 }
 
-/* ---- Iterators: their functions are closures ------------------------------------------------------------------------------ */
+/* ---- Iterators: their functions are closures ------------------------------------------------- */
 
 static int three_results(lua_State* L, int status, lua_KContext k) {
   (void)L, (void)status, (void)k;
@@ -378,7 +386,8 @@ static int base_ipairs(lua_State* L) {
   return 3;
 }
 
-/* utf8.codes returns one of two light functions; the table in upvalue 2 has the closures of those that were met. */
+/* utf8.codes returns one of two light functions; the table in upvalue 2 has the closures of
+** those that were met. */
 static int utf8_codes(lua_State* L) {
   int n = call_original(L);
   lua_pushvalue(L, -n);
@@ -396,7 +405,7 @@ static int utf8_codes(lua_State* L) {
   return n;
 }
 
-/* ---- No clock -------------------------------------------------------------------------------------------------------------- */
+/* ---- No clock -------------------------------------------------------------------------------- */
 
 /* Without arguments: from the ticks, which repeat. */
 static int math_randomseed(lua_State* L) {
@@ -410,8 +419,9 @@ static int math_randomseed(lua_State* L) {
   return lua_gettop(L);
 }
 
-/* table.sort: quicksort, the middle of three as pivot, the shorter part first; up to 8 elements by insertion.
-** Lua's draws the pivots of long arrays from the clock. A comparison is charged 1 tick. */
+/* table.sort: quicksort, the middle of three as pivot, the shorter part first; up to 8 elements
+** by insertion. Lua's draws the pivots of long arrays from the clock. A comparison is charged 1
+** tick. */
 static bool less(lua_State* L, int a, int b) {
   if (rt_tick(1) != RT_OK) guest_stop(L);
   if (lua_isnil(L, 2)) return lua_compare(L, a, b, LUA_OPLT);
@@ -450,8 +460,8 @@ static void order(lua_State* L, lua_Integer i, lua_Integer j) {
   }
 }
 
-/* Hoare's partition: elements up to the result are not above the pivot, those behind are not below. A
-** comparison that contradicts itself could run out of the range. */
+/* Hoare's partition: elements up to the result are not above the pivot, those behind are not
+** below. A comparison that contradicts itself could run out of the range. */
 static lua_Integer partition(lua_State* L, lua_Integer low, lua_Integer high) {
   lua_Integer middle = low + (high - low) / 2, i = low - 1, j = high + 1;
   order(L, low, middle);
@@ -510,7 +520,7 @@ static int table_sort(lua_State* L) {
   return 0;
 }
 
-/* ---- What must be known when the script ends ---------------------------------------------------------------------------------- */
+/* ---- What must be known when the script ends ------------------------------------------------- */
 
 static int base_setmetatable(lua_State* L) {
   if (lua_istable(L, 2)) {
@@ -532,11 +542,14 @@ static int os_exit(lua_State* L) {
   return 0;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static void set_globals(lua_State* L) {
-  static const luaL_Reg functions[] = {
-      {"print", base_print}, {"tostring", base_tostring}, {"pcall", base_pcall}, {"xpcall", base_xpcall}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"print", base_print},
+                                       {"tostring", base_tostring},
+                                       {"pcall", base_pcall},
+                                       {"xpcall", base_xpcall},
+                                       {NULL, NULL}};
   lua_pushglobaltable(L);
   luaL_setfuncs(L, functions, 0);
   wrap(L, LUA_GNAME, "load", base_load);
@@ -545,12 +558,16 @@ static void set_globals(lua_State* L) {
 }
 
 static void set_libraries(lua_State* L) {
-  static const luaL_Reg coroutines[] = {
-      {"create", co_create}, {"resume", co_resume}, {"wrap", co_wrap}, {"close", co_close}, {NULL, NULL}};
+  static const luaL_Reg coroutines[] = {{"create", co_create},
+                                        {"resume", co_resume},
+                                        {"wrap", co_wrap},
+                                        {"close", co_close},
+                                        {NULL, NULL}};
   static const char* const opens[] = {"open", "popen", "tmpfile", "lines", "input", "output"};
   lua_getglobal(L, LUA_COLIBNAME);
   luaL_setfuncs(L, coroutines, 0);
-  for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++) wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
+  for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
+    wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
   wrap(L, LUA_STRLIBNAME, "format", string_format);
   wrap(L, LUA_MATHLIBNAME, "randomseed", math_randomseed);
   wrap(L, LUA_TABLIBNAME, "sort", table_sort);
@@ -575,7 +592,8 @@ static void leave_out(lua_State* L) {
   }
   lua_getglobal(L, LUA_DBLIBNAME);
   lua_createtable(L, 0, 2);
-  for (const char* const* name = (const char* const[]){"traceback", "getinfo", NULL}; *name != NULL; name++) {
+  for (const char* const* name = (const char* const[]){"traceback", "getinfo", NULL}; *name != NULL;
+       name++) {
     lua_getfield(L, -2, *name);
     lua_setfield(L, -2, *name);
   }

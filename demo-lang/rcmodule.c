@@ -6,24 +6,25 @@
 **   rc.drop(x)     gives up the reference now: what dies is freed in bounded steps
 **   rc.pending(), rc.drain([units]), rc.counters()
 **
-** They hold nil, booleans, numbers, strings, and each other by reference (a cycle lives until the task ends).
-** Lua sees a handle: a userdata that owns one count of the object. */
+** They hold nil, booleans, numbers, strings, and each other by reference (a cycle lives until
+** the task ends). Lua sees a handle: a userdata that owns one count of the object. */
 #include "demo-lang/guest.h"
 
 #include <string.h>
 
 #include "rc/rc.h"
 
-/* ---- Objects ------------------------------------------------------------------------------------------------
+/* ---- Objects ------------------------------------------------------------------------------------
 **
 ** A container is {what it holds, number of elements}: the place that stays while it grows.
 **   list     first node or nil; a node is {value, next}
 **   vector   array of words, of which the first `count` are in use
 **   map      array of chains, its length a power of 2; an entry is {key, value, next}
-** A word that is an integer encodes in its low two bits: 0 nil, 1 a number in the rest, 2 a boolean. */
+** A word that is an integer encodes in its low two bits: 0 nil, 1 a number in the rest, 2 a
+** boolean. */
 enum { TAG_LIST, TAG_VECTOR, TAG_MAP, TAG_PART, TAG_STRING, TAG_INTEGER, TAG_FLOAT };
-enum { HELD, COUNT };             /* fields of a container */
-enum { VALUE, NEXT, KEY };        /* of a node, and of an entry */
+enum { HELD, COUNT };      /* fields of a container */
+enum { VALUE, NEXT, KEY }; /* of a node, and of an entry */
 #define FALSE_WORD rc_int(2)
 #define TRUE_WORD rc_int(6)
 static const size_t FIRST_SIZE = 8;
@@ -32,16 +33,20 @@ static const char* const type_names[] = {"rc.list", "rc.vector", "rc.map"};
 
 static rc_object* object_try(int kind, uint8_t tag, size_t n) {
   switch (kind) {
-    case RC_ARRAY: return rc_array(tag, n, RC_NIL);
-    case RC_BYTES: return rc_bytes(tag, n);
-    default: break;
+    case RC_ARRAY:
+      return rc_array(tag, n, RC_NIL);
+    case RC_BYTES:
+      return rc_bytes(tag, n);
+    default:
+      break;
   }
   rc_object* o = rc_alloc(tag, n);
   for (size_t i = 0; o != NULL && i < n; i++) rc_init(o, i, RC_NIL);
   return o;
 }
 
-/* A new object, its fields nil. Lua's garbage may hold what is missing. On failure gives up `owned` and throws. */
+/* A new object, its fields nil. Lua's garbage may hold what is missing. On failure gives up
+** `owned` and throws. */
 static rc_object* object_new(lua_State* L, int kind, uint8_t tag, size_t n, rc_word owned) {
   rc_object* o = object_try(kind, tag, n);
   if (o == NULL) {
@@ -65,13 +70,14 @@ static rc_word take(rc_object* o, size_t i) {
   return w;
 }
 
-/* ---- Handles --------------------------------------------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------------------------------- */
 
 typedef struct handle {
   rc_object* object; /* owned; NULL: dropped */
 } handle;
 
-/* Pushes an empty handle. It is there before its object is made, so that nothing is lost if it cannot be. */
+/* Pushes an empty handle. It is there before its object is made, so that nothing is lost if it
+** cannot be. */
 static handle* push_handle(lua_State* L, const char* metatable) {
   handle* h = lua_newuserdatauv(L, sizeof *h, 0);
   h->object = NULL;
@@ -107,7 +113,7 @@ static int handle_eq(lua_State* L) {
   return 1;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------------------------ */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static rc_word bytes_word(lua_State* L, uint8_t tag, const void* data, size_t n, rc_word owned) {
   rc_object* o = object_new(L, RC_BYTES, tag, n, owned);
@@ -124,8 +130,10 @@ static rc_word integer_word(lua_State* L, lua_Integer i, rc_word owned) {
 static rc_word to_word(lua_State* L, int index, rc_word owned) {
   switch (lua_type(L, index)) {
     case LUA_TNONE:
-    case LUA_TNIL: return RC_NIL;
-    case LUA_TBOOLEAN: return lua_toboolean(L, index) ? TRUE_WORD : FALSE_WORD;
+    case LUA_TNIL:
+      return RC_NIL;
+    case LUA_TBOOLEAN:
+      return lua_toboolean(L, index) ? TRUE_WORD : FALSE_WORD;
     case LUA_TNUMBER: {
       if (lua_isinteger(L, index)) return integer_word(L, lua_tointeger(L, index), owned);
       lua_Number x = lua_tonumber(L, index);
@@ -136,7 +144,8 @@ static rc_word to_word(lua_State* L, int index, rc_word owned) {
       const char* s = lua_tolstring(L, index, &n);
       return bytes_word(L, TAG_STRING, s, n, owned);
     }
-    default: break;
+    default:
+      break;
   }
   handle* h = test_handle(L, index);
   if (h == NULL || h->object == NULL) {
@@ -164,9 +173,15 @@ static void push_word(lua_State* L, rc_word w) {
   lua_Integer i;
   lua_Number x;
   switch (o->tag) {
-    case TAG_STRING: lua_pushlstring(L, rc_data(o), rc_length(o)); break;
-    case TAG_INTEGER: lua_pushinteger(L, (memcpy(&i, rc_data(o), sizeof i), i)); break;
-    case TAG_FLOAT: lua_pushnumber(L, (memcpy(&x, rc_data(o), sizeof x), x)); break;
+    case TAG_STRING:
+      lua_pushlstring(L, rc_data(o), rc_length(o));
+      break;
+    case TAG_INTEGER:
+      lua_pushinteger(L, (memcpy(&i, rc_data(o), sizeof i), i));
+      break;
+    case TAG_FLOAT:
+      lua_pushnumber(L, (memcpy(&x, rc_data(o), sizeof x), x));
+      break;
     default:
       push_handle(L, type_names[o->tag])->object = o;
       rc_inc(o);
@@ -177,7 +192,8 @@ static int container_new(lua_State* L, uint8_t tag) {
   handle* h = push_handle(L, type_names[tag]);
   h->object = object_new(L, RC_FIELDS, tag, 2, RC_NIL);
   set_count(h->object, 0);
-  if (tag != TAG_LIST) rc_set(h->object, HELD, rc_from(object_new(L, RC_ARRAY, TAG_PART, FIRST_SIZE, RC_NIL)));
+  if (tag != TAG_LIST)
+    rc_set(h->object, HELD, rc_from(object_new(L, RC_ARRAY, TAG_PART, FIRST_SIZE, RC_NIL)));
   return 1;
 }
 
@@ -192,7 +208,7 @@ static int container_length(lua_State* L) {
   return 1;
 }
 
-/* ---- Lists ----------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static int list_push(lua_State* L) {
   rc_object* list = check_object(L, 1, TAG_LIST);
@@ -217,8 +233,8 @@ static int list_pop(lua_State* L) {
   return 1;
 }
 
-/* Upvalues: a handle of the container, the number of steps, and a handle for the node or entry that comes next
-** (which lives on if it is removed meanwhile). */
+/* Upvalues: a handle of the container, the number of steps, and a handle for the node or entry
+** that comes next (which lives on if it is removed meanwhile). */
 enum { STEP_OF = 1, STEP_NUMBER, STEP_AT };
 
 static rc_word step_take(handle* at) {
@@ -256,7 +272,7 @@ static int list_pairs(lua_State* L) {
   return push_steps(L, rc_get(check_object(L, 1, TAG_LIST), HELD), list_step);
 }
 
-/* ---- Vectors ------------------------------------------------------------------------------------------------------------ */
+/* ---- Vectors --------------------------------------------------------------------------------- */
 
 /* Room for one element more: the words move to an array of twice the size. */
 static rc_object* vector_room(lua_State* L, rc_object* vector, rc_word owned) {
@@ -337,7 +353,7 @@ static int vector_pairs(lua_State* L) {
   return 3;
 }
 
-/* ---- Maps ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Maps ------------------------------------------------------------------------------------ */
 
 /* FNV-1a for bytes; the low 32 bits of an address, which repeat; the word of an integer. */
 static uint64_t hash_bytes(const char* data, size_t n) {
@@ -352,21 +368,23 @@ static uint64_t hash_number(uint64_t x) {
 static uint64_t hash_word(rc_word w) {
   if (rc_is_int(w)) return hash_number(w);
   rc_object* o = rc_to(w);
-  return o->kind == RC_BYTES ? hash_bytes(rc_data(o), rc_length(o)) : hash_number((uint32_t)(uintptr_t)o);
+  return o->kind == RC_BYTES ? hash_bytes(rc_data(o), rc_length(o))
+                             : hash_number((uint32_t)(uintptr_t)o);
 }
 
 static bool same_key(rc_word a, rc_word b) {
   if (a == b) return true;
   if (rc_is_int(a) || rc_is_int(b)) return false;
   rc_object *x = rc_to(a), *y = rc_to(b);
-  return x->kind == RC_BYTES && y->kind == RC_BYTES && x->tag == y->tag && rc_length(x) == rc_length(y) &&
-         memcmp(rc_data(x), rc_data(y), rc_length(x)) == 0;
+  return x->kind == RC_BYTES && y->kind == RC_BYTES && x->tag == y->tag &&
+         rc_length(x) == rc_length(y) && memcmp(rc_data(x), rc_data(y), rc_length(x)) == 0;
 }
 
 /* The key at index as an owned word; a float with an integer's value is that integer, as in Lua. */
 static rc_word key_word(lua_State* L, int index) {
   int exact;
-  lua_Integer i = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &exact) : (exact = 0);
+  lua_Integer i =
+      lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &exact) : (exact = 0);
   if (exact) return integer_word(L, i, RC_NIL);
   if (lua_type(L, index) == LUA_TNUMBER)
     luaL_argcheck(L, lua_tonumber(L, index) == lua_tonumber(L, index), index, "a key is NaN");
@@ -374,7 +392,9 @@ static rc_word key_word(lua_State* L, int index) {
 }
 
 /* The chain of a key: the object and the field that hold its first entry. */
-static size_t chain_of(const rc_object* table, rc_word key) { return hash_word(key) & (rc_length(table) - 1); }
+static size_t chain_of(const rc_object* table, rc_word key) {
+  return hash_word(key) & (rc_length(table) - 1);
+}
 
 /* The entry with that key, or NULL; *holder and *field: where it is, or would be, linked. */
 static rc_object* map_find(rc_object* map, rc_word key, rc_object** holder, size_t* field) {
@@ -487,7 +507,7 @@ static int map_pairs(lua_State* L) {
   return push_steps(L, RC_NIL, map_step);
 }
 
-/* ---- The module --------------------------------------------------------------------------------------------------------------- */
+/* ---- The module ------------------------------------------------------------------------------ */
 
 static int drop(lua_State* L) {
   luaL_argexpected(L, test_handle(L, 1) != NULL, 1, "rc.list, rc.vector or rc.map");
@@ -542,13 +562,14 @@ static void new_type(lua_State* L, const char* name, const luaL_Reg* own) {
 }
 
 int luaopen_rc(lua_State* L) {
-  static const luaL_Reg functions[] = {{"list", list_new}, {"vector", vector_new}, {"map", map_new},
-                                       {"drop", drop},     {"pending", pending},   {"drain", drain},
-                                       {"counters", counters}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"list", list_new},   {"vector", vector_new}, {"map", map_new},       {"drop", drop},
+      {"pending", pending}, {"drain", drain},       {"counters", counters}, {NULL, NULL}};
   static const luaL_Reg list[] = {{"__pairs", list_pairs}, {NULL, NULL}};
   static const luaL_Reg list_methods[] = {{"push", list_push}, {"pop", list_pop}, {NULL, NULL}};
   static const luaL_Reg vector[] = {{"__newindex", vector_newindex}, {NULL, NULL}};
-  static const luaL_Reg vector_methods[] = {{"push", vector_push}, {"pop", vector_pop}, {NULL, NULL}};
+  static const luaL_Reg vector_methods[] = {
+      {"push", vector_push}, {"pop", vector_pop}, {NULL, NULL}};
   static const luaL_Reg map[] = {
       {"__index", map_index}, {"__newindex", map_newindex}, {"__pairs", map_pairs}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};

@@ -16,7 +16,7 @@ typedef struct options {
   bool stats, ticks, interactive;
   char** code; /* of -e, in order; `codes` of them */
   int codes;
-  char** rest; /* SCRIPT ARGS..., ends in NULL */
+  char** rest;          /* SCRIPT ARGS..., ends in NULL */
   bool started, failed; /* how far it came: the libraries are open; a chunk had an error */
 } options;
 
@@ -31,7 +31,7 @@ static const char usage_text[] =
     "  -i              read lines from the terminal after that\n"
     "A script of - is standard input. Other exit codes: 1 error in Lua, 2 wrong usage.\n";
 
-/* ---- The command line ------------------------------------------------------------------------------------------ */
+/* ---- The command line ------------------------------------------------------------------------ */
 
 static _Noreturn void wrong_usage(const char* fact, const char* argument) {
   fprintf(stderr, "slua: %s: '%s'\n%s", fact, argument, usage_text);
@@ -66,21 +66,36 @@ static void parse(options* o, int argc, char** argv) {
         o->limits.heartbeats = parse_number(optarg, "", "not a number of heartbeats (1 or more)");
         break;
       case MEMORY:
-        o->limits.bytes = parse_number(optarg, "KMG", "not a size in bytes (such as 65536, 64K, 16M, 2G)");
+        o->limits.bytes =
+            parse_number(optarg, "KMG", "not a size in bytes (such as 65536, 64K, 16M, 2G)");
         break;
-      case STATS: o->stats = true; break;
-      case PAUSES: o->limits.measure_pauses = true; break;
-      case TICKS: o->ticks = true; break;
-      case 'e': o->code[o->codes++] = optarg; break;
-      case 'i': o->interactive = true; break;
-      case HELP: fputs(usage_text, stdout); exit(EXIT_OK);
-      default: fputs(usage_text, stderr); exit(EXIT_USAGE);
+      case STATS:
+        o->stats = true;
+        break;
+      case PAUSES:
+        o->limits.measure_pauses = true;
+        break;
+      case TICKS:
+        o->ticks = true;
+        break;
+      case 'e':
+        o->code[o->codes++] = optarg;
+        break;
+      case 'i':
+        o->interactive = true;
+        break;
+      case HELP:
+        fputs(usage_text, stdout);
+        exit(EXIT_OK);
+      default:
+        fputs(usage_text, stderr);
+        exit(EXIT_USAGE);
     }
   }
   o->rest = argv + optind;
 }
 
-/* ---- Running ---------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static int traceback(lua_State* L) {
   if (guest_stops(L)) return 1;
@@ -138,8 +153,8 @@ static bool is_incomplete(lua_State* L) {
   return n >= 5 && strcmp(text + n - 5, "<eof>") == 0;
 }
 
-/* A chunk from standard input, as an expression if it is one: a function is left on the stack, or a message.
-** False: end of input. */
+/* A chunk from standard input, as an expression if it is one: a function is left on the stack,
+** or a message. False: end of input. */
 static bool read_chunk(lua_State* L, int* status) {
   char line[4096];
   lua_pushliteral(L, "");
@@ -205,13 +220,17 @@ static int run_all(lua_State* L) {
   return 0;
 }
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------ */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static _Noreturn void cannot_start(const options* o) {
   if (errno == ENOTSUP)
-    fprintf(stderr, "slua: this liblua keeps its hash seed where it was not expected; runs would not repeat\n");
+    fprintf(
+        stderr,
+        "slua: this liblua keeps its hash seed where it was not expected; runs would not repeat\n");
   else if (o->limits.bytes != 0)
-    fprintf(stderr, "slua: a memory limit of %llu bytes is below what Lua needs to start; give it 64K or more\n",
+    fprintf(stderr,
+            "slua: a memory limit of %llu bytes is below what Lua needs to start; give it 64K or "
+            "more\n",
             (unsigned long long)o->limits.bytes);
   else
     fprintf(stderr, "slua: no memory to start\n");
@@ -222,8 +241,9 @@ static int report_limit(const guest* g, const options* o) {
   rt_limit limit = rt_expired(g->task);
   bool memory = limit == RT_MEMORY;
   fprintf(stderr, "slua: %s of %llu%s reached after %llu ticks, at %s\n", rt_limit_name(limit),
-          (unsigned long long)(memory ? o->limits.bytes : o->limits.heartbeats), memory ? " bytes" : "",
-          (unsigned long long)rt_ticks(g->task), g->where[0] != '\0' ? g->where : "the end");
+          (unsigned long long)(memory ? o->limits.bytes : o->limits.heartbeats),
+          memory ? " bytes" : "", (unsigned long long)rt_ticks(g->task),
+          g->where[0] != '\0' ? g->where : "the end");
   return memory ? EXIT_MEMORY : EXIT_HEARTBEATS;
 }
 
@@ -234,7 +254,8 @@ static void report_use(const guest* g, const options* o) {
     rt_get_pauses(g->task, pauses);
     for (int i = 0; i < RT_PAUSE_KINDS; i++)
       fprintf(stderr, "pause %s units=%llu us=%llu\n", rt_pause_name((rt_pause_kind)i),
-              (unsigned long long)pauses[i].units, (unsigned long long)((pauses[i].ns + 999) / 1000));
+              (unsigned long long)pauses[i].units,
+              (unsigned long long)((pauses[i].ns + 999) / 1000));
   }
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",

@@ -1,14 +1,15 @@
 /* defer.c: death in bounded steps.
 **
-** The last rc_dec releases eagerly for up to 33 units, with a local stack of dead objects; what is left
-** goes to the task's stacks by size class. A refill that hands out n words while objects wait first spends
-** pace*n units here, on the class that ran dry before the others, so that the very blocks it asks for come
-** back, and no more than `quantum` words are handed out at a time. Each object of w words costs at most w
-** units (its fields, and 1 for the block), so with pace c > 1 garbage is freed faster than memory is asked
-** for. The bounds are in README.md. After Weizenbaum (1963) and Boehm (POPL 2004). */
+** The last rc_dec releases eagerly for up to 33 units, with a local stack of dead objects; what
+** is left goes to the task's stacks by size class. A refill that hands out n words while objects
+** wait first spends pace*n units here, on the class that ran dry before the others, so that the
+** very blocks it asks for come back, and no more than `quantum` words are handed out at a time.
+** Each object of w words costs at most w units (its fields, and 1 for the block), so with pace c
+** > 1 garbage is freed faster than memory is asked for. The bounds are in README.md. After
+** Weizenbaum (1963) and Boehm (POPL 2004). */
 #include "rc/internal.h"
 
-/* ---- Dead objects ------------------------------------------------------------------------------------- */
+/* ---- Dead objects ---------------------------------------------------------------------------- */
 
 /* The header of a dead object as one word: n above, then the link, then 3 bits. */
 static uint64_t dead_word(const rc_object* o) {
@@ -31,9 +32,10 @@ static unsigned class_of(const rc_object* o, unsigned kind) {
   return words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
 }
 
-/* ---- Stacks ---------------------------------------------------------------------------------------------- */
+/* ---- Stacks ---------------------------------------------------------------------------------- */
 
-static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode);
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                       drain_mode mode);
 static bool exit_hook(mi_task_t* task);
 
 static void note_live(mi_task_t* task, rc_state* s) {
@@ -75,7 +77,7 @@ static rc_object* dead_pop(rc_state* s, unsigned class, unsigned* bits) {
   return o;
 }
 
-/* ---- Releasing one object ------------------------------------------------------------------------------------ */
+/* ---- Releasing one object -------------------------------------------------------------------- */
 
 /* Where the children go that die with it: on the stacks, or on the eager path's own list. */
 typedef struct sink {
@@ -107,8 +109,8 @@ static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
 
 static rc_word* dead_words(rc_object* o) { return (rc_word*)o + (o->n != RC_LONG ? 1 : 2); }
 
-/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it goes back, with
-** the index of the next field in its first word. Returns what was spent. */
+/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it goes
+** back, with the index of the next field in its first word. Returns what was spent. */
 static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
   unsigned kind = bits & DEAD_KIND;
@@ -133,7 +135,7 @@ static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t uni
   return spent;
 }
 
-/* ---- The eager path --------------------------------------------------------------------------------------------- */
+/* ---- The eager path -------------------------------------------------------------------------- */
 
 static void list_defer(mi_task_t* task, rc_object* o) {
   while (o != NULL) {
@@ -173,10 +175,11 @@ void rc_dec_last(rc_object* o) {
   if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
 }
 
-/* ---- What ended threads left --------------------------------------------------------------------------------------- */
+/* ---- What ended threads left ----------------------------------------------------------------- */
 
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(mi_task_t*) orphans; /* tasks with waiting objects, linked by next; changed under the lock */
+static _Atomic(mi_task_t*)
+    orphans; /* tasks with waiting objects, linked by next; changed under the lock */
 
 static bool exit_hook(mi_task_t* task) {
   if (state_of(task)->waiting == 0) return false;
@@ -203,9 +206,10 @@ static void orphan_adopt(mi_task_t* task) {
   task_recycle(from);
 }
 
-/* ---- Draining --------------------------------------------------------------------------------------------------------- */
+/* ---- Draining -------------------------------------------------------------------------------- */
 
-/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing is left. */
+/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing
+** is left. */
 static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {task, NULL, false};
@@ -245,7 +249,8 @@ static size_t pay_refill(rc_state* s, size_t price, size_t quantum_price) {
   return price + part;
 }
 
-static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode) {
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                       drain_mode mode) {
   rc_state* s = state_of(task);
   if (mode == DRAIN_ALL) {
     size_t spent = drain(task, 0, SIZE_MAX);
@@ -256,7 +261,8 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
   uint64_t pace = pace_of(s);
   size_t units = words > SMALL_REQUEST ? pay_request(s, pace * words)
                                        : pay_refill(s, pace * words, pace * task->quantum);
-  uint64_t* most = words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  uint64_t* most =
+      words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
   size_t spent = drain(task, heap == task->exact ? class : 0, units);
   count_units(task, most, spent);
   return s->waiting != 0;
@@ -276,7 +282,7 @@ size_t rc_pending(void) {
   return task == NULL ? 0 : state_of(task)->pending;
 }
 
-/* ---- Settings --------------------------------------------------------------------------------------------------------------- */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 bool rc_set_pacing(const rc_pacing* pacing) {
   mi_task_t* task = task_self();

@@ -5,19 +5,21 @@
 #include "alloc/internal.h"
 #include "rc/rc.h"
 
-/* Dead objects wait in stacks, one for each size class, linked through their headers (see rc.h). An object
-** waits there iff its count is zero and its block was not freed. It owns the references in those of its
-** fields that were not released yet: all of them, or, if DEAD_PARTIAL is set, those from the index that its
-** first word tells (that field was released, so its place is free). No object is both on a stack and
-** referenced. Bit c of `waiting` is set iff dead[c] is not empty; the task's drain hook is set iff any is.
+/* Dead objects wait in stacks, one for each size class, linked through their headers (see rc.h).
+** An object waits there iff its count is zero and its block was not freed. It owns the
+** references in those of its fields that were not released yet: all of them, or, if DEAD_PARTIAL
+** is set, those from the index that its first word tells (that field was released, so its place
+** is free). No object is both on a stack and referenced. Bit c of `waiting` is set iff dead[c]
+** is not empty; the task's drain hook is set iff any is.
 **
-** Used by the thread that has the task only. Lives in the room that a task has for it and is born zero. */
+** Used by the thread that has the task only. Lives in the room that a task has for it and is
+** born zero. */
 typedef struct rc_state {
   rc_object* dead[CLASS_COUNT];
   uint64_t waiting;
-  uint64_t pending; /* objects in all stacks */
+  uint64_t pending;  /* objects in all stacks */
   uint64_t live_max; /* words: the most that was held when nothing waited */
-  bool paced;       /* pacing was set; else the defaults hold */
+  bool paced;        /* pacing was set; else the defaults hold */
   rc_pacing pacing;
   rc_counters counted;
 } rc_state;
@@ -25,8 +27,8 @@ _Static_assert(sizeof(rc_state) <= UPPER_BYTES, "a task has room for it");
 _Static_assert(CLASS_COUNT <= 64, "`waiting` has a bit for each class");
 
 enum {
-  DEC_UNITS = 33,          /* most that one rc_dec spends */
-  SMALL_REQUEST = 4096,    /* words: larger requests pay REQUEST_UNITS and owe the rest */
+  DEC_UNITS = 33,       /* most that one rc_dec spends */
+  SMALL_REQUEST = 4096, /* words: larger requests pay REQUEST_UNITS and owe the rest */
   REQUEST_UNITS = 8192,
   QUANTUM_WORDS = 256,
   PACE = 2,
@@ -36,8 +38,8 @@ enum {
 
 static inline rc_state* state_of(mi_task_t* task) { return (rc_state*)(void*)task->upper; }
 
-/* Logical bytes, and words of the block (before rounding to a class). The kind of a dead object is not where
-** a living one has it, so it is passed. */
+/* Logical bytes, and words of the block (before rounding to a class). The kind of a dead object
+** is not where a living one has it, so it is passed. */
 static inline size_t object_bytes(const rc_object* o, unsigned kind) {
   if (o->n != RC_LONG) return WORD + WORD * (size_t)o->n;
   return 2 * WORD + rc_length(o) * (kind == RC_BYTES ? 1 : WORD);

@@ -1,19 +1,20 @@
 /* rc.h: counted objects whose death never pauses.
 **
-** An object is freed when its count drops to zero; so are, then, the objects that only it held. How
-** much of that happens at once is bounded: `rc_dec` spends at most 33 units (a unit is one field
-** looked at, and decremented if it holds an object, or one block freed). What is left waits on the
-** deferred decrement list and is drained in small amounts when the allocator refills a free list
-** (Weizenbaum 1963 deferred; the pacing that bounds the space is after Boehm, "The space cost of
-** lazy reference counting", POPL 2004). See rc/README.md for the bounds.
+** An object is freed when its count drops to zero; so are, then, the objects that only it held.
+** How much of that happens at once is bounded: `rc_dec` spends at most 33 units (a unit is one
+** field looked at, and decremented if it holds an object, or one block freed). What is left
+** waits on the deferred decrement list and is drained in small amounts when the allocator
+** refills a free list (Weizenbaum 1963 deferred; the pacing that bounds the space is after
+** Boehm, "The space cost of lazy reference counting", POPL 2004). See rc/README.md for the
+** bounds.
 **
 ** An object belongs to the task that made it and is used by one thread at a time.
 **
-** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set. A
-** word is never 0; "nothing" is RC_NIL, the integer 0.
+** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
+** A word is never 0; "nothing" is RC_NIL, the integer 0.
 **
-** Ownership. "Owned" arguments pass one count to the callee, "borrowed" ones do not. A result is owned
-** by the caller unless it is said to be borrowed.
+** Ownership. "Owned" arguments pass one count to the callee, "borrowed" ones do not. A result is
+** owned by the caller unless it is said to be borrowed.
 **
 ** Charges. Each constructor is charged like mi_malloc of its size; nothing else here is charged.
 */
@@ -62,7 +63,7 @@ static inline bool rc_is_object(rc_word w) { return (w & 1) == 0; }
 static inline rc_word rc_from(rc_object* o) { return (rc_word)o; }
 static inline rc_object* rc_to(rc_word w) { return (rc_object*)w; }
 
-/* ---- Constructors: count 1; NULL and ENOMEM if there is no memory or the task's limit is hit ---- */
+/* ---- Constructors: count 1; NULL and ENOMEM if there is no memory or the task's limit is hit - */
 
 /* n fields (at most RC_FIELDS_MAX, else NULL and EINVAL), uninitialised: store all of them with
 ** rc_init before the object can die. `tag` is the guest's. */
@@ -72,7 +73,7 @@ rc_object* rc_array(uint8_t tag, size_t n, rc_word fill);
 /* n bytes that are never looked at, uninitialised; n below 2^32. */
 rc_object* rc_bytes(uint8_t tag, size_t n);
 
-/* ---- Counting: inline, one branch if the object lives on -------------------------------------- */
+/* ---- Counting: inline, one branch if the object lives on ------------------------------------- */
 
 void rc_dec_last(rc_object* o); /* the rest of rc_dec: o's count is 1 or below */
 
@@ -131,16 +132,17 @@ static inline void rc_set(rc_object* o, size_t i, rc_word w) {
   rc_dec_word(old);
 }
 
-/* ---- Draining: for the calling task's dead objects --------------------------------------------- */
+/* ---- Draining: for the calling task's dead objects ------------------------------------------- */
 
-/* Spends up to `units` on what waits (SIZE_MAX: all of it), for an idle loop. Returns what it spent. */
+/* Spends up to `units` on what waits (SIZE_MAX: all of it), for an idle loop. Returns what it
+** spent. */
 size_t rc_drain(size_t units);
 /* Dead objects that wait now; what only they hold is not counted. O(1). */
 size_t rc_pending(void);
 
-/* The pace. While objects wait, a refill that hands out n words first spends `pace`*n units, and hands
-** out at most `quantum` words. A request above 4,096 words pays 8,192 units and owes the rest, which
-** later refills pay; it pays in full once more than `debt_limit` units are owed. */
+/* The pace. While objects wait, a refill that hands out n words first spends `pace`*n units, and
+** hands out at most `quantum` words. A request above 4,096 words pays 8,192 units and owes the
+** rest, which later refills pay; it pays in full once more than `debt_limit` units are owed. */
 typedef struct rc_pacing {
   uint32_t pace;       /* c, at least 1; default 2 */
   uint32_t quantum;    /* words; default and most 256 */

@@ -1,15 +1,16 @@
 /* runtime.c: tasks with limits, on the allocator's tasks.
 **
-** An rt_task adds to an allocator task (which has the clock, the heaps and the byte count): the limits, the
-** mark of expiry, and the binding to a thread. The heartbeat limit is looked at on beats only, so it costs
-** nothing between them; the byte limit is looked at by the charge itself. */
+** An rt_task adds to an allocator task (which has the clock, the heaps and the byte count): the
+** limits, the mark of expiry, and the binding to a thread. The heartbeat limit is looked at on
+** beats only, so it costs nothing between them; the byte limit is looked at by the charge
+** itself. */
 #include "runtime/runtime.h"
 
 #include "alloc/internal.h"
 
-/* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread had. `expired`
-** is set once, by the thread that has entered the task; bytes_limit is `bytes` before and `bytes` + grace
-** after. Other threads touch `entered` and `cancelled` only. */
+/* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
+** had. `expired` is set once, by the thread that has entered the task; bytes_limit is `bytes`
+** before and `bytes` + grace after. Other threads touch `entered` and `cancelled` only. */
 struct rt_task {
   mi_task_t* task;
   mi_task_t* before;
@@ -28,7 +29,7 @@ static _Thread_local rt_task* current;
 static pthread_mutex_t unused_lock = PTHREAD_MUTEX_INITIALIZER;
 static rt_task* unused;
 
-/* ---- Life ------------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 static rt_task* record_new(void) {
   pthread_mutex_lock(&unused_lock);
@@ -49,7 +50,8 @@ static void record_free(rt_task* t) {
 
 static void on_beat(mi_task_t* task, uint64_t beat);
 
-/* The parts that can fail, in order; on failure those before are undone by the caller through `t`. */
+/* The parts that can fail, in order; on failure those before are undone by the caller through
+** `t`. */
 static bool build(rt_task* t, const rt_config* config) {
   arena_t* arena = config->repeatable_addresses ? arena_new() : &arena_main;
   if (arena == NULL) return false;
@@ -124,7 +126,7 @@ int rt_task_end(rt_task* t) {
 
 void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_order_relaxed); }
 
-/* ---- Expiry ----------------------------------------------------------------------------------------------- */
+/* ---- Expiry ---------------------------------------------------------------------------------- */
 
 static void expire(rt_task* t, rt_limit why) {
   if (t->expired != RT_NONE || why == RT_NONE) return;
@@ -162,7 +164,8 @@ void rt_expire(rt_limit why) {
 rt_limit rt_expired(const rt_task* t) { return t->expired; }
 
 const char* rt_limit_name(rt_limit limit) {
-  static const char* const names[] = {"no limit", "heartbeat limit", "memory limit", "cancellation"};
+  static const char* const names[] = {"no limit", "heartbeat limit", "memory limit",
+                                      "cancellation"};
   return names[limit];
 }
 
@@ -171,7 +174,7 @@ uint64_t rt_heartbeats(const rt_task* t) { return task_ticks(t->task) / t->task-
 uint64_t rt_bytes(const rt_task* t) { return t->task->bytes; }
 uint64_t rt_bytes_peak(const rt_task* t) { return t->task->bytes_peak; }
 
-/* ---- Memory of known size ---------------------------------------------------------------------------------- */
+/* ---- Memory of known size -------------------------------------------------------------------- */
 
 static void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
@@ -215,10 +218,12 @@ uint64_t rt_offset(const rt_task* t, const void* p) {
   return region != NULL && offset < REGION ? offset : 0;
 }
 
-/* ---- Pauses --------------------------------------------------------------------------------------------------- */
+/* ---- Pauses ---------------------------------------------------------------------------------- */
 
-_Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS && (int)RT_PAUSE_RC_DEC == (int)PAUSE_RC_DEC &&
-                   (int)RT_PAUSE_REFILL == (int)PAUSE_REFILL && (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT,
+_Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS &&
+                   (int)RT_PAUSE_RC_DEC == (int)PAUSE_RC_DEC &&
+                   (int)RT_PAUSE_REFILL == (int)PAUSE_REFILL &&
+                   (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT,
                "the kinds are those of the allocator");
 
 void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {

@@ -37,19 +37,20 @@ typedef struct rt_config {
   uint64_t heartbeat_period; /* ticks to a beat; 0: the default, 1000 */
   uint64_t bytes;            /* logical bytes; 0: no limit */
   uint64_t grace_bytes;      /* what may be allocated beyond `bytes` after expiry; 0: 256 KiB */
-  bool repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
+  bool
+      repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
-  bool measure_pauses;       /* time what rt_get_pauses reports (a clock read for each) */
+  bool measure_pauses;      /* time what rt_get_pauses reports (a clock read for each) */
 } rt_config;
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 /* A new task, entered by no thread, owned by the caller until rt_task_end. `config` is borrowed for
 ** the call; NULL means no limits. NULL and errno (ENOMEM) on failure. */
 rt_task* rt_task_new(const rt_config* config);
-/* Binds the task to the calling thread until rt_leave; a task entered before is suspended meanwhile.
-** 0, or EBUSY if a thread has entered it already. Two loads and stores; O(1). */
+/* Binds the task to the calling thread until rt_leave; a task entered before is suspended
+** meanwhile. 0, or EBUSY if a thread has entered it already. Two loads and stores; O(1). */
 int rt_enter(rt_task* task);
 /* Back to what the thread had before the last rt_enter. */
 void rt_leave(void);
@@ -62,7 +63,7 @@ int rt_task_end(rt_task* task);
 ** not end meanwhile. */
 void rt_cancel(rt_task* task);
 
-/* ---- Work and limits --------------------------------------------------------------------------- */
+/* ---- Work and limits ------------------------------------------------------------------------- */
 
 /* Charges n ticks for work that does not allocate; charge before you do it. */
 rt_status rt_tick(uint64_t n);
@@ -80,13 +81,14 @@ uint64_t rt_heartbeats(const rt_task* task); /* number of its last beat */
 uint64_t rt_bytes(const rt_task* task);      /* logical bytes held now, waiting dead included */
 uint64_t rt_bytes_peak(const rt_task* task); /* the most so far */
 
-/* ---- Memory whose size is known at both ends: counted exactly ------------------------------------- */
+/* ---- Memory whose size is known at both ends: counted exactly -------------------------------- */
 
-/* A block of `size` bytes, charged like mi_malloc and counted against the byte limit. When the limit
-** is hit, everything that waits to be freed is drained first; NULL and ENOMEM only after that. */
+/* A block of `size` bytes, charged like mi_malloc and counted against the byte limit. When the
+** limit is hit, everything that waits to be freed is drained first; NULL and ENOMEM only after
+** that. */
 void* rt_alloc(size_t size);
-/* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before. Shrinking
-** never fails. */
+/* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
+** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
 /* Frees a block of rt_alloc; `size` is what it was asked for. NULL with 0 is fine. Not charged. */
 void rt_free_sized(void* p, size_t size);
@@ -94,10 +96,16 @@ void rt_free_sized(void* p, size_t size);
 ** and pointers into their memory, else 0. For printing addresses. */
 uint64_t rt_offset(const rt_task* task, const void* p);
 
-/* ---- Pauses ---------------------------------------------------------------------------------------- */
+/* ---- Pauses ---------------------------------------------------------------------------------- */
 
-typedef enum rt_pause_kind { RT_PAUSE_RC_DEC, RT_PAUSE_REFILL, RT_PAUSE_BEAT, RT_PAUSE_KINDS } rt_pause_kind;
-/* The most units, and the longest time in nanoseconds, that one event of a kind took; the time of all. */
+typedef enum rt_pause_kind {
+  RT_PAUSE_RC_DEC,
+  RT_PAUSE_REFILL,
+  RT_PAUSE_BEAT,
+  RT_PAUSE_KINDS
+} rt_pause_kind;
+/* The most units, and the longest time in nanoseconds, that one event of a kind took; the time
+** of all. */
 typedef struct rt_pause {
   uint64_t count;
   uint64_t units;

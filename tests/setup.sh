@@ -20,7 +20,6 @@ need libmimalloc2.0 has_file '/usr/lib/*/libmimalloc.so.2*'
 need spin command -v spin
 need util-linux command -v setarch
 need python3 command -v python3
-need procps command -v ps
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -1,5 +1,5 @@
-/* noise: preloaded into a program that has Sluice inside, it starts a thread that allocates and frees there
-** until the program ends, and then tells on stderr how much it did. */
+/* noise: preloaded into a program that has Sluice inside, it starts a thread that allocates and
+** frees there until the program ends, and then tells on stderr how much it did. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

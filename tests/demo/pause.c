@@ -1,6 +1,6 @@
-/* pause: a list of N counted nodes dies twice: freed at once, and deferred while the program goes on to
-** allocate. Prints a line for each: longest pause (ns), total time (ns), units of the longest slice, nodes
-** freed, and (deferred) allocations until nothing was left. */
+/* pause: a list of N counted nodes dies twice: freed at once, and deferred while the program
+** goes on to allocate. Prints a line for each: longest pause (ns), total time (ns), units of the
+** longest slice, nodes freed, and (deferred) allocations until nothing was left. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -61,7 +61,8 @@ static void at_once(long n) {
   end(task);
 }
 
-/* The program builds another list meanwhile. The total is that of all its pauses until the old one is gone. */
+/* The program builds another list meanwhile. The total is that of all its pauses until the old
+** one is gone. */
 static void deferred(long n) {
   rt_task* task = begin();
   rc_object* first = list(n);
@@ -72,15 +73,17 @@ static void deferred(long n) {
   rc_dec(first);
   rc_object* next = NULL;
   uint64_t allocations = 0;
-  for (; rc_pending() > 0; allocations++) next = node(RC_NIL, next == NULL ? RC_NIL : rc_from(next));
+  for (; rc_pending() > 0; allocations++)
+    next = node(RC_NIL, next == NULL ? RC_NIL : rc_from(next));
   rc_get_counters(&after);
   rt_get_pauses(task, all);
   const rt_pause *dec = &all[RT_PAUSE_RC_DEC], *refill = &all[RT_PAUSE_REFILL];
-  printf("deferred %llu %llu %llu %llu %llu\n",
-         (unsigned long long)(dec->ns > refill->ns ? dec->ns : refill->ns),
-         (unsigned long long)(dec->total_ns + refill->total_ns - building[RT_PAUSE_REFILL].total_ns),
-         (unsigned long long)(dec->units > refill->units ? dec->units : refill->units),
-         (unsigned long long)(after.freed - before.freed), (unsigned long long)allocations);
+  printf(
+      "deferred %llu %llu %llu %llu %llu\n",
+      (unsigned long long)(dec->ns > refill->ns ? dec->ns : refill->ns),
+      (unsigned long long)(dec->total_ns + refill->total_ns - building[RT_PAUSE_REFILL].total_ns),
+      (unsigned long long)(dec->units > refill->units ? dec->units : refill->units),
+      (unsigned long long)(after.freed - before.freed), (unsigned long long)allocations);
   end(task);
 }
 

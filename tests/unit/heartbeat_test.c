@@ -1,6 +1,6 @@
-/* heartbeat_test.c: beats fall exactly where a ten-line model says, over ten million random calls of every
-** function that allocates, whatever a second thread frees meanwhile. The checksum that is printed must be
-** equal in every build: the runner compares. */
+/* heartbeat_test.c: beats fall exactly where a ten-line model says, over ten million random
+** calls of every function that allocates, whatever a second thread frees meanwhile. The checksum
+** that is printed must be equal in every build: the runner compares. */
 #include "alloc/mimalloc.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 enum { CALLS = 10000000, PERIOD = 1000, SLOTS = 1 << 14 };
 
-/* ---- The model --------------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static uint64_t model_ticks, model_beat;
 static bool model_beats; /* did the last charge reach a beat? */
@@ -26,11 +26,11 @@ static void model_charge(size_t size) {
   model_beat = beat;
 }
 
-/* ---- What the library does -------------------------------------------------------------------------------- */
+/* ---- What the library does ------------------------------------------------------------------- */
 
 /* cmocka's assertions work in the main thread only; elsewhere a failure ends the program. */
-#define require(e, ...)                                                        \
-  do {                                                                         \
+#define require(e, ...)                                                              \
+  do {                                                                               \
     if (!(e)) fprintf(stderr, "failed: " __VA_ARGS__), fputc('\n', stderr), abort(); \
   } while (0)
 
@@ -45,11 +45,11 @@ static void on_callback(bool force, unsigned long long heartbeat, void* arg) {
   require(heartbeat - base_beat >= seen_beat, "beats go back");
   if (heartbeat - base_beat > seen_beat) beats_in_call++;
   seen_beat = heartbeat - base_beat;
-  free(malloc(1)); /* libc's: callbacks may do as they like */
+  free(malloc(1));          /* libc's: callbacks may do as they like */
   mi_free(mi_malloc(3000)); /* and what they allocate is not charged */
 }
 
-/* ---- Random calls --------------------------------------------------------------------------------------------- */
+/* ---- Random calls ---------------------------------------------------------------------------- */
 
 static uint64_t seed;
 static uint64_t rnd(uint64_t n) {
@@ -62,7 +62,8 @@ static uint64_t rnd(uint64_t n) {
 static size_t random_size(void) {
   uint64_t kind = rnd(1000);
   if (kind == 0) return SIZE_MAX - rnd(100);
-  if (kind == 1) return ((size_t)1 << 50) - rnd(1000) * 4096; /* no machine has it; charged in full */
+  if (kind == 1)
+    return ((size_t)1 << 50) - rnd(1000) * 4096; /* no machine has it; charged in full */
   if (kind == 2) return rnd(3000000);
   if (kind < 20) return rnd(40000);
   if (kind < 100) return 1000 + rnd(50);
@@ -109,8 +110,9 @@ static size_t product(size_t n, size_t size) {
 
 static void* or_old(void* p, void* old) { return p != NULL ? p : old; }
 
-/* One call; the model is charged from the arguments before. The calls that do not take `old` leave it to the
-** caller, who sees that the result is another block. A failing realloc gives `old` back. */
+/* One call; the model is charged from the arguments before. The calls that do not take `old`
+** leave it to the caller, who sees that the result is another block. A failing realloc gives
+** `old` back. */
 static void* random_call(void* old, mi_heap_t* heap, bool* took_old) {
   size_t size = random_size(), n = 1 + rnd(5), align = (size_t)1 << rnd(12);
   unsigned which = (unsigned)rnd(17);
@@ -120,23 +122,40 @@ static void* random_call(void* old, mi_heap_t* heap, bool* took_old) {
   model_charge(counts ? product(n, size) : size);
   *took_old = which == 4 || which == 6 || which == 9 || which == 10 || which == 15;
   switch (which) {
-    case 0: return mi_malloc(size);
-    case 1: return mi_zalloc(size);
-    case 2: return mi_malloc_small(size);
-    case 3: return mi_calloc(n, size);
-    case 4: return or_old(mi_realloc(old, size), old);
-    case 5: return mi_mallocn(n, size);
-    case 6: return mi_reallocf(old, size);
-    case 7: return mi_malloc_aligned(size, align);
-    case 8: return mi_calloc_aligned(n, size, align);
-    case 9: return or_old(mi_realloc_aligned(old, size, align), old);
-    case 10: return or_old(mi_reallocn(old, n, size), old);
-    case 11: return mi_heap_malloc(heap, size);
-    case 12: return mi_zalloc_aligned(size, align);
-    case 13: return mi_zalloc_small(size);
-    case 14: return mi_heap_calloc(heap, n, size);
-    case 15: return or_old(mi_heap_realloc(heap, old, size), old);
-    default: return mi_heap_zalloc(heap, size);
+    case 0:
+      return mi_malloc(size);
+    case 1:
+      return mi_zalloc(size);
+    case 2:
+      return mi_malloc_small(size);
+    case 3:
+      return mi_calloc(n, size);
+    case 4:
+      return or_old(mi_realloc(old, size), old);
+    case 5:
+      return mi_mallocn(n, size);
+    case 6:
+      return mi_reallocf(old, size);
+    case 7:
+      return mi_malloc_aligned(size, align);
+    case 8:
+      return mi_calloc_aligned(n, size, align);
+    case 9:
+      return or_old(mi_realloc_aligned(old, size, align), old);
+    case 10:
+      return or_old(mi_reallocn(old, n, size), old);
+    case 11:
+      return mi_heap_malloc(heap, size);
+    case 12:
+      return mi_zalloc_aligned(size, align);
+    case 13:
+      return mi_zalloc_small(size);
+    case 14:
+      return mi_heap_calloc(heap, n, size);
+    case 15:
+      return or_old(mi_heap_realloc(heap, old, size), old);
+    default:
+      return mi_heap_zalloc(heap, size);
   }
 }
 
@@ -148,12 +167,15 @@ static void step(uint64_t call, bool share, mi_heap_t* heap) {
   bool took_old;
   void* p = random_call(old, heap, &took_old);
   uint64_t ticks = mi_ticks() - base_beat * PERIOD;
-  require(ticks == model_ticks && beats_in_call == model_beats && (!model_beats || seen_beat == model_beat),
+  require(ticks == model_ticks && beats_in_call == model_beats &&
+              (!model_beats || seen_beat == model_beat),
           "call %llu (random state %llu): ticks %llu beat %llu, the model says %llu and %llu",
           (unsigned long long)call, (unsigned long long)before, (unsigned long long)ticks,
-          (unsigned long long)seen_beat, (unsigned long long)model_ticks, (unsigned long long)model_beat);
+          (unsigned long long)seen_beat, (unsigned long long)model_ticks,
+          (unsigned long long)model_beat);
   if (beats_in_call) checksum = (checksum * 31 + call) * 31 + seen_beat;
-  bool half = rnd(2) != 0, keep = rnd(4) == 0; /* drawn always: the calls must not depend on `share` */
+  bool half = rnd(2) != 0,
+       keep = rnd(4) == 0; /* drawn always: the calls must not depend on `share` */
   if (!took_old) drop(old, share && half);
   *slot = p;
   if (p != NULL && !keep) {
@@ -162,7 +184,8 @@ static void step(uint64_t call, bool share, mi_heap_t* heap) {
   }
 }
 
-/* A fresh thread has a clock that starts at 0 and is a whole number of beats ahead of the model's. */
+/* A fresh thread has a clock that starts at 0 and is a whole number of beats ahead of the
+** model's. */
 static void* run(void* arg) {
   bool share = *(bool*)arg;
   pthread_t other;

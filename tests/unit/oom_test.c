@@ -1,6 +1,7 @@
-/* oom_test.c: the system refuses. This program has its own mmap, munmap, mprotect and madvise, which the
-** library calls: the n-th call fails, or all from the n-th on, for every n that a scenario reaches. Nothing
-** may crash or be lost, failures are NULL and ENOMEM, and all works again afterwards. */
+/* oom_test.c: the system refuses. This program has its own mmap, munmap, mprotect and madvise,
+** which the library calls: the n-th call fails, or all from the n-th on, for every n that a
+** scenario reaches. Nothing may crash or be lost, failures are NULL and ENOMEM, and all works
+** again afterwards. */
 #include "alloc/internal.h"
 #include "rc/rc.h"
 #include "runtime/runtime.h"
@@ -13,7 +14,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static _Thread_local long calls, fail_first = -1, fail_last = -1; /* of this thread; others never fail */
+static _Thread_local long calls, fail_first = -1,
+                                 fail_last = -1; /* of this thread; others never fail */
 
 static bool refused(void) {
   long n = calls++;
@@ -61,7 +63,9 @@ static void blocks_of_all_sizes(void) {
   static void* p[40];
   size_t size = 8;
   for (int i = 0; i < 40; i++, size = size < 30 * MiB ? size * 3 / 2 : 24) {
-    p[i] = i % 3 == 0 ? mi_zalloc(size) : i % 3 == 1 ? mi_malloc(size) : mi_malloc_aligned(size, 128 * KiB);
+    p[i] = i % 3 == 0   ? mi_zalloc(size)
+           : i % 3 == 1 ? mi_malloc(size)
+                        : mi_malloc_aligned(size, 128 * KiB);
     use(p[i], size < 4096 ? size : 4096);
   }
   for (int i = 0; i < 40; i++) {
