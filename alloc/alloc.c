@@ -162,21 +162,40 @@ void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero) 
   return heap_alloc(heap, rounded, zero);
 }
 
-static size_t usable(const void* p) {
+/* The one place that validates a pointer: its page, and its block if debug builds moved it. NULL:
+** it is none, which was reported. */
+static page_t* page_checked(const void* p, const char* what, block_t** block) {
   page_t* page = page_of(p);
-  return page->padded ? debug_usable(page, p) : page_block_size(page);
+  *block = (block_t*)p;
+  if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
+    report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
+                 p);
+    return NULL;
+  }
+  return !page->padded || debug_check(page, p, what, block) ? page : NULL;
+}
+
+static size_t usable(page_t* page, block_t* block) {
+  return page->padded ? debug_usable(page, block) : page_block_size(page);
+}
+
+/* As usable; for realloc, which needs a block. */
+static bool size_to_move(const void* p, size_t* size) {
+  block_t* block;
+  page_t* page = page_checked(p, "realloc", &block);
+  if (page == NULL) {
+    errno = EINVAL;
+    return false;
+  }
+  *size = usable(page, block);
+  return true;
 }
 
 /* In place if it fits and at least half of the block stays in use. */
 void* heap_realloc(mi_heap_t* heap, void* p, size_t size) {
+  size_t have;
   if (p == NULL) return heap_alloc(heap, size, false);
-  if (page_of(p) == NULL) {
-    report_error("sluice: error: realloc of invalid pointer %p: it is no block of this allocator",
-                 p);
-    errno = EINVAL;
-    return NULL;
-  }
-  size_t have = usable(p);
+  if (!size_to_move(p, &have)) return NULL;
   if (size <= have && size >= have / 2 && !MI_DEBUG) return p;
   void* fresh = heap_alloc(heap, size, false);
   if (fresh == NULL) return NULL;
@@ -197,16 +216,13 @@ static void free_block(page_t* page, block_t* block) {
     page_free_local(page, block);
 }
 
-/* The one place that validates a pointer. */
 __attribute__((noinline)) void free_slow(void* p) {
   if (p == NULL) return;
-  page_t* page = page_of(p);
-  if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
-    report_error("sluice: error: free of invalid pointer %p: it is no block of this allocator", p);
-    return;
-  }
-  block_t* block = p;
-  if (!page->padded || debug_free(page, p, &block)) free_block(page, block);
+  block_t* block;
+  page_t* page = page_checked(p, "free", &block);
+  if (page == NULL) return;
+  if (page->padded) debug_free(page, block);
+  free_block(page, block);
 }
 
 void mi_free(void* p) {
@@ -295,7 +311,7 @@ void* mi_realloc(void* p, size_t newsize) {
 
 void* mi_reallocf(void* p, size_t newsize) {
   void* q = mi_realloc(p, newsize);
-  if (q == NULL) mi_free(p);
+  if (q == NULL && errno == ENOMEM) mi_free(p);
   return q;
 }
 
@@ -332,7 +348,8 @@ void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) {
   task_charge(ticks_of(newsize));
   if (!is_alignment(alignment)) return NULL;
   if (p == NULL) return heap_alloc_aligned(tls.heap, newsize, alignment, false);
-  size_t have = mi_usable_size(p);
+  size_t have;
+  if (!size_to_move(p, &have)) return NULL;
   bool fits = newsize <= have && newsize >= have / 2 && ((uintptr_t)p & (alignment - 1)) == 0;
   if (fits && !MI_DEBUG) return p;
   void* fresh = heap_alloc_aligned(tls.heap, newsize, alignment, false);
@@ -346,10 +363,9 @@ void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) {
 
 size_t mi_usable_size(const void* p) {
   if (p == NULL) return 0;
-  if (page_of(p) != NULL) return usable(p);
-  report_error("sluice: error: usable size of invalid pointer %p: it is no block of this allocator",
-               p);
-  return 0;
+  block_t* block;
+  page_t* page = page_checked(p, "usable size", &block);
+  return page == NULL ? 0 : usable(page, block);
 }
 
 size_t mi_good_size(size_t size) {

@@ -61,9 +61,13 @@ static void chunk_record_free(chunk_t* c) {
 
 /* ---- The page table -------------------------------------------------------------------------- */
 
+/* Writers are ordered by the lock: one may unmap an address that the system gives to the next. */
 static void table_set(const char* base, page_t* records) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   intptr_t offset = records == NULL ? 0 : (intptr_t)((char*)records - (char*)page_table.none);
+  pthread_mutex_lock(&lock);
   page_table.offset[(uintptr_t)base >> CHUNK_SHIFT] = offset;
+  pthread_mutex_unlock(&lock);
 }
 
 page_t* page_of(const void* p) {
@@ -73,12 +77,13 @@ page_t* page_of(const void* p) {
   return slot - slot->behind;
 }
 
-/* Makes the slots of a run one page's: the first has the record, the others lead to it. */
+/* Makes the slots of a run one page's: the first has the record, the others lead to it. A record's
+** chunk never changes and is written once, since late threads read it (abandoned_release). */
 static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
   page_t* page = &c->records[first];
   page->slices = slices;
   page->behind = 0;
-  page->chunk = c;
+  if (page->chunk != c) page->chunk = c;
   page->start = c->base + (size_t)first * SLICE;
   page->span = (size_t)slices * SLICE;
   for (uint32_t i = 1; i < slices; i++) {
@@ -438,10 +443,9 @@ static page_t* adopt_in_word(chunk_t* c, uint32_t word, unsigned class) {
   return NULL;
 }
 
-page_t* chunk_adopt(arena_t* arena, unsigned class) {
-  if (arena != &arena_main) return NULL;
+page_t* chunk_adopt(unsigned class) {
   if (atomic_load_explicit(&abandoned_pages[class], memory_order_relaxed) == 0) return NULL;
-  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
+  for (chunk_t* c = first_chunk(&arena_main); c != NULL; c = next_chunk(c))
     for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
       page_t* page = adopt_in_word(c, w, class);
       if (page != NULL) return page;

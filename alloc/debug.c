@@ -42,38 +42,47 @@ static const char* first_not_slack(const char* at, const char* end) {
   return at < end ? at : NULL;
 }
 
-bool debug_free(page_t* page, void* p, block_t** block) {
+bool debug_check(page_t* page, const void* p, const char* what, block_t** block) {
+  size_t offset = (size_t)((const char*)p - page->start);
+  if (page->stride != 0 && offset / page->stride >= page->reserved) {
+    report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
+                 p);
+    return false;
+  }
   *block = block_of(page, p);
-  trailer_t* t = trailer_of(page, *block);
+  const trailer_t* t = trailer_of(page, *block);
   if (t->state == STATE_FREED) {
-    report_error("sluice: error: double free of block %p (%zu bytes when it was freed first)", p,
-                 (size_t)t->size);
+    bool again = strcmp(what, "free") == 0;
+    report_error("sluice: error: %s of %sblock %p (%zu bytes when it was freed first)",
+                 again ? "double free" : what, again ? "" : "freed ", p, (size_t)t->size);
     return false;
   }
   if (t->state != STATE_LIVE || t->size > page_block_size(page)) {
     report_error(
-        "sluice: error: free of %p: invalid pointer, or a buffer overflow has overwritten what "
+        "sluice: error: %s of %p: invalid pointer, or a buffer overflow has overwritten what "
         "follows its block",
-        p);
+        what, p);
     return false;
   }
-  char* user = (char*)*block + t->adjust;
-  if (p != user) {
-    report_error(
-        "sluice: error: free of invalid pointer %p: it points inside the block %p of %zu bytes", p,
-        (void*)user, (size_t)t->size);
-    return false;
-  }
+  const char* user = (char*)*block + t->adjust;
+  if (p == user) return true;
+  report_error("sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes",
+               what, p, (const void*)user, (size_t)t->size);
+  return false;
+}
+
+void debug_free(page_t* page, block_t* block) {
+  trailer_t* t = trailer_of(page, block);
+  char* user = (char*)block + t->adjust;
   const char* bad = first_not_slack(user + t->size, (char*)t);
   if (bad != NULL)
     report_error(
-        "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
-        (size_t)t->size, (size_t)(bad - user));
+        "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu",
+        (void*)user, (size_t)t->size, (size_t)(bad - user));
   memset(user, FREED, t->size);
   t->state = STATE_FREED;
-  return true;
 }
 
-size_t debug_usable(page_t* page, const void* p) {
-  return (size_t)trailer_of(page, block_of(page, p))->size;
+size_t debug_usable(page_t* page, block_t* block) {
+  return (size_t)trailer_of(page, block)->size;
 }

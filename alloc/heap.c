@@ -126,11 +126,16 @@ static void move_queue(mi_heap_t* from, mi_heap_t* to, unsigned class) {
   }
 }
 
-static bool heap_is_mine(mi_heap_t* heap) { return heap != NULL && heap->task == tls.task; }
+static bool heap_is_mine(mi_heap_t* heap) {
+  if (heap != NULL && heap->task == tls.task && heap->alive) return true;
+  report_error("sluice: error: heap %p is not one of the calling task, or has ended", (void*)heap);
+  return false;
+}
 
 void mi_heap_delete(mi_heap_t* heap) {
+  if (!heap_is_mine(heap)) return;
   mi_heap_t* to = task_default_heap();
-  if (!heap_is_mine(heap) || to == NULL || heap == to) return;
+  if (to == NULL || heap == to) return;
   heap_ungrant_all(heap);
   move_full(heap, to);
   for (unsigned c = 1; c < CLASS_COUNT; c++) move_queue(heap, to, c);
@@ -196,7 +201,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 /* What ended threads left behind is adopted only to be looked at: empty pages go. */
 static void collect_abandoned(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (page_t* page; (page = chunk_adopt(&arena_main, c)) != NULL;) {
+    for (page_t* page; (page = chunk_adopt(c)) != NULL;) {
       remote_adopt(page, heap);
       queue_push(&heap->queue[page_class(page)], page);
     }
@@ -207,7 +212,7 @@ void mi_collect(bool force) {
   if (task == NULL) return;
   if (force) task_force(task);
   mi_heap_t* heap = task_default_heap();
-  if (force && heap != NULL && task->arena == &arena_main) collect_abandoned(heap);
+  if (force && heap != NULL && heap_adopts(heap)) collect_abandoned(heap);
   for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
   if (force) arena_purge(&arena_main);
 }

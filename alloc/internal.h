@@ -340,8 +340,8 @@ arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
-page_t* chunk_adopt(arena_t* arena,
-                    unsigned class); /* of that class, if no other thread interferes */
+/* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
+page_t* chunk_adopt(unsigned class);
 /* Calls visit for each page of an arena, owned by anybody; pages may change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
 void* record_alloc(size_t size,
@@ -393,6 +393,11 @@ static inline void page_free_local(page_t* page, block_t* block) {
   block->next = page->local_free;
   page->local_free = block;
   if (unlikely(--page->used == 0)) page_retire(page);
+}
+
+/* Only a thread's default heap adopts what ended threads left: others may end with their blocks. */
+static inline bool heap_adopts(const mi_heap_t* heap) {
+  return heap->task->implicit && heap == heap->task->heap;
 }
 
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
@@ -457,7 +462,9 @@ size_t page_block_size(const page_t* page);
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 
 void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero);
-bool debug_free(page_t* page, void* p, block_t** block); /* false: misuse, reported; do not free */
-size_t debug_usable(page_t* page, const void* p);
+/* p's block, which may start before p; false: misuse in a call of `what`, reported. */
+bool debug_check(page_t* page, const void* p, const char* what, block_t** block);
+void debug_free(page_t* page, block_t* block);
+size_t debug_usable(page_t* page, block_t* block);
 
 #endif

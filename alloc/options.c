@@ -56,9 +56,9 @@ void invariant_failed(const char* what, const char* file, int line) {
 }
 
 /* "yes", "on", "true" and their opposites are what mimalloc accepts for switches. */
-static bool parse(const char* text, long* value) {
+static bool parse(const char* text, bool is_switch, long* value) {
   static const char* const words[] = {"no", "off", "false", "yes", "on", "true"};
-  for (int i = 0; i < 6; i++)
+  for (int i = 0; is_switch && i < 6; i++)
     if (strcmp(text, words[i]) == 0) return *value = i >= 3, true;
   char* end;
   errno = 0;
@@ -84,7 +84,7 @@ static void read_option(const char* entry) {
   if (option == NULL)
     message("sluice: warning: option MIMALLOC_%.*s is unknown here and has no effect",
             (int)(equals - name), name);
-  else if (!parse(equals + 1, &value) || value < option->min || value > option->max)
+  else if (!parse(equals + 1, option->max == 1, &value) || value < option->min || value > option->max)
     message("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used",
             option->name, equals + 1, option->min, option->max, *option->value);
   else

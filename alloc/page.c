@@ -227,7 +227,7 @@ bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
     if (page_grant(heap, q->first, limit)) return true;
     page_to_full(heap, q->first);
   }
-  for (page_t* page; (page = chunk_adopt(heap->task->arena, class)) != NULL;) {
+  for (page_t* page; heap_adopts(heap) && (page = chunk_adopt(class)) != NULL;) {
     remote_adopt(page, heap);
     account(heap, page, page->used);
     queue_push(&heap->queue[page_class(page)], page);

@@ -122,9 +122,10 @@ static void delayed_handle(mi_heap_t* heap, page_t* page) {
       return;
     }
     if (w & REMOTE_PURGING) {
-      if (!swap(page, &w, with(w & ~REMOTE_LISTED, REMOTE_ORPHAN, NULL, 0))) continue;
+      if (!swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) continue;
       full_remove(heap, page);
       page_leaves_heap(page);
+      hold_end(page, REMOTE_LISTED);
       return;
     }
     remote_t next = mode == REMOTE_FULL ? REMOTE_NORMAL : w & ~REMOTE_LISTED;

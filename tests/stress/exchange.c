@@ -1,7 +1,8 @@
-/* exchange.c: four threads allocate in every way there is and exchange the blocks through a pool, so that
-** most are freed or reallocated by another thread than their own; threads end with blocks alive and new ones
-** start, which adopt their pages. The pool has no lock: a slot is taken and filled by one atomic exchange.
-** Each block is marked at both ends, and at the end all have come back. */
+/* exchange.c: four threads allocate in every way there is and exchange the blocks through a pool,
+** so that most are freed or reallocated by another thread than their own; threads end with blocks
+** alive and new ones start, which adopt their pages. The pool has no lock: a slot is taken and
+** filled by one atomic exchange. Each block is marked at both ends, and at the end all have come
+** back. */
 #include "alloc/mimalloc.h"
 
 #include <pthread.h>
@@ -31,9 +32,10 @@ static uint64_t rnd(uint64_t* state, uint64_t n) {
   return (*state >> 11) % n;
 }
 
-/* ---- Blocks ------------------------------------------------------------------------------------------------ */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
-/* A block and its mark in one word: the mark, in the upper 16 bits, tells its size and contents. 0 is none. */
+/* A block and its mark in one word: the mark, in the upper 16 bits, tells its size and contents. 0
+** is none. */
 typedef uint64_t item;
 enum { MARK_SHIFT = 48 };
 
@@ -45,7 +47,8 @@ static uint64_t mix(uint64_t x) {
   return x ^ x >> 32;
 }
 
-/* Mostly small; of the 65,536 marks some hundred stand for sizes up to 2 MiB and four for a huge block. */
+/* Mostly small; of the 65,536 marks some hundred stand for sizes up to 2 MiB and four for a huge
+** block. */
 static size_t size_of(unsigned mark) {
   uint64_t r = mix(mark) >> 8, n = r >> 20;
   if (mark < 4) return ((size_t)17 << 20) + n % 1000;
@@ -106,13 +109,20 @@ static item make(uint64_t* state, mi_heap_t* heap) {
   unsigned mark = (unsigned)rnd(state, 1 << 16);
   size_t size = size_of(mark), align = (size_t)1 << rnd(state, 13);
   switch (rnd(state, 8) + (heap != NULL ? 0 : 2)) {
-    case 0: return marked(mi_heap_malloc(heap, size), mark);
-    case 1: return marked(check_zero(mi_heap_zalloc(heap, size), size), mark);
-    case 2: return marked(check_zero(mi_calloc(1, size), size), mark);
-    case 3: return marked(check_zero(mi_zalloc(size), size), mark);
-    case 4: return marked(check_aligned(mi_malloc_aligned(size, align), align), mark);
-    case 5: return marked(check_aligned(check_zero(mi_zalloc_aligned(size, align), size), align), mark);
-    default: return marked(mi_malloc(size), mark);
+    case 0:
+      return marked(mi_heap_malloc(heap, size), mark);
+    case 1:
+      return marked(check_zero(mi_heap_zalloc(heap, size), size), mark);
+    case 2:
+      return marked(check_zero(mi_calloc(1, size), size), mark);
+    case 3:
+      return marked(check_zero(mi_zalloc(size), size), mark);
+    case 4:
+      return marked(check_aligned(mi_malloc_aligned(size, align), align), mark);
+    case 5:
+      return marked(check_aligned(check_zero(mi_zalloc_aligned(size, align), size), align), mark);
+    default:
+      return marked(mi_malloc(size), mark);
   }
 }
 
@@ -122,12 +132,13 @@ static item resized(uint64_t* state, mi_heap_t* heap, item it) {
   ends old = ends_of(item_mark(it));
   unsigned mark = (unsigned)rnd(state, 1 << 16);
   size_t size = size_of(mark), kept = old.n < size ? old.n : size;
-  char* p = heap != NULL ? mi_heap_realloc(heap, item_block(it), size) : mi_realloc(item_block(it), size);
+  char* p = item_block(it);
+  p = heap != NULL ? mi_heap_realloc(heap, p, size) : mi_realloc(p, size);
   if (p != NULL && memcmp(p, &old.bytes, kept) != 0) fail("realloc has lost the contents");
   return marked(p, mark);
 }
 
-/* ---- The life of a thread -------------------------------------------------------------------------------------- */
+/* ---- The life of a thread -------------------------------------------------------------------- */
 
 static _Atomic item pool[SLOTS];
 
@@ -158,8 +169,8 @@ static mi_heap_t* change_heap(mi_heap_t* heap) {
   return NULL;
 }
 
-/* Destructors run after the allocator's own, which has ended the thread's heaps: what they do goes to new
-** ones. */
+/* Destructors run after the allocator's own, which has ended the thread's heaps: what they do goes
+** to new ones. */
 static pthread_key_t key;
 static void at_exit(void* arg) {
   uint64_t state = *(uint64_t*)arg;

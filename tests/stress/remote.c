@@ -1,7 +1,8 @@
-/* remote.c: one thread allocates and another frees, 10 million blocks (at 100) of mixed sizes. Batches of
-** blocks travel through a ring; the freeing thread keeps some back for long, so that full pages come back
-** to their owner block by block as well as at once. Each block carries its number at both ends, by which
-** a block that was handed out twice is found, and at the end every one has come back. */
+/* remote.c: one thread allocates and another frees, 10 million blocks (at 100) of mixed sizes.
+** Batches of blocks travel through a ring; the freeing thread keeps some back for long, so that
+** full pages come back to their owner block by block as well as at once. Each block carries its
+** number at both ends, by which a block that was handed out twice is found, and at the end every
+** one has come back. */
 #include "alloc/mimalloc.h"
 
 #include <pthread.h>
@@ -25,7 +26,7 @@ static _Noreturn void fail(const char* what, uint64_t id) {
   exit(1);
 }
 
-/* ---- Blocks: size and contents follow from the number ---------------------------------------------------- */
+/* ---- Blocks: size and contents follow from the number ---------------------------------------- */
 
 static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 31) * 0x9e3779b97f4a7c15u;
@@ -55,7 +56,7 @@ static void check_and_free(char* p, uint64_t id) {
   mi_free(p);
 }
 
-/* ---- The ring: one writer, one reader ----------------------------------------------------------------------- */
+/* ---- The ring: one writer, one reader -------------------------------------------------------- */
 
 /* Batches [taken, put) are in the ring; batch b has the blocks b*BATCH and following. */
 static char* ring[RING][BATCH];
@@ -101,7 +102,7 @@ static void allocate_all(void) {
   }
 }
 
-/* ---- The table at the end ------------------------------------------------------------------------------------- */
+/* ---- The table at the end -------------------------------------------------------------------- */
 
 enum { TOTAL_COLUMN = 24, FREED_COLUMN = 35, COLUMN = 10 };
 static bool rows_equal = true, ok;

@@ -1,7 +1,7 @@
-/* sleeper.c: memory comes back without its owner. A thread fills pages and sleeps; three others free all its
-** blocks; then the resident set has fallen, though the owner has not run since. It wakes up and fills again,
-** and ends while the others free, or between their first and second half: then, too, everything comes back.
-** Each block is marked at both ends with its number. */
+/* sleeper.c: memory comes back without its owner. A thread fills pages and sleeps; three others
+** free all its blocks; then the resident set has fallen, though the owner has not run since. It
+** wakes up and fills again, and ends while the others free, or between their first and second
+** half: then, too, everything comes back. Each block is marked at both ends with its number. */
 #include "alloc/mimalloc.h"
 
 #include <pthread.h>
@@ -16,7 +16,8 @@ enum { RESIDENT_TELLS = 0 }; /* the sanitizer's own memory hides it */
 enum { RESIDENT_TELLS = 1 };
 #endif
 
-enum { FREERS = 3, BLOCKS_MAX = 2 << 20, FILL_PER_UNIT = 640 << 10, FILL_MIN = 2 << 20 };
+/* A fill is several times what an owner may keep of the pages that others have emptied (8 MiB). */
+enum { FREERS = 3, BLOCKS_MAX = 2 << 20, FILL_PER_UNIT = 640 << 10, FILL_MIN = 32 << 20 };
 static const size_t sizes[] = {32, 64, 200, 1000, 5000, 8192, 30000, 65536, 100000, 700000};
 
 static size_t size, count; /* of the blocks now, and how many make the fill */
@@ -54,7 +55,7 @@ static void drop(size_t i) {
   mi_free(p);
 }
 
-/* ---- The owner -------------------------------------------------------------------------------------------- */
+/* ---- The owner ------------------------------------------------------------------------------- */
 
 /* It is `asleep` from the end of a fill until `wanted` fills are more than it has `done`. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -93,7 +94,7 @@ static pthread_t owner_start(void) {
   return t;
 }
 
-/* ---- The others ------------------------------------------------------------------------------------------------ */
+/* ---- The others ------------------------------------------------------------------------------ */
 
 /* They free every FREERS-th block each, so that all work on the same pages. */
 typedef struct part {
@@ -122,7 +123,7 @@ static void free_range(size_t from, size_t to) {
   free_end();
 }
 
-/* ---- The scenes -------------------------------------------------------------------------------------------------- */
+/* ---- The scenes ------------------------------------------------------------------------------ */
 
 static void expect_fallen(size_t empty, size_t full, const char* what) {
   size_t now = resident();
@@ -133,8 +134,8 @@ static void expect_fallen(size_t empty, size_t full, const char* what) {
   fail(what);
 }
 
-/* The owner sleeps while all is freed, twice: the second fill begins with what it finds when it wakes up. Then
-** it ends while the others free. */
+/* The owner sleeps while all is freed, twice: the second fill begins with what it finds when it
+** wakes up. Then it ends while the others free. */
 static void sleeping_owner(void) {
   size_t empty = resident();
   pthread_t owner = owner_start();
@@ -151,8 +152,8 @@ static void sleeping_owner(void) {
   pthread_join(owner, NULL);
 }
 
-/* The owner ends between two halves: of each page some blocks are freed before and some after. Pages whose
-** blocks went to the process's free slices are given back by the collection. */
+/* The owner ends between two halves: of each page some blocks are freed before and some after.
+** Pages whose blocks went to the process's free slices are given back by the collection. */
 static void ending_owner(void) {
   size_t empty = resident();
   pthread_t owner = owner_start();

@@ -1,8 +1,9 @@
-/* tasks.c: tasks that are entered by several threads in turn, each with a list of counted objects that grows
-** and is cut, and with blocks that any thread frees, whether the task runs elsewhere, is parked or is about to
-** end. Tasks end emptied or full, and new ones begin. What must hold: the list keeps its contents; ticks, beats
-** and limits are what the calls add up to; an emptied task holds 0 bytes; no block is lost or handed out twice,
-** and none of an ended thread dies with a task. */
+/* tasks.c: tasks that are entered by several threads in turn, each with a list of counted objects
+** that grows and is cut, and with blocks that any thread frees, whether the task runs elsewhere,
+** is parked or is about to end. Tasks end emptied or full, and new ones begin. What must hold: the
+** list keeps its contents; ticks, beats and limits are what the calls add up to; an emptied task
+** holds 0 bytes; no block is lost or handed out twice, and none of an ended thread dies with a
+** task. */
 #include "rc/rc.h"
 #include "runtime/runtime.h"
 
@@ -18,9 +19,9 @@
 
 enum {
   THREADS = 4,
-  LIVES_PER_UNIT = 60,/* threads that are started, for each unit of the amount */
-  SLICES = 60,        /* that a thread runs in its life */
-  STEPS = 200,        /* of a slice */
+  LIVES_PER_UNIT = 60, /* threads that are started, for each unit of the amount */
+  SLICES = 60,         /* that a thread runs in its life */
+  STEPS = 200,         /* of a slice */
   JOBS = 10,
   SLOTS = 400,
   PERIOD = 700,
@@ -39,16 +40,16 @@ static uint64_t rnd(uint64_t* state, uint64_t n) {
   return (*state >> 11) % n;
 }
 
-/* ---- Jobs --------------------------------------------------------------------------------------------------- */
+/* ---- Jobs ------------------------------------------------------------------------------------ */
 
 typedef struct block {
   size_t size;
   uint64_t check;
 } block;
 
-/* A task and what the test knows of it. The thread that has set `taken` owns all but `slots` and `alive`, the
-** blocks that are in slots or were taken from there and not freed yet: while there are any, the task does not
-** end, so whoever has one may use `task`. */
+/* A task and what the test knows of it. The thread that has set `taken` owns all but `slots` and
+** `alive`, the blocks that are in slots or were taken from there and not freed yet: while there
+** are any, the task does not end, so whoever has one may use `task`. */
 typedef struct job {
   atomic_bool taken;
   rt_task* task;
@@ -63,10 +64,12 @@ typedef struct job {
 static job jobs[JOBS];
 static job outside; /* blocks of no task */
 
-static bool job_take(job* j) { return !atomic_exchange_explicit(&j->taken, true, memory_order_acquire); }
+static bool job_take(job* j) {
+  return !atomic_exchange_explicit(&j->taken, true, memory_order_acquire);
+}
 static void job_give(job* j) { atomic_store_explicit(&j->taken, false, memory_order_release); }
 
-/* ---- Blocks --------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
 static uint64_t check_of(const block* b, size_t size) {
   return ((uintptr_t)b ^ (uint64_t)size << 40) * 0x9e3779b97f4a7c15u;
@@ -97,7 +100,8 @@ static void put_block(job* j, uint64_t* ticks, uint64_t* state) {
   drop(j, atomic_exchange_explicit(&j->slots[rnd(state, SLOTS)], b, memory_order_acq_rel));
 }
 
-/* Another's block, most likely; sometimes its task is cancelled, which the block keeps from ending. */
+/* Another's block, most likely; sometimes its task is cancelled, which the block keeps from
+** ending. */
 static void steal_block(uint64_t* state) {
   uint64_t i = rnd(state, JOBS + 1);
   job* j = i < JOBS ? &jobs[i] : &outside;
@@ -116,7 +120,7 @@ static void drop_all_blocks(job* j) {
   while (atomic_load_explicit(&j->alive, memory_order_acquire) != 0) sched_yield();
 }
 
-/* ---- The list of objects ---------------------------------------------------------------------------------------- */
+/* ---- The list of objects --------------------------------------------------------------------- */
 
 static void list_push(job* j, size_t bytes) {
   rc_object* data = rc_bytes(2, bytes);
@@ -134,13 +138,14 @@ static void node_check(rc_object* node, int64_t number) {
   rc_object* data = rc_to(rc_get(node, 2));
   size_t n = rc_length(data);
   if (rc_to_int(rc_get(node, 1)) != number) fail("the list of objects has lost its order");
-  if (n > 0 && (unsigned char)rc_data(data)[n - 1] != (number & 0xff)) fail("an object was overwritten");
+  if (n > 0 && (unsigned char)rc_data(data)[n - 1] != (number & 0xff))
+    fail("an object was overwritten");
 }
 
 static void list_check(job* j) {
   int64_t number = j->length;
-  for (rc_word w = j->list != NULL ? rc_from(j->list) : RC_NIL; rc_is_object(w); w = rc_get(rc_to(w), 0))
-    node_check(rc_to(w), --number);
+  rc_word w = j->list != NULL ? rc_from(j->list) : RC_NIL;
+  for (; rc_is_object(w); w = rc_get(rc_to(w), 0)) node_check(rc_to(w), --number);
   if (number != 0) fail("the list of objects has lost some");
 }
 
@@ -150,8 +155,8 @@ static void list_clear(job* j) {
   j->length = 0;
 }
 
-/* The older part survives: nodes are taken off the front while a second reference holds the rest, or, when
-** everything goes, one decrement leaves all to the drain. */
+/* The older part survives: nodes are taken off the front while a second reference holds the rest,
+** or, when everything goes, one decrement leaves all to the drain. */
 static void list_cut(job* j, uint64_t* state) {
   if (rnd(state, 4) == 0) {
     list_check(j);
@@ -166,7 +171,7 @@ static void list_cut(job* j, uint64_t* state) {
   }
 }
 
-/* ---- The life of a task ------------------------------------------------------------------------------------------- */
+/* ---- The life of a task ---------------------------------------------------------------------- */
 
 static void job_begin(job* j, uint64_t* state) {
   rt_config config = {.heartbeat_period = PERIOD,
@@ -196,7 +201,8 @@ static bool job_expired(job* j) {
     case RT_CANCELLED:
       if (!atomic_load_explicit(&j->cancelled, memory_order_relaxed)) fail("nobody has cancelled");
       return true;
-    default: fail("a limit that was not set");
+    default:
+      fail("a limit that was not set");
   }
 }
 
@@ -207,7 +213,8 @@ static void job_empty(job* j) {
   list_clear(j);
   rc_drain(SIZE_MAX);
   rc_get_counters(&counters);
-  if (rc_pending() != 0 || counters.allocated != counters.freed) fail("dead objects were not freed");
+  if (rc_pending() != 0 || counters.allocated != counters.freed)
+    fail("dead objects were not freed");
   if (counters.dec_units_max > 33) fail("an rc_dec took more than 33 units");
   mi_collect(true);
   if (rt_bytes(j->task) != 0) fail("an emptied task still holds bytes");
@@ -227,9 +234,19 @@ static void job_end(job* j, bool emptied) {
 
 static void step(job* j, uint64_t* state) {
   switch (rnd(state, 8)) {
-    case 0: case 1: case 2: put_block(j, &j->ticks, state); break;
-    case 3: case 4: steal_block(state); break;
-    case 5: case 6: list_push(j, rnd(state, rnd(state, 50) == 0 ? 5000 : 100)); break;
+    case 0:
+    case 1:
+    case 2:
+      put_block(j, &j->ticks, state);
+      break;
+    case 3:
+    case 4:
+      steal_block(state);
+      break;
+    case 5:
+    case 6:
+      list_push(j, rnd(state, rnd(state, 50) == 0 ? 5000 : 100));
+      break;
     default:
       if (rnd(state, 40) == 0) list_cut(j, state);
       rt_tick(1);

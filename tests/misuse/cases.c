@@ -1,0 +1,351 @@
+/* cases.c: one small misuse of the allocator for each name; run.sh tells what must be said about
+** it. Where the library reports and goes on, results are checked here, and the heap must still
+** work afterwards. */
+#include "alloc/mimalloc.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void expect(bool holds, const char* what) {
+  if (holds) return;
+  fprintf(stderr, "expected: %s\n", what);
+  exit(1);
+}
+
+static char* get(size_t size) {
+  char* p = mi_malloc(size);
+  expect(p != NULL, "memory");
+  return memset(p, 7, size < 1000 ? size : 1000);
+}
+
+static void* call_free(void* p) {
+  mi_free(p);
+  return NULL;
+}
+
+static void in_thread(void* (*f)(void*), void* arg) {
+  pthread_t t;
+  expect(pthread_create(&t, NULL, f, arg) == 0 && pthread_join(t, NULL) == 0, "a thread");
+}
+
+enum { LARGE = 100000, HUGE = 20 << 20 };
+
+/* ---- Double free ----------------------------------------------------------------------------- */
+
+static void free_twice(size_t size) {
+  char* p = get(size);
+  mi_free(p);
+  mi_free(p);
+}
+static void double_free(void) { free_twice(100); }
+static void double_free_large(void) { free_twice(LARGE); }
+static void double_free_huge(void) { free_twice(HUGE); }
+
+static void double_free_later(void) {
+  char *p = get(100), *q = get(100), *r = get(100);
+  mi_free(q);
+  mi_free(p);
+  mi_free(r);
+  mi_free(get(3000));
+  mi_free(p);
+}
+
+static void double_free_by_thread(void) {
+  char* p = get(100);
+  mi_free(p);
+  in_thread(call_free, p);
+}
+
+static void double_free_after_thread(void) {
+  char* p = get(100);
+  in_thread(call_free, p);
+  mi_free(p);
+}
+
+/* All blocks of the first page, which is full and has no other user, and then one of them again. */
+enum { PAGE_BLOCKS = 3000 };
+static char* page_blocks[PAGE_BLOCKS];
+static void* free_page_and_again(void* arg) {
+  uintptr_t page = (uintptr_t)page_blocks[0] >> 16;
+  for (int i = 0; i < PAGE_BLOCKS; i++)
+    if ((uintptr_t)page_blocks[i] >> 16 == page) mi_free(page_blocks[i]);
+  mi_free(page_blocks[0]);
+  return arg;
+}
+static void double_free_full_page(void) {
+  for (int i = 0; i < PAGE_BLOCKS; i++) page_blocks[i] = get(64);
+  in_thread(free_page_and_again, NULL);
+}
+
+/* ---- Free of what is no block ---------------------------------------------------------------- */
+
+static void free_interior(void) { mi_free(get(100) + 16); }
+static void free_interior_large(void) { mi_free(get(LARGE) + 70000); }
+static void free_interior_huge(void) { mi_free(get(HUGE) + 16); }
+static void free_interior_far(void) { mi_free(get(2 * (size_t)HUGE) + (36 << 20)); }
+
+static void free_stack(void) {
+  char local[64] = "a local variable";
+  mi_free(local);
+  expect(strcmp(local, "a local variable") == 0, "nothing is written to");
+}
+
+static void free_static(void) {
+  static char text[64] = "a static variable";
+  mi_free(text);
+  expect(strcmp(text, "a static variable") == 0, "nothing is written to");
+}
+
+static void free_mapped(void) {
+  char* p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  expect(p != MAP_FAILED, "a mapping");
+  mi_free(p + 4096);
+  p[4096] = 1;
+}
+
+static void free_number(void) { mi_free((void*)8); }
+
+/* The last bytes of the first chunk (32 MiB), behind the last block of the page there. */
+static void free_chunk_tail(void) {
+  uintptr_t chunk = (uintptr_t)get(2048) >> 25;
+  while ((uintptr_t)get(2048) >> 25 == chunk) {
+  }
+  mi_free((void*)(((chunk + 1) << 25) - 8));
+}
+
+/* What a program finds that reads a pointer from freed memory. */
+static void free_of_freed_memory(void) { mi_free((void*)(uintptr_t)0xdfdfdfdfdfdfdfdf); }
+
+static void free_moved_from(size_t size) {
+  char* p = get(size);
+  char* q = mi_realloc(p, 3 * size);
+  expect(q != NULL && q != p && q[0] == 7, "the contents in another block");
+  mi_free(p);
+  mi_free(q);
+}
+static void free_moved(void) { free_moved_from(100); }
+static void free_moved_large(void) { free_moved_from(LARGE); }
+
+/* ---- Buffer overflow: 112 and 5120 are sizes of classes -------------------------------------- */
+
+static void write_and_free(size_t size, size_t offset) {
+  char* volatile p = get(size);
+  p[offset] = 1;
+  mi_free(p);
+}
+static void overflow_by_one(void) { write_and_free(100, 100); }
+static void overflow_far(void) { write_and_free(5000, 5119); }
+static void overflow_full_class(void) { write_and_free(112, 112); }
+static void overflow_large(void) { write_and_free(LARGE, LARGE); }
+static void overflow_huge(void) { write_and_free(HUGE, HUGE); }
+
+/* The byte before a block belongs to what follows its neighbour. */
+static void underflow(void) {
+  char *p = get(112), *volatile q = get(112);
+  expect(q - p == 112 + 16, "neighbours");
+  q[-1] = 1;
+  mi_free(p);
+}
+
+/* Overwrites all that follows the block, then wants more than there is behind it. */
+static void overflow_realloc(void) {
+  char* volatile p = get(112);
+  memset(p, 0xff, 112 + 16);
+  (void)!mi_realloc(p, 100 << 20);
+}
+
+/* ---- Use of what was freed, or never was a block --------------------------------------------- */
+
+static void realloc_freed(void) {
+  char* p = get(100);
+  mi_free(p);
+  (void)!mi_realloc(p, 200);
+}
+
+static void expect_refused(void* q) { expect(q == NULL && errno == EINVAL, "NULL and EINVAL"); }
+
+static void realloc_invalid(void) {
+  char local[64] = "";
+  expect_refused(mi_realloc(local, 200));
+}
+
+static void realloc_aligned_invalid(void) {
+  char local[64] = "";
+  expect_refused(mi_realloc_aligned(local, 200, 64));
+}
+
+static void realloc_interior_large(void) {
+  expect_refused(mi_realloc(get(2 * LARGE) + 16, 3 * LARGE / 2));
+}
+
+static void usable_invalid(void) {
+  char local[64] = "";
+  expect(mi_usable_size(local) == 0, "0");
+}
+
+static void usable_freed_large(void) {
+  char* p = get(LARGE);
+  mi_free(p);
+  expect(mi_usable_size(p) == 0, "0");
+}
+
+/* ---- Arguments that cannot be: errno, and no message ----------------------------------------- */
+
+static void expect_error(void* p, int error, const char* call) {
+  expect(p == NULL && errno == error, call);
+  errno = 0;
+}
+
+/* Volatile, for the compiler knows that these sizes cannot be. */
+static void impossible_sizes(void) {
+  volatile size_t all = SIZE_MAX, half = SIZE_MAX / 2, most = PTRDIFF_MAX;
+  mi_heap_t* heap = mi_heap_get_default();
+  errno = 0;
+  expect_error(mi_calloc(half, 3), ENOMEM, "mi_calloc(SIZE_MAX/2, 3) fails");
+  expect_error(mi_mallocn(half, 3), ENOMEM, "mi_mallocn(SIZE_MAX/2, 3) fails");
+  expect_error(mi_heap_calloc(heap, half, 3), ENOMEM, "mi_heap_calloc(SIZE_MAX/2, 3) fails");
+  expect_error(mi_calloc_aligned(half, 3, 64), ENOMEM, "mi_calloc_aligned(SIZE_MAX/2, 3) fails");
+  expect_error(mi_malloc(all), ENOMEM, "mi_malloc(SIZE_MAX) fails");
+  expect_error(mi_zalloc(all - 4096), ENOMEM, "mi_zalloc(SIZE_MAX - 4096) fails");
+  expect_error(mi_heap_malloc(heap, all), ENOMEM, "mi_heap_malloc(SIZE_MAX) fails");
+  expect_error(mi_malloc(most), ENOMEM, "mi_malloc(PTRDIFF_MAX) fails");
+  expect_error(mi_malloc_aligned(all - 8, 64), ENOMEM, "mi_malloc_aligned(SIZE_MAX - 8) fails");
+  expect_error(mi_malloc_aligned(10, (size_t)1 << 62), ENOMEM, "an alignment of 2^62 fails");
+}
+
+static void impossible_realloc(void) {
+  volatile size_t all = SIZE_MAX, half = SIZE_MAX / 2;
+  char* p = get(100);
+  memcpy(p, "as before", 10);
+  errno = 0;
+  expect_error(mi_realloc(p, all), ENOMEM, "mi_realloc(SIZE_MAX) fails");
+  expect_error(mi_reallocn(p, half, 3), ENOMEM, "mi_reallocn(SIZE_MAX/2, 3) fails");
+  mi_heap_t* heap = mi_heap_get_default();
+  expect_error(mi_heap_realloc(heap, p, all), ENOMEM, "mi_heap_realloc(SIZE_MAX) fails");
+  expect_error(mi_realloc_aligned(p, all, 64), ENOMEM, "mi_realloc_aligned(SIZE_MAX) fails");
+  expect(strcmp(p, "as before") == 0, "the block is as before");
+  expect_error(mi_reallocf(p, all), ENOMEM, "mi_reallocf(SIZE_MAX) fails, and frees");
+}
+
+static void impossible_alignments(void) {
+  volatile size_t three = 3, none = 0;
+  char* p = get(100);
+  errno = 0;
+  expect_error(mi_malloc_aligned(10, three), EINVAL, "alignment 3 is refused");
+  expect_error(mi_malloc_aligned(10, none), EINVAL, "alignment 0 is refused");
+  expect_error(mi_zalloc_aligned(10, three), EINVAL, "alignment 3 is refused");
+  expect_error(mi_calloc_aligned(1, 10, three), EINVAL, "alignment 3 is refused");
+  expect_error(mi_realloc_aligned(p, 10, none), EINVAL, "alignment 0 is refused");
+  expect_error(mi_realloc_aligned(NULL, 10, three), EINVAL, "alignment 3 is refused");
+  mi_free(p);
+}
+
+/* ---- Heaps and callbacks --------------------------------------------------------------------- */
+
+static void* end_heap(void* heap) {
+  mi_heap_collect(heap, true);
+  mi_heap_delete(heap);
+  mi_heap_destroy(heap);
+  return NULL;
+}
+
+/* Ending the heap of another thread, or none, does nothing. */
+static void heap_of_another(void) {
+  mi_heap_t* heap = mi_heap_new();
+  char* p = heap == NULL ? NULL : mi_heap_malloc(heap, 100);
+  expect(p != NULL, "memory");
+  strcpy(p, "as before");
+  in_thread(end_heap, heap);
+  end_heap(NULL);
+  expect(strcmp(p, "as before") == 0 && mi_usable_size(p) >= 100, "the block is as before");
+  mi_free(p);
+  mi_heap_destroy(heap);
+}
+
+static void end_heap_twice(void) {
+  mi_heap_t* heap = mi_heap_new();
+  expect(heap != NULL, "memory");
+  mi_heap_destroy(heap);
+  mi_heap_delete(heap);
+}
+
+static void on_deferred(bool force, unsigned long long beat, void* arg) {
+  (void)force, (void)beat, (void)arg;
+}
+
+static void too_many_callbacks(void) {
+  for (int i = 0; i < 9; i++) mi_register_deferred_free(on_deferred, NULL);
+}
+
+/* ---- For the options ------------------------------------------------------------------------- */
+
+static void nothing(void) {}
+static void leak(void) { (void)get(100); }
+
+static const struct misuse {
+  const char* name;
+  void (*run)(void);
+} all_cases[] = {
+    {"double_free", double_free},
+    {"double_free_large", double_free_large},
+    {"double_free_huge", double_free_huge},
+    {"double_free_later", double_free_later},
+    {"double_free_by_thread", double_free_by_thread},
+    {"double_free_after_thread", double_free_after_thread},
+    {"double_free_full_page", double_free_full_page},
+    {"free_interior", free_interior},
+    {"free_interior_large", free_interior_large},
+    {"free_interior_huge", free_interior_huge},
+    {"free_interior_far", free_interior_far},
+    {"free_stack", free_stack},
+    {"free_static", free_static},
+    {"free_mapped", free_mapped},
+    {"free_number", free_number},
+    {"free_chunk_tail", free_chunk_tail},
+    {"free_of_freed_memory", free_of_freed_memory},
+    {"free_moved", free_moved},
+    {"free_moved_large", free_moved_large},
+    {"overflow_by_one", overflow_by_one},
+    {"overflow_far", overflow_far},
+    {"overflow_full_class", overflow_full_class},
+    {"overflow_large", overflow_large},
+    {"overflow_huge", overflow_huge},
+    {"underflow", underflow},
+    {"overflow_realloc", overflow_realloc},
+    {"realloc_freed", realloc_freed},
+    {"realloc_invalid", realloc_invalid},
+    {"realloc_aligned_invalid", realloc_aligned_invalid},
+    {"realloc_interior_large", realloc_interior_large},
+    {"usable_invalid", usable_invalid},
+    {"usable_freed_large", usable_freed_large},
+    {"impossible_sizes", impossible_sizes},
+    {"impossible_realloc", impossible_realloc},
+    {"impossible_alignments", impossible_alignments},
+    {"heap_of_another", heap_of_another},
+    {"end_heap_twice", end_heap_twice},
+    {"too_many_callbacks", too_many_callbacks},
+    {"nothing", nothing},
+    {"leak", leak},
+};
+
+static void expect_heap_works(void) {
+  static char* p[2000];
+  for (int i = 0; i < 2000; i++) p[i] = get((size_t)(i % 700) * (i % 31 ? 1 : 300));
+  for (int i = 0; i < 2000; i++) mi_free(p[i]);
+  mi_collect(true);
+}
+
+int main(int argc, char** argv) {
+  for (size_t i = 0; argc > 1 && i < sizeof all_cases / sizeof all_cases[0]; i++)
+    if (strcmp(argv[1], all_cases[i].name) == 0) {
+      all_cases[i].run();
+      expect_heap_works();
+      return 0;
+    }
+  fputs("cases: no such case\n", stderr);
+  return 2;
+}

@@ -1,0 +1,204 @@
+#!/bin/bash
+# Runs each misuse of cases.c with both libraries, and wrong uses of slua and cfrac, and asserts all
+# that they print on stderr, as a regular expression, and the exit status.
+# Ends in "N passed, N failed".
+build=${1:-build}
+here=$(dirname "$0")
+programs=$build/tests/misuse
+passed=0 failed=0
+ulimit -c 0
+
+mkdir -p "$programs"
+for library in sluice sluice-debug; do
+  gcc -std=c11 -D_GNU_SOURCE -I"$here/../.." -Wall -Wextra -Wpedantic -Wshadow -Wundef -O1 -g \
+    "$here/cases.c" "$build/lib$library.a" -pthread -o "$programs/$library" || exit 1
+done
+plain=$programs/sluice debug=$programs/sluice-debug
+ABORTED=134
+
+# The command may begin with VAR=VALUE. Names are for the reader.
+expect() { # NAME STATUS REGEX COMMAND...
+  local name=$1 status=$2 regex=$3 said got
+  shift 3
+  { said=$(timeout 20 env "$@" 2>&1 >/dev/null </dev/null); got=$?; } 2>/dev/null
+  if [ $got = "$status" ] && [[ $said =~ ^($regex)$ ]]; then
+    passed=$((passed + 1))
+    return
+  fi
+  failed=$((failed + 1))
+  printf 'FAILED %s\n  expected status %s and: %s\n  status %s and: %s\n' \
+    "$name" "$status" "$regex" $got "$said"
+}
+
+# Misuse that both builds report: the plain one goes on, the debug one aborts unless told not to.
+# Where the debug build has words of its own, they are the second expression.
+reported() { # CASE REGEX [DEBUG-REGEX]
+  expect "plain $1" 0 "$2" "$plain" "$1"
+  debug_reported "$1" "${3:-$2}"
+}
+debug_reported() { # CASE REGEX
+  expect "debug $1" $ABORTED "$2" "$debug" "$1"
+  expect "debug $1, going on" 0 "$2" MIMALLOC_ABORT_ON_ERROR=0 "$debug" "$1"
+}
+silent() { # CASE
+  expect "plain $1" 0 '' "$plain" "$1"
+  expect "debug $1" 0 '' "$debug" "$1"
+}
+
+n=$'\n'
+error='sluice: error:'
+p='0x[0-9a-f]+'
+no_block="invalid pointer $p: it is no block of this allocator"
+freed_twice="$error double free of block $p"
+was_freed() { echo "$freed_twice \\($1 bytes when it was freed first\\)"; }
+inside() { echo "$error free of invalid pointer $p: it points inside the block $p of $1 bytes"; }
+overflow() { echo "$error buffer overflow: block $p of $1 bytes was written to at offset $2"; }
+overwritten="$error free of $p: invalid pointer, or a buffer overflow has overwritten what follows"
+overwritten+=' its block'
+
+# ---- Double free: the plain build finds it when the whole page is free
+
+debug_reported double_free "$(was_freed 100)"
+debug_reported double_free_later "$(was_freed 100)"
+debug_reported double_free_by_thread "$(was_freed 100)"
+debug_reported double_free_after_thread "$(was_freed 100)"
+reported double_free_full_page "$freed_twice: its page has no block in use" "$(was_freed 64)"
+reported double_free_large "$error free of $no_block"
+reported double_free_huge "$error free of $no_block"
+
+# ---- Free of what is no block
+
+for case in free_stack free_static free_mapped free_number; do
+  reported $case "$error free of $no_block"
+done
+debug_reported free_of_freed_memory "$error free of $no_block"
+debug_reported free_chunk_tail "$error free of (invalid pointer )?$p: [^:]*"
+debug_reported free_interior "$(inside 100)"
+reported free_interior_large "$error free of $no_block" "$(inside 100000)"
+reported free_interior_huge "$error free of $no_block" "$(inside 20971520)"
+reported free_interior_far "$error free of $no_block"
+debug_reported free_moved "$(was_freed 100)"
+reported free_moved_large "$error free of $no_block"
+
+# ---- Buffer overflow
+
+debug_reported overflow_by_one "$(overflow 100 100)"
+debug_reported overflow_far "$(overflow 5000 5119)"
+debug_reported overflow_large "$(overflow 100000 100000)"
+debug_reported overflow_huge "$(overflow 20971520 20971520)"
+debug_reported overflow_full_class "$overwritten"
+debug_reported overflow_realloc "$error [^$n]*buffer overflow[^$n]*"
+debug_reported underflow "$overwritten"
+
+# ---- Use of what was freed, or never was a block
+
+debug_reported realloc_freed "$error realloc of freed block $p \\(100 bytes when it was freed first\\)"
+reported realloc_invalid "$error realloc of $no_block"
+reported realloc_aligned_invalid "$error (realloc|usable size) of $no_block"
+case=realloc_interior_large
+expect "plain $case" 0 "$error realloc of $no_block" "$plain" $case
+expect "debug $case" $ABORTED "$error (realloc|free) of invalid pointer $p: [^:]*" "$debug" $case
+reported usable_invalid "$error usable size of $no_block"
+reported usable_freed_large "$error usable size of $no_block"
+
+# ---- Arguments that cannot be, heaps of others
+
+no_heap="$error heap (0x[0-9a-f]+|\\(nil\\)) is not one of the calling task, or has ended"
+expect "plain heap_of_another" 0 "($no_heap$n?){6}" "$plain" heap_of_another
+expect "debug heap_of_another" $ABORTED "$no_heap" "$debug" heap_of_another
+reported end_heap_twice "$no_heap"
+for case in impossible_sizes impossible_realloc impossible_alignments; do
+  silent $case
+done
+many='sluice: warning: 8 deferred-free callbacks are registered, one more is refused'
+expect "plain too_many_callbacks" 0 "$many" "$plain" too_many_callbacks
+expect "debug too_many_callbacks" 0 "$many" "$debug" too_many_callbacks
+
+# ---- Options
+
+warning='sluice: warning: MIMALLOC_'
+option() { # SETTING REGEX: one line of warning, and the program goes on
+  expect "plain $1" 0 "$2" "$1" "$plain" nothing
+  expect "debug $1" 0 "$2" "$1" "$debug" nothing
+}
+period='is not a number from 1 to 1000000000000; 1000 is used'
+option MIMALLOC_SHOW_STATS=maybe "${warning}SHOW_STATS=maybe is not a number from 0 to 1; 0 is used"
+option MIMALLOC_SHOW_STATS= "${warning}SHOW_STATS= is not a number from 0 to 1; 0 is used"
+option MIMALLOC_VERBOSE=2 "${warning}VERBOSE=2 is not a number from 0 to 1; 0 is used"
+option MIMALLOC_SHOW_ERRORS=-1 "${warning}SHOW_ERRORS=-1 is not a number from 0 to 1; 1 is used"
+for value in 0 -5 1000x 1e6 99999999999999999999 yes; do
+  option MIMALLOC_HEARTBEAT_PERIOD=$value "${warning}HEARTBEAT_PERIOD=$value $period"
+done
+option MIMALLOC_EAGER_COMMIT=1 \
+  'sluice: warning: option MIMALLOC_EAGER_COMMIT is unknown here and has no effect'
+option MIMALLOC_=1 'sluice: warning: option MIMALLOC_ is unknown here and has no effect'
+option MIMALLOC_SHOW_STATS=no ''
+expect "two bad options" 0 "$warning[^$n]*${n}sluice: warning: [^$n]*" \
+  MIMALLOC_VERBOSE=maybe MIMALLOC_NOPE=1 "$plain" nothing
+
+expect "errors can be silenced" 0 '' MIMALLOC_SHOW_ERRORS=0 "$plain" free_stack
+expect "errors can be silenced, debug" $ABORTED '' MIMALLOC_SHOW_ERRORS=no "$debug" free_stack
+expect "errors can abort" $ABORTED "$error free of $no_block" \
+  MIMALLOC_ABORT_ON_ERROR=1 "$plain" free_stack
+
+verbose() { # DEBUG-LEVEL
+  echo "sluice: process init: version [0-9.]+ \\(mimalloc API [0-9]+\\), debug level $1"
+  printf 'sluice: option %s\n' 'HEARTBEAT_PERIOD: 50' 'SHOW_STATS: 0' 'VERBOSE: 1' \
+    'SHOW_ERRORS: 1' "ABORT_ON_ERROR: $1"
+}
+for set in VERBOSE=1 VERBOSE=yes; do
+  expect "plain $set" 0 "$(verbose 0)" MIMALLOC_HEARTBEAT_PERIOD=50 MIMALLOC_$set "$plain" nothing
+  expect "debug $set" 0 "$(verbose 1)" MIMALLOC_HEARTBEAT_PERIOD=50 MIMALLOC_$set "$debug" nothing
+done
+
+amount='[0-9.]+( [a-z]+)?'
+row="(normal|large) +[0-9]+:( +$amount){3} +(>64 kb|$amount) +$amount"
+table() { # LAST-LINE
+  echo "heap stats: +peak +total +freed +unit +count"
+  echo "($row +(ok|$1)$n)+process: mapped $amount, peak resident $amount, page faults [0-9]+"
+  echo "$1"
+}
+for library in plain debug; do
+  program=${!library}
+  expect "$library table" 0 "$(table ok)" MIMALLOC_SHOW_STATS=1 "$program" nothing
+  expect "$library table, leak" 0 "$(table 'not all freed!')" MIMALLOC_SHOW_STATS=on "$program" leak
+done
+
+# ---- slua and cfrac
+
+echo 'return 1' >"$programs/script.lua"
+script=$programs/script.lua
+usage="usage: slua [^$n]*($n[^$n]+)*"
+wrong() { # REGEX ARGUMENTS...
+  local line=$1
+  shift
+  expect "slua $*" 2 "slua: $line$n$usage" "$build/slua" "$@" "$script"
+}
+wrong "unrecognized option '--nope'" --nope
+wrong "invalid option -- 'x'" -x
+for value in abc 0 -5 12x 5K 99999999999999999999; do
+  wrong "not a number of heartbeats \\(1 or more\\): '$value'" --heartbeats $value
+done
+for value in abc 0 -5 12x 12KK K 99999999999999999999 99999999999G; do
+  wrong "not a size in bytes \\([^$n]*\\): '$value'" --memory $value
+done
+expect "slua --memory, no size" 2 "slua: option '--memory' requires an argument$n$usage" \
+  "$build/slua" --memory
+expect "slua, the script itself" 0 '' "$build/slua" --memory 16M --heartbeats 1000 "$script"
+too_small='is below what Lua needs to start; give it 64K or more'
+expect "slua --memory 1K" 4 "slua: a memory limit of 1024 bytes $too_small" \
+  "$build/slua" --memory 1K "$script"
+expect "slua, no such file" 1 "slua: cannot open no/such/file\\.lua: No such file or directory" \
+  "$build/slua" no/such/file.lua
+expect "slua, a directory" 1 "slua: cannot read [^$n]*" "$build/slua" "$programs"
+
+number='usage: cfrac N, a whole number of at least 2 in decimal digits'
+expect "cfrac" 2 "$number" "$build/cfrac"
+for value in '' 0 1 -7 12x x12 1.5 ' 12'; do
+  expect "cfrac '$value'" 2 "$number" "$build/cfrac" "$value"
+done
+expect "cfrac 15 21" 2 "$number" "$build/cfrac" 15 21
+expect "cfrac 15" 0 '' "$build/cfrac" 15
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
