@@ -240,7 +240,7 @@ void remote_set_normal(page_t* page) {
 bool remote_detach(page_t* page) {
   remote_t w = look(page);
   while ((w & REMOTE_MODE) == REMOTE_FULL) {
-    if (w & REMOTE_PURGING) {
+    if (remote_count(w) == 0) {
       if (swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) return false;
     } else if (swap(page, &w,
                     with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {

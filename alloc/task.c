@@ -80,9 +80,10 @@ void task_recycle(mi_task_t* task) {
   pthread_mutex_unlock(&tasks_lock);
 }
 
+/* The hook comes last: from then on the record is another thread's, which may recycle it. */
 void task_delete(mi_task_t* task, bool abandon) {
-  bool kept = task->on_exit != NULL && abandon && task->on_exit(task);
   while (task->heaps != NULL) heap_end(task->heaps, abandon);
+  bool kept = task->on_exit != NULL && abandon && task->on_exit(task);
   if (!kept) task_recycle(task);
 }
 

@@ -54,25 +54,43 @@ static void wait_end(mi_task_t* task, rc_state* s) {
   s->counted.debt = 0;
 }
 
+static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->current == NULL; }
+
 static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   rc_state* s = state_of(task);
   unsigned class = class_of(o, bits & DEAD_KIND);
-  if (unlikely(s->waiting == 0)) wait_begin(task, s);
+  if (unlikely(nothing_waits(s))) wait_begin(task, s);
   dead_link(o, bits, s->dead[class]);
   s->dead[class] = o;
   s->waiting |= (uint64_t)1 << class;
   s->pending++;
 }
 
-static rc_object* dead_pop(rc_state* s, unsigned class, unsigned* bits) {
+static unsigned dead_bits(uint64_t w) { return (unsigned)w & (DEAD_KIND | DEAD_PARTIAL); }
+
+static rc_object* dead_pop(rc_state* s, unsigned class) {
   rc_object* o = s->dead[class];
   uint64_t w = dead_word(o);
-  *bits = (unsigned)w & (DEAD_KIND | DEAD_PARTIAL);
   s->dead[class] = dead_next(w);
   if (s->dead[class] == NULL)
     s->waiting &= ~((uint64_t)1 << class);
   else
     __builtin_prefetch(s->dead[class]);
+  s->pending--;
+  return o;
+}
+
+/* The stacks are not empty, or the object comes from there: the hooks are set. */
+static void current_set(mi_task_t* task, rc_object* o, unsigned bits) {
+  rc_state* s = state_of(task);
+  dead_link(o, bits, NULL);
+  s->current = o;
+  s->pending++;
+}
+
+static rc_object* current_take(rc_state* s) {
+  rc_object* o = s->current;
+  s->current = NULL;
   s->pending--;
   return o;
 }
@@ -109,14 +127,23 @@ static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
 
 static rc_word* dead_words(rc_object* o) { return (rc_word*)o + (o->n != RC_LONG ? 1 : 2); }
 
-/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it goes
-** back, with the index of the next field in its first word. Returns what was spent. */
+/* Index of the first field that was not released yet. */
+static size_t dead_first(rc_object* o, unsigned bits) {
+  return bits & DEAD_PARTIAL ? dead_words(o)[0] : 0;
+}
+
+static size_t dead_fields(const rc_object* o, unsigned bits) {
+  return (bits & DEAD_KIND) == RC_BYTES ? 0 : rc_length(o);
+}
+
+/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it waits
+** again, with the index of the next field in its first word: on a stack, or, when draining, as the
+** one object in progress. Returns what was spent. */
 static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
   unsigned kind = bits & DEAD_KIND;
-  size_t n = kind == RC_BYTES ? 0 : rc_length(o);
+  size_t n = dead_fields(o, bits), first = dead_first(o, bits);
   rc_word* words = dead_words(o);
-  size_t first = bits & DEAD_PARTIAL ? words[0] : 0;
   size_t end = n - first > units ? first + units : n;
   for (size_t i = first; i < end; i++) {
     if (i + AHEAD < end) __builtin_prefetch((void*)words[i + AHEAD]);
@@ -131,7 +158,10 @@ static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t uni
     words[0] = end;
     kind |= DEAD_PARTIAL;
   }
-  dead_push(to->task, o, kind);
+  if (to->eager)
+    dead_push(to->task, o, kind);
+  else
+    current_set(to->task, o, kind);
   return spent;
 }
 
@@ -182,7 +212,7 @@ static _Atomic(mi_task_t*)
     orphans; /* tasks with waiting objects, linked by next; changed under the lock */
 
 static bool exit_hook(mi_task_t* task) {
-  if (state_of(task)->waiting == 0) return false;
+  if (nothing_waits(state_of(task))) return false;
   pthread_mutex_lock(&orphans_lock);
   task->next = atomic_load_explicit(&orphans, memory_order_relaxed);
   atomic_store_explicit(&orphans, task, memory_order_relaxed);
@@ -190,9 +220,11 @@ static bool exit_hook(mi_task_t* task) {
   return true;
 }
 
-/* Nothing of our own waits: takes over all stacks of one ended task, in O(classes). */
+/* Nothing of our own waits: takes over all that one ended task left, in O(classes). Only a thread's
+** own task does: another one may end with its heaps, and its byte count is a limit. */
 static void orphan_adopt(mi_task_t* task) {
   if (likely(atomic_load_explicit(&orphans, memory_order_relaxed) == NULL)) return;
+  if (!task->implicit) return;
   pthread_mutex_lock(&orphans_lock);
   mi_task_t* from = atomic_load_explicit(&orphans, memory_order_relaxed);
   if (from != NULL) atomic_store_explicit(&orphans, from->next, memory_order_relaxed);
@@ -202,11 +234,27 @@ static void orphan_adopt(mi_task_t* task) {
   wait_begin(task, s);
   memcpy(s->dead, left->dead, sizeof s->dead);
   s->waiting = left->waiting;
+  s->current = left->current;
   s->pending = left->pending;
   task_recycle(from);
 }
 
 /* ---- Draining -------------------------------------------------------------------------------- */
+
+/* What it costs to release an object on a stack. */
+static size_t price_of(rc_object* o) {
+  unsigned bits = dead_bits(dead_word(o));
+  return dead_fields(o, bits) - dead_first(o, bits) + 1;
+}
+
+/* The class that ran dry comes first: its blocks are what is asked for. But while an object is in
+** progress, no other is begun that would not be finished now: units that are sunk in unfinished
+** objects give no memory back, so there is one at most (P in the bounds). */
+static rc_object* next_dead(rc_state* s, unsigned class, size_t units) {
+  bool wanted = s->dead[class] != NULL;
+  if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return current_take(s);
+  return dead_pop(s, wanted ? class : (unsigned)__builtin_ctzll(s->waiting));
+}
 
 /* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing
 ** is left. */
@@ -214,15 +262,13 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {task, NULL, false};
   size_t spent = 0;
-  if (s->waiting == 0) orphan_adopt(task);
-  while (spent < units && s->waiting != 0) {
-    unsigned c = s->dead[class] != NULL ? class : (unsigned)__builtin_ctzll(s->waiting);
-    unsigned bits;
-    rc_object* o = dead_pop(s, c, &bits);
-    spent += object_release(&to, o, bits, units - spent);
-    if (s->waiting == 0) orphan_adopt(task);
+  if (nothing_waits(s)) orphan_adopt(task);
+  while (spent < units && !nothing_waits(s)) {
+    rc_object* o = next_dead(s, class, units - spent);
+    spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
+    if (nothing_waits(s)) orphan_adopt(task);
   }
-  if (s->waiting == 0) wait_end(task, s);
+  if (nothing_waits(s)) wait_end(task, s);
   return spent;
 }
 
@@ -265,7 +311,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
       words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
   size_t spent = drain(task, heap == task->exact ? class : 0, units);
   count_units(task, most, spent);
-  return s->waiting != 0;
+  return !nothing_waits(s);
 }
 
 size_t rc_drain(size_t units) {

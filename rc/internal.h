@@ -6,18 +6,20 @@
 #include "rc/rc.h"
 
 /* Dead objects wait in stacks, one for each size class, linked through their headers (see rc.h).
-** An object waits there iff its count is zero and its block was not freed. It owns the
-** references in those of its fields that were not released yet: all of them, or, if DEAD_PARTIAL
-** is set, those from the index that its first word tells (that field was released, so its place
-** is free). No object is both on a stack and referenced. Bit c of `waiting` is set iff dead[c]
-** is not empty; the task's drain hook is set iff any is.
+** An object waits there, or is `current`, iff its count is zero and its block was not freed. It
+** owns the references in those of its fields that were not released yet: all of them, or, if
+** DEAD_PARTIAL is set, those from the index that its first word tells (that field was released, so
+** its place is free). No object is both waiting and referenced. `current` is the one that draining
+** has begun and not finished. Bit c of `waiting` is set iff dead[c] is not empty; the task's drain
+** hook is set iff any is, or `current`.
 **
 ** Used by the thread that has the task only. Lives in the room that a task has for it and is
 ** born zero. */
 typedef struct rc_state {
   rc_object* dead[CLASS_COUNT];
+  rc_object* current;
   uint64_t waiting;
-  uint64_t pending;  /* objects in all stacks */
+  uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   bool paced;        /* pacing was set; else the defaults hold */
   rc_pacing pacing;

@@ -1,46 +1,65 @@
-/* remote.pml: frees by other threads and what becomes of a page, as in alloc/remote.c; run.sh checks it.
+/* remote.pml: frees by other threads and what becomes of a page, as in alloc/remote.c and in the
+** end and the deletion of a heap (alloc/heap.c). run.sh checks it; README.md says what it covers.
 **
-** One statement between semicolons, or one atomic block, has at most one access that another thread can
-** see, and a loop whose new word follows from the old word alone is one step: a compare-and-swap that fails
-** has no effect, and one that succeeds took the word that was there. Where more is read between the load
-** and the swap (delayed_push, abandoned_release), each access is a step. Reads of the owner's own fields
-** are free. A list of blocks is the set of blocks whose `loc` is REMOTE, plus the head in the word: only
-** the head is compared, and a push only needs the head to be right.
+** A step has at most one access that another thread can see. A loop whose new word follows from
+** the old word alone is one step: a compare-and-swap that fails has no effect, and one that
+** succeeds took the word that was there. Where more is read between the load and the swap
+** (delayed_push, abandoned_release), each access is a step. The owner's own fields are read and
+** written for free. A list of blocks is the set of blocks whose `loc` is REMOTE, and the head in
+** the word: only the head is compared, and a push needs only the head to be right.
 **
-** Spin's memory is sequentially consistent. What C11 must be asked for:
-**   seq_cst          the word against the abandoned bit (store buffering): page_abandon sets the bit, then
-**                    reads the word; the last freer changes the word, then takes the bit. The same for a
-**                    bit that was put back. Both reads and both changes: four accesses.
-**   release/acquire  page->heap, then the swap of the word or the exchange of heap->delayed that publishes
-**                    it (read in the opposite order: word or CLOSED first, then page->heap);
-**                    delayed_next, then the push; block->next, then the free; everything done to a page,
-**                    then the swap that drops a hold, then the release.
-**   relaxed          page->heap where only "is it mine?" is asked; heap->delayed where NULL ends the look.
+** Spin's memory is sequentially consistent. What must be asked of C11 so that this is enough:
+**   seq_cst          the word against the abandoned bit (store buffering): page_abandon sets the
+**                    bit, then reads the word; the last freer changes the word, then takes the
+**                    bit. The same for a bit that is put back.
+**   release/acquire  page->heap, and the word or heap->delayed that is changed after it (who reads
+**                    the word or HEAP_CLOSED first finds the page->heap that goes with it);
+**                    delayed_next, and the push; block->next, and the free; what was done to a
+**                    page, and the swap that drops a hold, and the release of the page.
+**   relaxed          page->heap where only "is it mine?" is asked.
 **
-** Every task has a bounded number of grants and of pages, so that every run is finite: a cycle would be a
-** thread that waits for another. Bounds and roles come from run.sh with -D. */
+** Every task has a bounded number of lives (heaps), grants, pages and moves, so every run is
+** finite: a cycle is a thread that waits for another. Each M<n> is a mistake that must be found. */
 
 #ifndef PAGES
-#define PAGES 1
+#define PAGES 1 /* slots; a released one is used again */
 #endif
-#ifndef BLOCKS /* of a page */
-#define BLOCKS 2
+#ifndef BLOCKS
+#define BLOCKS 2 /* of a page, at most 3, and at most 4 in all */
 #endif
-#ifndef GRANTS1 /* by task 1, and how many pages it may ask for */
-#define GRANTS1 3
+#ifdef SINGLE /* pages with one block: always full, no abandoned bit */
+#undef BLOCKS
+#define BLOCKS 1
 #endif
-#ifndef NEWS1
-#define NEWS1 1
+#define ALL (PAGES * BLOCKS)
+
+/* Of tasks 1 and 2. Task 3 only frees. */
+#ifndef LIVES1
+#define LIVES1 1
+#endif
+#ifndef LIVES2
+#define LIVES2 1
+#endif
+#ifndef GRANTS1 /* blocks handed out */
+#define GRANTS1 2
 #endif
 #ifndef GRANTS2
 #define GRANTS2 1
 #endif
+#ifndef NEWS1 /* pages made */
+#define NEWS1 1
+#endif
 #ifndef NEWS2
 #define NEWS2 0
 #endif
-#define ALL (PAGES * BLOCKS)
+#ifndef MOVES1 /* times that its pages move to another heap and the first is deleted */
+#define MOVES1 0
+#endif
+#ifndef HEAPS /* records, used again when their heap has ended */
+#define HEAPS 2
+#endif
 
-/* ---- The word: {head, count, mode, holds} ------------------------------------------------------------- */
+/* ---- The word: {head, count, mode, holds} ---------------------------------------------------- */
 
 #define NORMAL 0
 #define FULL 1
@@ -53,74 +72,64 @@
 #define COUNT(w) (((w) >> 3) & 7)
 #define MODE(w) (((w) >> 6) & 3)
 #define WITH(w, mode, head, count) (((w) & HOLDS) | (head) | ((count) << 3) | ((mode) << 6))
+#define FREED(p, w) (MODE(w) == NORMAL -> COUNT(w) : used[p] - COUNT(w))
 
-/* The count of FULL and ABANDONED is that of live blocks. In mutants it is that of freed ones. */
-#ifdef M_FREED_COUNT
-#define STARTS(freed) (freed)
-#define FREED(w) COUNT(w)
-#else
-#define STARTS(freed) (used[p] - (freed))
-#define FREED(w) (MODE(w) == NORMAL -> COUNT(w) : used[p] - COUNT(w))
-#endif
+/* ---- Pages, heaps, blocks -------------------------------------------------------------------- */
 
-/* ---- Pages, heaps, blocks ----------------------------------------------------------------------------- */
-
-#define NIL 0 /* pages and heaps are counted from 1 where NIL is possible */
+#define NIL 0 /* heaps, and pages on lists, are counted from 1 */
 #define CLOSED 255
 short word[PAGES];
-byte heap[PAGES];     /* page->heap */
-byte next[PAGES];     /* page->delayed_next */
-byte delayed[3];      /* heap->delayed; index 0 is unused */
-bit bit_set[PAGES];   /* in chunk->abandoned */
-byte used[PAGES];     /* the owner's, as the next */
-byte place[PAGES];    /* NOWHERE, or in the owner's QUEUE or FULL_LIST */
+byte heap[PAGES];      /* page->heap */
+byte next[PAGES];      /* page->delayed_next */
+byte delayed[HEAPS+1]; /* heap->delayed */
+bit bit_set[PAGES];    /* in chunk->abandoned */
+byte used[PAGES];      /* the owner's, as the next two */
+byte owner[PAGES];     /* a task, or 0 */
+byte place[PAGES];
 #define NOWHERE 0
 #define QUEUE 1
 #define FULL_LIST 2
-
-/* For the assertions. */
-byte capacity[PAGES];
-byte owner[PAGES];    /* task, or 0 */
-bit released[PAGES];
-byte right[PAGES];    /* threads with the page in hand because of LISTED */
-byte lists[PAGES];    /* delayed lists that the page is on */
-byte purging[PAGES];  /* threads that purge it */
-bit opened[3];
-bit ended[4];         /* tasks that hold no block and get none */
-byte busy;            /* threads within a free */
+#define DETACHED 3
 
 byte loc[ALL]; /* NONE, the task that has the block, FREE or REMOTE */
 #define NONE 0
 #define FREE 4
 #define REMOTE 5
 #define LIVE(i) (loc[i] >= 1 && loc[i] <= 3)
-#define OF(p, i) ((p) * BLOCKS + (i))
-#define COUNT1(p, what) (loc[OF(p, 0)] == (what))
-#if BLOCKS == 1
-#define NUMBER(p, what) COUNT1(p, what)
-#define NEW_LOC(p, what) loc[OF(p, 0)] = what
-#define MOVE_LOC(p, from, to) loc[OF(p, 0)] = (loc[OF(p, 0)] == from -> to : loc[OF(p, 0)])
-#define LIVE_IN(p) LIVE(OF(p, 0))
-#else
-#define NUMBER(p, what) (COUNT1(p, what) + (loc[OF(p, 1)] == (what)))
-#define NEW_LOC(p, what) loc[OF(p, 0)] = what; loc[OF(p, 1)] = (capacity[p] > 1 -> what : NONE)
-#define MOVE_LOC(p, from, to)                                    \
-  loc[OF(p, 0)] = (loc[OF(p, 0)] == from -> to : loc[OF(p, 0)]); \
-  loc[OF(p, 1)] = (loc[OF(p, 1)] == from -> to : loc[OF(p, 1)])
-#define LIVE_IN(p) (LIVE(OF(p, 0)) || LIVE(OF(p, 1)))
-#endif
-#if ALL == 1
-#define HAS(t) (loc[0] == (t))
-#define LIVE_ALL LIVE(0)
-#elif ALL == 2
-#define HAS(t) (loc[0] == (t) || loc[1] == (t))
-#define LIVE_ALL (LIVE(0) || LIVE(1))
-#else
-#define HAS(t) (loc[0] == (t) || loc[1] == (t) || loc[2] == (t) || loc[3] == (t))
-#define LIVE_ALL (LIVE(0) || LIVE(1) || LIVE(2) || LIVE(3))
-#endif
 
-/* Takes a block of which loc is `what`, any one. */
+/* For the assertions. */
+bit released[PAGES];
+byte right[PAGES];   /* threads that have the page in hand because of LISTED */
+byte lists[PAGES];   /* delayed lists that the page is on */
+byte purging[PAGES]; /* threads that return its memory */
+bit in_use[HEAPS+1]; /* heap records */
+
+#define IS(p, i, what) (loc[(p) * BLOCKS + i] == (what))
+#if BLOCKS == 1
+#define NUMBER(p, what) (IS(p, 0, what))
+#elif BLOCKS == 2
+#define NUMBER(p, what) (IS(p, 0, what) + IS(p, 1, what))
+#else
+#define NUMBER(p, what) (IS(p, 0, what) + IS(p, 1, what) + IS(p, 2, what))
+#endif
+#define LIVE_IN(p) (NUMBER(p, 1) + NUMBER(p, 2) + NUMBER(p, 3))
+
+inline set_all(from, to) {
+  b = p * BLOCKS;
+  do
+  :: b < (p + 1) * BLOCKS ->
+     if
+     :: loc[b] == from -> loc[b] = to
+     :: else
+     fi;
+     b++
+  :: else -> break
+  od;
+  b = 0
+}
+
+/* Any block whose `loc` is what, and its page. */
+#define HAS(t) (NUMBER(0, t) > 0 || (PAGES > 1 && NUMBER(PAGES - 1, t) > 0))
 inline pick(what) {
   if
   :: loc[0] == what -> b = 0
@@ -129,51 +138,58 @@ inline pick(what) {
 #endif
 #if ALL > 2
   :: loc[2] == what -> b = 2
+#endif
+#if ALL > 3
   :: loc[3] == what -> b = 3
 #endif
   fi;
   p = b / BLOCKS
 }
 
-/* What holds after every change of a page's word. */
+/* What holds of a page after every change of its word. */
 inline check() {
   assert(!released[p]);
   assert(right[p] + lists[p] == ((word[p] & LISTED) != 0));
   assert(purging[p] == ((word[p] & PURGING) != 0));
-  assert(MODE(word[p]) == ORPHAN || FREED(word[p]) == NUMBER(p, REMOTE));
+  assert(MODE(word[p]) == ORPHAN || FREED(p, word[p]) == NUMBER(p, REMOTE));
+  assert(MODE(word[p]) == ORPHAN || used[p] == LIVE_IN(p) + NUMBER(p, REMOTE));
+  assert(MODE(word[p]) != ORPHAN || (LIVE_IN(p) == 0 && (word[p] & HOLDS) != 0));
   assert(MODE(word[p]) != FULL || heap[p] != NIL);
-  assert(!(word[p] & PURGING) || MODE(word[p]) == ORPHAN || NUMBER(p, REMOTE) == capacity[p])
+  /* a free that the owner of a full page is never told of */
+  assert(MODE(word[p]) != FULL || NUMBER(p, REMOTE) == 0 || (word[p] & LISTED));
+  /* nobody uses memory that is being returned */
+  assert(!(word[p] & PURGING) || NUMBER(p, REMOTE) == BLOCKS)
 }
 
-/* ---- Releasing ------------------------------------------------------------------------------------------ */
+/* ---- Releasing ------------------------------------------------------------------------------- */
 
 inline release() {
-  atomic {
-    assert(!released[p]);
-    assert(!LIVE_IN(p));
+  d_step {
+    assert(!released[p] && LIVE_IN(p) == 0);
     assert((word[p] & HOLDS) == 0 && right[p] + lists[p] + purging[p] == 0);
     assert(!bit_set[p] && place[p] == NOWHERE);
     released[p] = 1;
-    NEW_LOC(p, NONE);
-    owner[p] = 0;
-    used[p] = 0;
-    capacity[p] = 0
+    set_all(FREE, NONE);
+    set_all(REMOTE, NONE);
+    used[p] = 0
   }
 }
 
-#ifdef M2 /* released though LISTED */
+#ifdef M1 /* a page is released though it is LISTED */
 #define DROP_HOLDS PURGING
 #else
 #define DROP_HOLDS HOLDS
 #endif
 
 inline page_drop() {
-  atomic {
-    assert(!released[p] && place[p] == NOWHERE);
+  d_step {
+    assert(!released[p]);
     owner[p] = 0;
+    place[p] = NOWHERE;
+    go = (word[p] & DROP_HOLDS) == 0;
     if
-    :: word[p] & DROP_HOLDS -> word[p] = WITH(word[p], ORPHAN, 0, 0); go = 0
-    :: else -> go = 1
+    :: !go -> word[p] = WITH(word[p], ORPHAN, 0, 0); check()
+    :: else
     fi
   }
   if
@@ -182,181 +198,186 @@ inline page_drop() {
   fi
 }
 
-/* After madvise: gives up PURGING. */
+/* After the memory was returned: gives up PURGING. */
 inline hold_end() {
-  atomic {
-    assert(!released[p] && NUMBER(p, REMOTE) == capacity[p]);
+  d_step {
     go = MODE(word[p]) == ORPHAN && (word[p] & HOLDS) == PURGING;
+    assert(!released[p] && (word[p] & PURGING) && NUMBER(p, REMOTE) == BLOCKS);
     word[p] = word[p] & ~PURGING;
     purging[p]--;
-    check()
+    if
+    :: !go -> check()
+    :: else
+    fi
   }
+#ifndef M2 /* the end of a purge does not look for the orphan */
   if
-#ifndef M6 /* the end of a purge does not see the orphan */
   :: go -> release()
-#endif
   :: else
   fi
+#endif
 }
 
-/* The page may be another's by now, so each look is a step, and a bit that was taken by mistake goes back. */
+/* The page may be another by now, in the same slot. */
 inline abandoned_release() {
   do
-  :: atomic {
-       w = word[p];
-       if
-#ifdef M10 /* takes the bit without looking at the word, before and after */
-       :: 0 -> break
-#else
-       :: MODE(w) != ABANDONED || COUNT(w) != STARTS(used[p]) -> break
-#endif
-       :: else
-       fi
-     }
-     atomic {
-       if
-       :: !bit_set[p] -> break
-       :: else -> bit_set[p] = 0
-       fi
-     }
-     atomic {
-       w = word[p];
-       assert(!released[p]);
-       assert(MODE(w) == ABANDONED);
-       if
-#ifdef M10
-       :: 1 -> go = 1
-#elif defined(M11) /* looks before, and not after */
-       :: 1 -> go = 1
-#else
-       :: go = COUNT(w) == STARTS(used[p])
-#endif
-       fi
-     }
+  :: w = word[p];
      if
-     :: go -> page_drop(); break
-     :: else -> atomic { assert(!bit_set[p]); bit_set[p] = 1 }
+#ifndef M3 /* the bit is taken whatever the word */
+     :: MODE(w) != ABANDONED || COUNT(w) != 0 -> break
+#endif
+     :: else
+     fi;
+     d_step { go = bit_set[p]; bit_set[p] = 0 }
+     if
+     :: !go -> break
+     :: else
+     fi;
+     d_step { w = word[p]; assert(!released[p] && MODE(w) == ABANDONED) }
+     if
+#ifdef M4 /* a taken bit is trusted: the word is not read again */
+     :: 1 -> page_drop(); break
+#else
+     :: COUNT(w) == 0 -> page_drop(); break
+#endif
+     :: else -> d_step { assert(!bit_set[p] && !released[p]); bit_set[p] = 1 }
      fi
-  od;
-  go = 0
+#ifdef M5 /* after a bit was put back the word is not read again */
+     ; break
+#endif
+  od
 }
 
-/* ---- The delayed list -------------------------------------------------------------------------------------- */
+/* ---- The delayed list ------------------------------------------------------------------------ */
 
-/* The caller holds LISTED. */
+#define PUSH 0
+#define AGAIN 1
+#define GIVE_UP 2
+#define RELEASE 3
+#define DONE 4
+
+#ifdef M6 /* an orphan's page->heap is looked at */
+#define GIVES_UP(w, h) (h == NIL && MODE(w) != FULL)
+#elif defined(M7) /* a page without a heap is given up even if FULL */
+#define GIVES_UP(w, h) (MODE(w) == ORPHAN || h == NIL)
+#else
+#define GIVES_UP(w, h) (MODE(w) == ORPHAN || (h == NIL && MODE(w) != FULL))
+#endif
+
+/* The caller has LISTED in hand. */
 inline delayed_push() {
   do
   ::
-#ifdef M12 /* page->heap is read before the mode */
-     h = heap[p];
-     atomic { w = word[p]; assert(!released[p] && (w & LISTED)) }
-     atomic {
-#else
-     atomic { w = word[p]; assert(!released[p] && (w & LISTED)) }
-     atomic {
+     d_step { w = word[p]; assert(!released[p] && (w & LISTED) && right[p] == 1) }
+     d_step {
        h = heap[p];
-#endif
-       if
-#ifdef M16 /* an orphan's page->heap is looked at */
-       :: h == NIL && MODE(w) != FULL -> go = 1
-#elif defined(M3) /* gives up whatever the mode */
-       :: MODE(w) == ORPHAN || h == NIL -> go = 1
-#else
-       :: MODE(w) == ORPHAN || (h == NIL && MODE(w) != FULL) -> go = 1
-#endif
-       :: else -> go = 0; assert(h != NIL || MODE(word[p]) != FULL) /* else it waits for the owner */
-       fi
+       step = (GIVES_UP(w, h) -> GIVE_UP : (h == NIL -> AGAIN : PUSH))
      }
      if
-     :: go ->
-        atomic {
+     :: step == GIVE_UP ->
+        d_step {
           if
-#ifdef M3
-          :: 1 -> w = word[p];
+#ifdef M8 /* the hold is given up whatever the word is now */
+          :: 1 ->
+             w = word[p];
 #else
           :: word[p] == w ->
 #endif
-             go = MODE(w) == ORPHAN && (w & HOLDS) == LISTED;
+             step = (MODE(w) == ORPHAN && (w & HOLDS) == LISTED -> RELEASE : DONE);
              word[p] = w & ~LISTED;
              right[p]--;
-             check();
-#ifdef M3
-             assert(MODE(w) != FULL || FREED(w) == 0) /* a lost notification */
-#endif
-             h = NIL
-#ifndef M3
-          :: else -> h = CLOSED; go = 0
+             if
+             :: step == DONE -> check()
+             :: else
+             fi
+#ifndef M8
+          :: else -> step = AGAIN
 #endif
           fi
         }
-        if
-        :: h == CLOSED
-        :: h == NIL && go -> release(); break
-        :: else -> break
-        fi
-     :: !go && h == NIL
-     :: else ->
-        atomic {
+     :: step == PUSH ->
+        d_step {
           d = delayed[h];
-          assert(d != CLOSED || heap[p] != h || MODE(word[p]) == ORPHAN) /* else it waits for the owner */
+          /* else it waits for the owner */
+          assert(d != CLOSED || heap[p] != h || MODE(word[p]) == ORPHAN);
+          step = (d == CLOSED -> AGAIN : PUSH)
         }
         if
-        :: d == CLOSED
-        :: else ->
-           atomic {
-             next[p] = d;
+        :: step == PUSH ->
+           d_step {
              if
              :: delayed[h] == d ->
+                next[p] = d;
                 delayed[h] = p + 1;
                 right[p]--;
                 lists[p]++;
-                check();
-                break
-             :: else
+                step = DONE;
+                check()
+             :: else -> step = AGAIN
              fi
            }
+        :: else
         fi
+     :: else
+     fi;
+     atomic { w = 0; h = 0; d = 0 }
+     if
+     :: step != AGAIN -> break
+     :: else
      fi
   od;
-  h = 0; d = 0; w = 0; go = 0
+  if
+  :: step == RELEASE -> release()
+  :: else
+  fi;
+  step = 0
 }
 
-/* One page of the list `rest` is in hand. */
+/* The first page of the list `rest` is in hand. */
 inline list_first() {
-  atomic {
+  d_step {
     p = rest - 1;
     rest = next[p];
+    next[p] = NIL;
     assert(lists[p] == 1 && right[p] == 0);
     lists[p]--;
     right[p]++
   }
 }
 
-/* The blocks others freed are the owner's now. A purged page's list is lost, but then all blocks are free. */
+/* The blocks that others freed are the owner's. */
 inline blocks_back() {
   used[p] = used[p] - NUMBER(p, REMOTE);
-  MOVE_LOC(p, REMOTE, FREE)
+  set_all(REMOTE, FREE)
 }
 
-/* Steps 1 and 2 of C, the look at the word and at page->heap, are one with the swap: that a page is ours
-** does not change but by us. */
-inline delayed_handle() {
-  atomic {
-    w = word[p];
-    if
-#ifdef M5 /* no look whether the page is this heap's */
-    :: MODE(w) == ORPHAN -> go = 1
-#elif defined(M15) /* no look for orphans: page->heap may still lead here */
-    :: heap[p] != mine -> go = 1
+#ifdef M9 /* whose page it is, is not asked */
+#define NOT_MINE(w) (MODE(w) == ORPHAN)
+#elif defined(M10) /* an orphan is handled as a page of the heap */
+#define NOT_MINE(w) (heap[p] != mine)
 #else
-    :: MODE(w) == ORPHAN || heap[p] != mine -> go = 1
+#define NOT_MINE(w) (MODE(w) == ORPHAN || heap[p] != mine)
 #endif
+#ifdef M11 /* the owner takes back a page that is being purged */
+#define IS_PURGED(w) 0
+#else
+#define IS_PURGED(w) (w & PURGING)
+#endif
+
+/* The looks at the word and at page->heap are one step with the swap: that a page is ours does not
+** change but by us. An empty page that goes back to its queue may be dropped from there at once. */
+inline delayed_handle() {
+  d_step {
+    w = word[p];
+    go = 0;
+    step = (NOT_MINE(w) -> PUSH : DONE);
+    if
+    :: step == PUSH
     :: else ->
-       go = 0;
        assert(owner[p] == me);
        right[p]--;
        if
-       :: w & PURGING ->
+       :: IS_PURGED(w) ->
           word[p] = WITH(w & ~LISTED, ORPHAN, 0, 0);
           place[p] = NOWHERE;
           owner[p] = 0
@@ -364,151 +385,405 @@ inline delayed_handle() {
           if
           :: MODE(w) == FULL ->
              assert(place[p] == FULL_LIST);
-             word[p] = 0;
+             word[p] = WITH(w & ~LISTED, NORMAL, 0, 0);
+             blocks_back();
              place[p] = QUEUE;
-             blocks_back()
+#ifdef SINGLE
+             go = 1
+#endif
           :: else -> word[p] = w & ~LISTED
           fi
        fi;
        check()
-    fi
+    fi;
+    w = 0
   }
   if
-  :: go -> delayed_push()
+  :: step == PUSH -> delayed_push()
+#ifdef SINGLE
+  :: go -> page_drop()
+#endif
   :: else
-  fi
+  fi;
+  step = 0
 }
 
 inline take_delayed() {
-  atomic { rest = delayed[mine]; assert(rest != CLOSED); delayed[mine] = NIL }
+  d_step { rest = delayed[mine]; assert(rest != CLOSED); delayed[mine] = NIL }
   do
   :: rest != NIL -> list_first(); delayed_handle()
   :: else -> break
   od;
-  w = 0
+  p = 0
 }
 
 inline remote_close() {
-  atomic { rest = delayed[mine]; delayed[mine] = CLOSED }
+  d_step { rest = delayed[mine]; assert(rest != CLOSED); delayed[mine] = CLOSED }
   do
   :: rest != NIL ->
      list_first();
-#ifdef M13 /* ends the hold whosever page it is */
-     atomic {
+#ifdef M12 /* the hold ends, whosever page it is */
+     d_step {
        w = word[p];
+       step = (MODE(w) == ORPHAN && (w & HOLDS) == LISTED -> RELEASE : DONE);
        word[p] = w & ~LISTED;
        right[p]--;
-       check();
-       assert(MODE(w) != FULL || FREED(w) == 0); /* a lost notification */
-       go = MODE(w) == ORPHAN && (w & HOLDS) == LISTED
+       if
+       :: step == DONE -> check()
+       :: else
+       fi;
+       w = 0
      }
      if
-     :: go -> release()
+     :: step == RELEASE -> release()
      :: else
-     fi
+     fi;
+     step = 0
 #else
      delayed_push()
 #endif
   :: else -> break
-  od
+  od;
+  p = 0
 }
 
-/* ---- Free by another thread ---------------------------------------------------------------------------------- */
+/* ---- Free by another thread ------------------------------------------------------------------ */
 
+#define PURGE 1
+#define LAST 2
+
+/* Block b of page p. Whether the owner counts as idle is any answer. */
 inline remote_free() {
-  busy++;
-#ifdef M9 /* page->used is read between the load and the swap */
-  do
-  :: atomic { w = word[p]; h = used[p] }
-     atomic {
-       assert(loc[b] == me);
-       if
-       :: word[p] == w ->
-#else
-  {
-    {
-     atomic {
-       assert(loc[b] == me);
-       w = word[p];
-       h = used[p];
-       if
-       :: 1 ->
+  atomic {
+    w = word[p];
+    if
+    :: MODE(w) == FULL && COUNT(w) == 1 -> todo = PURGE
+    :: 1 -> todo = 0
+    fi;
+    d_step {
+      assert(loc[b] == me && !released[p] && MODE(w) != ORPHAN);
+      assert(MODE(w) == NORMAL || COUNT(w) > 0);
+      go = 0;
+      loc[b] = REMOTE;
+      b = b % BLOCKS + 1;
+      if
+      :: MODE(w) == NORMAL -> word[p] = WITH(w, NORMAL, b, COUNT(w) + 1)
+      :: MODE(w) == ABANDONED ->
+         word[p] = WITH(w, ABANDONED, b, COUNT(w) - 1);
+         if
+         :: COUNT(w) == 1 -> todo = LAST
+         :: else
+         fi
+      :: else ->
+         word[p] = WITH(w, FULL, b, COUNT(w) - 1) | LISTED;
+         go = (w & LISTED) == 0;
+         right[p] = right[p] + go;
+#ifndef M13 /* the purge begins with a second change of the word */
+         if
+         :: todo == PURGE -> word[p] = WITH(w, FULL, 0, 0) | HOLDS; purging[p]++
+         :: else
+         fi
 #endif
-          assert(MODE(w) != ORPHAN);
-          loc[b] = REMOTE;
-          if
-          :: MODE(w) == NORMAL ->
-             last = 0;
-             go = 0;
-             word[p] = WITH(w, NORMAL, b % BLOCKS + 1, COUNT(w) + 1)
-          :: else ->
-#ifdef M_FREED_COUNT
-             last = COUNT(w) + 1 == h;
-             word[p] = WITH(w, MODE(w), b % BLOCKS + 1, COUNT(w) + 1);
-#else
-             assert(COUNT(w) > 0);
-             last = COUNT(w) == 1;
-             word[p] = WITH(w, MODE(w), b % BLOCKS + 1, COUNT(w) - 1);
-#endif
-             go = 0;
-             if
-             :: MODE(w) == FULL ->
-                if
-                :: !(w & LISTED) -> word[p] = word[p] | LISTED; right[p]++; go = 1
-                :: else
-                fi;
-#ifndef M8
-                if
-                :: last -> word[p] = WITH(word[p], FULL, 0, STARTS(used[p])) | PURGING; purging[p]++
-                :: last = 0
-                fi
-#endif
-             :: else
-             fi
-          fi;
-          d = MODE(w);
-          h = 0;
-          check();
-#ifdef M9
-          break
-       :: else
-#endif
-       fi
-     }
-#ifdef M9
-  od;
-#else
+      fi;
+      check();
+      b = 0;
+      w = 0
     }
-  };
-#endif
-#ifdef M8 /* the purge begins with a second swap, from the word that the first one left */
-  atomic { w = WITH(LISTED, FULL, b % BLOCKS + 1, STARTS(capacity[p])) }
-#endif
-  b = 0;
+  }
   if
-  :: go ->
-     byte mode = d;
-     delayed_push();
-     d = mode;
-     mode = 0
+  :: go -> delayed_push()
   :: else
   fi;
-#ifdef M8
-  atomic {
+#ifdef M13
+  d_step {
     if
-    :: last && d == FULL && word[p] == w -> word[p] = WITH(w, FULL, 0, COUNT(w)) | PURGING; purging[p]++; check()
-    :: else -> last = 0
+    :: todo == PURGE && MODE(word[p]) == FULL && COUNT(word[p]) == 0 ->
+       word[p] = WITH(word[p], FULL, 0, 0) | PURGING;
+       purging[p]++;
+       check()
+    :: else -> todo = (todo == PURGE -> 0 : todo)
     fi
   }
 #endif
   if
-  :: last && d == FULL -> hold_end()
-#ifdef SINGLE
-  :: last && d == ABANDONED -> page_drop()
+  :: todo == PURGE -> hold_end()
+#if defined(SINGLE) || defined(M14) /* M14: the last freer does not ask who has the bit */
+  :: todo == LAST -> page_drop()
 #else
-  :: last && d == ABANDONED -> abandoned_release()
+  :: todo == LAST -> abandoned_release()
 #endif
   :: else
   fi;
-  atomic { w = 0; d = 0; last = 0; go = 0; p = 0; busy-- }
+  atomic { w = 0; go = 0; todo = 0; p = 0 }
+}
+
+/* ---- The owner ------------------------------------------------------------------------------- */
+
+#define MINE(P, where) (owner[P] == me && place[P] == where)
+
+/* The page's first free block goes to any task. */
+inline grant() {
+  used[p]++;
+  b = p * BLOCKS;
+  do
+  :: loc[b] == FREE -> break
+  :: else -> b++
+  od;
+  if
+  :: loc[b] = 1
+  :: loc[b] = 2
+  :: loc[b] = 3
+  fi;
+  check();
+  b = 0
+}
+
+inline page_new() {
+  released[p] = 0;
+  word[p] = 0;
+  heap[p] = mine;
+  owner[p] = me;
+  place[p] = QUEUE;
+  set_all(NONE, FREE);
+  news--;
+#ifdef SINGLE
+  word[p] = WITH(0, FULL, 0, 1);
+  place[p] = FULL_LIST;
+  grant()
+#endif
+}
+
+/* An adopter has taken the bit. */
+inline remote_adopt() {
+  heap[p] = mine;
+  d_step {
+    owner[p] = me;
+    place[p] = QUEUE;
+    w = word[p];
+    assert(!released[p] && MODE(w) == ABANDONED);
+    word[p] = WITH(w, NORMAL, HEAD(w), used[p] - COUNT(w));
+    check();
+    w = 0
+  }
+}
+
+#ifdef M15 /* what others freed is not looked for */
+#define NONE_FREED(w) 1
+#else
+#define NONE_FREED(w) (HEAD(w) == 0)
+#endif
+
+/* A page of the queue gives a block, is collected, is made full, or goes if it is empty. */
+#define QUEUE_STEPS(P)                                                                           \
+  :: atomic { MINE(P, QUEUE) && grants > 0 && NUMBER(P, FREE) > 0 ->                             \
+       grants--; p = P; grant(); p = 0                                                           \
+     }                                                                                           \
+  :: d_step {                                                                                    \
+       MINE(P, QUEUE) && HEAD(word[P]) != 0 ->                                                   \
+       p = P; word[p] = WITH(word[p], NORMAL, 0, 0); blocks_back(); check(); p = 0               \
+     }                                                                                           \
+  :: d_step {                                                                                    \
+       MINE(P, QUEUE) && NUMBER(P, FREE) == 0 && NONE_FREED(word[P]) ->                          \
+       p = P; word[p] = WITH(word[p], FULL, 0, used[p]); place[p] = FULL_LIST; check(); p = 0    \
+     }                                                                                           \
+  :: d_step { MINE(P, QUEUE) && used[P] == 0 -> p = P } page_drop(); atomic { p = 0; go = 0 }
+
+/* The slot's abandoned page is adopted, or a new page is made in it. */
+#define SLOT_STEPS(P)                                                                            \
+  :: d_step { mine != NIL && bit_set[P] -> bit_set[P] = 0; p = P } remote_adopt(); p = 0         \
+  :: atomic { mine != NIL && released[P] && news > 0 -> p = P; page_new(); p = 0 }
+
+/* The task's own block b: one of a full page brings that back to its queue. */
+inline free_local() {
+  d_step {
+#ifndef SINGLE
+    if
+    :: place[p] == FULL_LIST ->
+       w = word[p];
+       word[p] = WITH(w, NORMAL, HEAD(w), used[p] - COUNT(w));
+       place[p] = QUEUE;
+       check();
+       w = 0
+    :: else
+    fi;
+#endif
+    used[p]--;
+    loc[b] = FREE;
+    b = 0
+  }
+#ifdef SINGLE
+  page_drop();
+#endif
+  atomic { p = 0; go = 0 }
+}
+
+#ifdef M16 /* only a purge that has not ended is seen; the links are gone after it, too */
+#define ALL_FREED(w) (w & PURGING)
+#else
+#define ALL_FREED(w) (COUNT(w) == 0)
+#endif
+
+/* A full page is made NORMAL first, since FULL promises a heap; one without live blocks is an
+** orphan at once: it is LISTED, so somebody will release it. */
+inline remote_detach() {
+#ifndef M17 /* it is not */
+  d_step {
+    w = word[p];
+    if
+    :: MODE(w) == FULL && ALL_FREED(w) ->
+       word[p] = WITH(w, ORPHAN, 0, 0);
+       owner[p] = 0;
+       place[p] = NOWHERE;
+       check()
+    :: MODE(w) == FULL && !ALL_FREED(w) ->
+       word[p] = WITH(w, NORMAL, HEAD(w), used[p] - COUNT(w));
+       check()
+    :: else
+    fi;
+    w = 0
+  }
+#endif
+  if
+  :: owner[p] == me -> d_step { assert(MODE(word[p]) != FULL); heap[p] = NIL; place[p] = DETACHED }
+  :: else
+  fi
+}
+
+inline page_abandon() {
+  d_step {
+    owner[p] = 0;
+    place[p] = NOWHERE;
+    w = word[p];
+    word[p] = WITH(w, ABANDONED, HEAD(w), used[p] - COUNT(w));
+    check();
+    go = used[p] == COUNT(w);
+    w = 0
+  }
+#ifdef SINGLE
+  if
+  :: go -> page_drop()
+  :: else
+  fi
+#else
+  d_step { assert(!bit_set[p] && !released[p]); bit_set[p] = 1; go = 0 }
+#ifndef M18 /* the word is not read again after the bit was set */
+  abandoned_release()
+#endif
+#endif
+}
+
+inline heap_new(h) {
+  h = 1;
+  do
+  :: in_use[h] -> h++
+  :: else -> break
+  od;
+  assert(delayed[h] == CLOSED);
+  in_use[h] = 1;
+  delayed[h] = NIL
+}
+
+#define NEXT_PAGE                 \
+  if                              \
+  :: p + 1 < PAGES -> p++         \
+  :: else -> p = 0; break         \
+  fi
+
+/* Every page is led away: to heap `to`, or nowhere. */
+inline lead_away() {
+  do
+  :: if
+     :: owner[p] == me && to != NIL -> heap[p] = to
+     :: owner[p] == me && to == NIL -> remote_detach()
+     :: else
+     fi;
+     NEXT_PAGE
+  od
+}
+
+/* The heap's end, or its deletion. */
+inline heap_end() {
+#ifdef M19 /* the list is closed while pages still lead to it */
+  remote_close();
+  lead_away();
+#else
+  lead_away();
+  remote_close();
+#endif
+  do
+  :: to == NIL ->
+     if
+     :: owner[p] == me && used[p] > 0 -> page_abandon()
+     :: owner[p] == me && used[p] == 0 -> page_drop()
+     :: else
+     fi;
+     NEXT_PAGE
+  :: else -> break
+  od;
+  atomic { in_use[mine] = 0; mine = to; to = NIL; w = 0; go = 0 }
+}
+
+proctype task(byte me; byte lives; byte grants; byte news; byte moves) {
+  byte p, b, h, d, rest, mine, to, step, todo;
+  short w;
+  bit go;
+end:
+  do
+  :: d_step { mine == NIL && lives > 0 -> lives--; heap_new(mine) }
+#ifndef SINGLE
+  QUEUE_STEPS(0)
+#if PAGES > 1
+  QUEUE_STEPS(1)
+#endif
+#endif
+  SLOT_STEPS(0)
+#if PAGES > 1
+  SLOT_STEPS(1)
+#endif
+  :: mine != NIL && delayed[mine] != NIL -> take_delayed()
+  :: atomic { HAS(me) -> pick(me) }
+     if
+     :: owner[p] == me -> free_local()
+     :: else -> remote_free()
+     fi
+  :: mine != NIL -> heap_end()
+#if MOVES1 > 0
+  :: d_step { mine != NIL && moves > 0 -> moves--; heap_new(to) } heap_end()
+#endif
+  od
+}
+
+/* At the end, whatever the run was, nothing is left. */
+init {
+  byte i;
+  d_step {
+    do
+    :: i < PAGES -> released[i] = 1; i++
+    :: else -> break
+    od;
+    i = 1;
+    do
+    :: i <= HEAPS -> delayed[i] = CLOSED; i++
+    :: else -> break
+    od;
+    i = 0
+  }
+  atomic {
+    run task(1, LIVES1, GRANTS1, NEWS1, MOVES1);
+    run task(2, LIVES2, GRANTS2, NEWS2, 0);
+    run task(3, 0, 0, 0, 0)
+  }
+  timeout;
+  d_step {
+    do
+    :: i < PAGES -> assert(released[i] && !bit_set[i]); i++
+    :: else -> break
+    od;
+    i = 1;
+    do
+    :: i <= HEAPS -> assert(!in_use[i] && delayed[i] == CLOSED); i++
+    :: else -> break
+    od;
+    i = 0
+  }
 }
