@@ -66,8 +66,9 @@ bool debug_check(page_t* page, const void* p, const char* what, block_t** block)
   }
   const char* user = (char*)*block + t->adjust;
   if (p == user) return true;
-  report_error("sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes",
-               what, p, (const void*)user, (size_t)t->size);
+  report_error(
+      "sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes", what,
+      p, (const void*)user, (size_t)t->size);
   return false;
 }
 
@@ -83,6 +84,4 @@ void debug_free(page_t* page, block_t* block) {
   t->state = STATE_FREED;
 }
 
-size_t debug_usable(page_t* page, block_t* block) {
-  return (size_t)trailer_of(page, block)->size;
-}
+size_t debug_usable(page_t* page, block_t* block) { return (size_t)trailer_of(page, block)->size; }

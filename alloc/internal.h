@@ -265,7 +265,7 @@ struct mi_task {
   bool implicit;               /* a thread's own */
   size_t quantum;              /* words that a refill hands out while work waits */
   drain_fun* drain;            /* NULL while nothing waits */
-  bool (*on_exit)(mi_task_t*); /* at the end of a thread's task, without heaps; true: took it, O(1) */
+  bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
   beat_fun* on_beat;
   uint64_t units; /* of draining, so far */
   size_t bytes;   /* logical bytes held */

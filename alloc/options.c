@@ -84,7 +84,8 @@ static void read_option(const char* entry) {
   if (option == NULL)
     message("sluice: warning: option MIMALLOC_%.*s is unknown here and has no effect",
             (int)(equals - name), name);
-  else if (!parse(equals + 1, option->max == 1, &value) || value < option->min || value > option->max)
+  else if (!parse(equals + 1, option->max == 1, &value) || value < option->min ||
+           value > option->max)
     message("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used",
             option->name, equals + 1, option->min, option->max, *option->value);
   else
