@@ -117,7 +117,8 @@ demo: setup ## the whole idea on one screen, in under a minute
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/pause $(B)/noise.so
 	@tests/demo/demo.sh $(B)
 
-bench: setup ## allocation speed as ratios to the allocators of this system
+bench: ## allocation speed as ratios to the allocators of this system
+	@tests/setup.sh bench
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
 	@tests/perf/bench.py $(B)
 

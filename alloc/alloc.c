@@ -216,7 +216,7 @@ static void free_block(page_t* page, block_t* block) {
     page_free_local(page, block);
 }
 
-__attribute__((noinline)) void free_slow(void* p) {
+static __attribute__((noinline)) void free_checked(void* p) {
   if (p == NULL) return;
   block_t* block;
   page_t* page = page_checked(p, "free", &block);
@@ -225,16 +225,25 @@ __attribute__((noinline)) void free_slow(void* p) {
   free_block(page, block);
 }
 
+/* Not an own page, or a full one. In a page of one slice and many blocks there is nothing that a
+** check could find. */
+static __attribute__((noinline)) void free_slow(page_t* slot, void* p) {
+  if (likely(slot->slices == 1 && slot->stride != 0))
+    free_block(slot, p);
+  else
+    free_checked(p);
+}
+
 void mi_free(void* p) {
   if (MI_DEBUG) {
-    free_slow(p);
+    free_checked(p);
     return;
   }
   page_t* page = slot_of(p);
   if (likely(page_owner(page) == (uintptr_t)tls.task))
     page_free_local(page, p);
   else
-    free_slow(p);
+    free_slow(page, p);
 }
 
 /* ---- Allocation ------------------------------------------------------------------------------ */

@@ -90,9 +90,11 @@ typedef uint64_t remote_t;
 #define REMOTE_PURGING ((remote_t)1 << 63)
 #define REMOTE_HOLDS (REMOTE_LISTED | REMOTE_PURGING)
 #define REMOTE_ONE ((remote_t)1 << 48) /* the count: 14 bits */
+#define REMOTE_COUNT ((remote_t)0x3fff << 48)
+#define REMOTE_HEAD (REMOTE_ONE - 8)
 
 static inline block_t* remote_head(remote_t w) {
-  return (block_t*)(uintptr_t)(w & (REMOTE_ONE - 8));
+  return (block_t*)(uintptr_t)(w & REMOTE_HEAD);
 }
 static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0x3fff; }
 
@@ -455,7 +457,6 @@ void* heap_alloc(mi_heap_t* heap, size_t size, bool zero);
 void* heap_alloc_words(mi_heap_t* heap, size_t words); /* aligned to one word */
 void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero);
 void* heap_realloc(mi_heap_t* heap, void* p, size_t size);
-void free_slow(void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
 size_t page_block_size(const page_t* page);
 

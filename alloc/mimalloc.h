@@ -64,7 +64,7 @@ __attribute__((warn_unused_result)) mi_attr_size(2) void* mi_reallocf(void* p, s
 __attribute__((warn_unused_result))
 mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count, size_t size);
 /* Gives the block back; p may be NULL, and may come from any heap and thread. Fast for the
-** owner, one atomic exchange for others. Not charged. A pointer that is no block is reported, not
+** owner, one compare-and-swap for others. Not charged. A pointer that is no block is reported, not
 ** freed: any outside of our memory (but those that no process of this machine can have crash), and
 ** those into a large block; into small ones, and double frees, in the debug build. */
 void mi_free(void* p);

@@ -178,7 +178,7 @@ static bool word_is_freed(remote_t w) {
 
 /* All that is needed of the page is read before the change: afterwards it may be another's,
 ** unless a hold is ours. A heap's record can be read at any time. */
-void remote_free(page_t* page, block_t* block) {
+static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* block) {
   mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_relaxed);
   size_t span = page->span;
   bool single = page->stride == 0;
@@ -207,6 +207,25 @@ void remote_free(page_t* page, block_t* block) {
     else
       abandoned_release(page);
   }
+}
+
+/* The usual changes, after which there is nothing to do: the page is NORMAL, or it is FULL, on the
+** delayed list, and this is not the last block. word_after gives the same. */
+void remote_free(page_t* page, block_t* block) {
+  remote_t w = look(page), next;
+  do {
+    next = (w & ~REMOTE_HEAD) | (uintptr_t)block;
+    if ((w & REMOTE_MODE) == REMOTE_NORMAL)
+      next += REMOTE_ONE;
+    else if ((w & (REMOTE_MODE | REMOTE_LISTED)) == (REMOTE_FULL | REMOTE_LISTED) &&
+             (w & REMOTE_COUNT) > REMOTE_ONE)
+      next -= REMOTE_ONE;
+    else
+      break;
+    block->next = remote_head(w);
+    if (swap(page, &w, next)) return;
+  } while (true);
+  remote_free_rare(page, block);
 }
 
 /* ---- The owner's side ------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what the build and the tests need and this machine lacks (Debian), or names it in one line.
-# Prints nothing when nothing is missing.
+# Installs what the build and the tests need and this machine lacks (Debian), or names it in one line;
+# with "bench", the allocators to compare with, too. Prints nothing when nothing is missing.
 set -u
 missing=()
 need() { # PACKAGE TEST...
@@ -20,6 +20,10 @@ need libmimalloc2.0 has_file '/usr/lib/*/libmimalloc.so.2*'
 need spin command -v spin
 need util-linux command -v setarch
 need python3 command -v python3
+if [ "${1-}" = bench ]; then
+  need libjemalloc2 has_file '/usr/lib/*/libjemalloc.so.2*'
+  need libtcmalloc-minimal4 has_file '/usr/lib/*/libtcmalloc_minimal.so.4*'
+fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
