@@ -93,9 +93,7 @@ typedef uint64_t remote_t;
 #define REMOTE_COUNT ((remote_t)0x3fff << 48)
 #define REMOTE_HEAD (REMOTE_ONE - 8)
 
-static inline block_t* remote_head(remote_t w) {
-  return (block_t*)(uintptr_t)(w & REMOTE_HEAD);
-}
+static inline block_t* remote_head(remote_t w) { return (block_t*)(uintptr_t)(w & REMOTE_HEAD); }
 static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0x3fff; }
 
 /* ---- Page ---------------------------------------------------------------------------------------

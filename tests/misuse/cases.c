@@ -112,8 +112,7 @@ static void free_number(void) { mi_free((void*)8); }
 /* The last bytes of the first chunk (32 MiB), behind the last block of the page there. */
 static void free_chunk_tail(void) {
   uintptr_t chunk = (uintptr_t)get(2048) >> 25;
-  while ((uintptr_t)get(2048) >> 25 == chunk) {
-  }
+  while ((uintptr_t)get(2048) >> 25 == chunk) {}
   mi_free((void*)(((chunk + 1) << 25) - 8));
 }
 
