@@ -86,7 +86,9 @@ $(B)/noise.so: tests/demo/noise.c
 
 UNIT   = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
+THREADED = $(patsubst tests/unit/%.c,%,$(shell grep -l pthread_create tests/unit/*.c))
 TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug asan,$(B)/tests/$(v)/$(t))) \
+                $(THREADED:%=$(B)/tests/tsan/%) \
                 $(foreach t,$(STRESS),$(foreach v,plain debug tsan,$(B)/tests/$(v)/$(t)))
 
 LIB_plain = $(B)/libsluice.a

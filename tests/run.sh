@@ -48,7 +48,9 @@ script() { # NAME COMMAND...
 
 for source in tests/unit/*.c; do
   name=$(basename "$source" .c)
-  for variant in plain debug asan; do unit "$variant/$name" "$build/tests/$variant/$name"; done
+  variants=(plain debug asan)
+  grep -q pthread_create "$source" && variants+=(tsan)
+  for variant in "${variants[@]}"; do unit "$variant/$name" "$build/tests/$variant/$name"; done
 done
 
 for source in tests/stress/*.c; do
@@ -61,7 +63,7 @@ done
 # The same random calls give the same beats in every build.
 beats=("$log"/*-heartbeat_test.log)
 single "beats equal in all builds" bash -c \
-  '[ $# -ge 3 ] && [ "$(sed -n "s/^beats: //p" "$@" | sort -u | wc -l)" = 1 ]' beats "${beats[@]}"
+  '[ $# -ge 4 ] && [ "$(sed -n "s/^beats: //p" "$@" | sort -u | wc -l)" = 1 ]' beats "${beats[@]}"
 
 script lua tests/lua/run.sh "$build/slua" "$build/slua-asan"
 script misuse tests/misuse/run.sh "$build"

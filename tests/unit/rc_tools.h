@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 /* The sizes that the plain build proves; the others find other things and are slower. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { MANY = 500000, MODEL_STEPS = 30000 };
 #elif defined(MI_DEBUG)
 enum { MANY = 2000000, MODEL_STEPS = 60000 };
