@@ -49,13 +49,14 @@ $(B)/libsluice-asan.a: $(call objects,asan,$(CORE))
 $(B)/libsluice-tsan.a: $(call objects,tsan,$(CORE))
 	$(archive)
 
-SHARED = $(CC) -shared -pthread -Wl,-Bsymbolic -Wl,-z,defs
+# nodelete: the end of a thread calls the library, whoever has closed it.
+SHARED = $(CC) -shared -pthread -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,nodelete
 $(B)/libsluice.so: $(call objects,pic,$(CORE))
 	$(SHARED) -Wl,-soname,libsluice.so -o $@ $^
 
 # Second names for functions that are malloc's as they stand: a jump less than a wrapper.
 ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_free,--defsym=calloc=mi_calloc \
-        -Wl,--defsym=reallocarray=mi_reallocn,--defsym=malloc_usable_size=mi_usable_size
+        -Wl,--defsym=malloc_usable_size=mi_usable_size
 $(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
 	$(SHARED) $(ALIAS) -o $@ $^
 $(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)

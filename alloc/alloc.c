@@ -23,7 +23,7 @@ static size_t refill_limit(mi_heap_t* heap, unsigned class, size_t words) {
 static size_t grant_limit(mi_heap_t* heap, size_t size, size_t limit) {
   mi_task_t* task = heap->task;
   if (!heap->by_grant || task->bytes_limit == SIZE_MAX) return limit;
-  if (task->bytes + size > task->bytes_limit) task_force(task);
+  if (task->bytes + size > task->bytes_limit) task_recover(task);
   size_t room = task->bytes < task->bytes_limit ? (task->bytes_limit - task->bytes) / size : 0;
   return room < limit ? room : limit;
 }
@@ -78,7 +78,8 @@ static void* fail(void) {
 }
 
 size_t page_block_size(const page_t* page) {
-  return (page->stride != 0 ? page->stride : page->span) - (page->padded ? TRAILER : 0);
+  if (page->stride != 0) return class_words(page_class(page)) * WORD;
+  return page->span - (page->padded ? TRAILER : 0);
 }
 
 /* Memory that was never freed is still zero but for the link in the first word. */
@@ -94,7 +95,7 @@ static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero
   block_t* block = take(heap, class);
   if (block == NULL) return NULL;
   if (zero) block_zero(block, size);
-  if (MI_DEBUG) debug_alloc(page_of(block), block, size, 0, zero);
+  if (MI_DEBUG) debug_alloc(page_of(block), block, size, zero);
   return block;
 }
 
@@ -102,7 +103,7 @@ static page_t* single_page(mi_heap_t* heap, size_t size, size_t align) {
   if (heap == &heap_none && (heap = task_default_heap()) == NULL) return NULL;
   refill_limit(heap, CLASS_LARGE, (size + WORD - 1) / WORD);
   remote_take_delayed(heap);
-  if (grant_limit(heap, size, 1) == 0) return NULL;
+  if (grant_limit(heap, single_bytes(size), 1) == 0) return NULL;
   page_t* page = page_new_single(heap, size, align);
   if (page != NULL) return page;
   task_force(heap->task);
@@ -124,7 +125,7 @@ static void* alloc_single(mi_heap_t* heap, size_t size, size_t align, bool zero)
   page_t* page = size > PTRDIFF_MAX ? NULL : single_page_timed(heap, size, align);
   if (page == NULL) return fail();
   if (zero && !page->zero) memset(page->start, 0, size);
-  if (MI_DEBUG) debug_alloc(page, page->start, size, 0, zero);
+  if (MI_DEBUG) debug_alloc(page, (block_t*)page->start, size, zero);
   return page->start;
 }
 
@@ -139,55 +140,41 @@ void* heap_alloc_words(mi_heap_t* heap, size_t words) {
   return alloc_single(heap, words * WORD, SLICE, false);
 }
 
-/* Debug builds: blocks are not a class size apart, so the aligned address is looked for inside
-** one. */
-static void* alloc_aligned_inside(mi_heap_t* heap, size_t size, size_t align, bool zero) {
-  char* block = heap_alloc(heap, size + align, zero);
-  if (block == NULL) return NULL;
-  size_t adjust = -(uintptr_t)block & (align - 1);
-  page_t* page = page_of(block);
-  if (page->padded) debug_alloc(page, (block_t*)block, size, adjust, zero);
-  return block + adjust;
-}
-
-/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB, and a size
-** that is rounded to a multiple of the alignment falls in a class whose size is one too (four
-** classes to a doubling are the multiples 5 to 8 of a power of two). */
+/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB (or, padded, of
+** a stride that is a multiple of the same powers of two), and a size that is rounded to a multiple
+** of the alignment falls in a class whose size is one too (four classes to a doubling are the
+** multiples 5 to 8 of a power of two). */
 void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero) {
   if (size > PTRDIFF_MAX) return fail();
   if (align <= WORD || (align == 2 * WORD && size > WORD)) return heap_alloc(heap, size, zero);
   if (align > SLICE || size > CLASS_BLOCK_MAX) return alloc_single(heap, size, align, zero);
-  if (MI_DEBUG) return alloc_aligned_inside(heap, size, align, zero);
   size_t rounded = size == 0 ? align : (size + align - 1) & ~(align - 1);
-  return heap_alloc(heap, rounded, zero);
+  return alloc_class(heap, class_of_bytes(rounded), size, zero);
 }
 
-/* The one place that validates a pointer: its page, and its block if debug builds moved it. NULL:
-** it is none, which was reported. */
-static page_t* page_checked(const void* p, const char* what, block_t** block) {
+/* The one place that validates a pointer. NULL: it is no block, which was reported. */
+static page_t* page_checked(const void* p, const char* what) {
   page_t* page = page_of(p);
-  *block = (block_t*)p;
   if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
     report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return NULL;
   }
-  return !page->padded || debug_check(page, p, what, block) ? page : NULL;
+  return !page->padded || debug_check(page, p, what) ? page : NULL;
 }
 
-static size_t usable(page_t* page, block_t* block) {
-  return page->padded ? debug_usable(page, block) : page_block_size(page);
+static size_t usable(const page_t* page, const void* p) {
+  return page->padded ? debug_usable(page, p) : page_block_size(page);
 }
 
 /* As usable; for realloc, which needs a block. */
 static bool size_to_move(const void* p, size_t* size) {
-  block_t* block;
-  page_t* page = page_checked(p, "realloc", &block);
+  page_t* page = page_checked(p, "realloc");
   if (page == NULL) {
     errno = EINVAL;
     return false;
   }
-  *size = usable(page, block);
+  *size = usable(page, p);
   return true;
 }
 
@@ -218,11 +205,10 @@ static void free_block(page_t* page, block_t* block) {
 
 static __attribute__((noinline)) void free_checked(void* p) {
   if (p == NULL) return;
-  block_t* block;
-  page_t* page = page_checked(p, "free", &block);
+  page_t* page = page_checked(p, "free");
   if (page == NULL) return;
-  if (page->padded) debug_free(page, block);
-  free_block(page, block);
+  if (page->padded) debug_free(page, p);
+  free_block(page, p);
 }
 
 /* Not an own page, or a full one. In a page of one slice and many blocks there is nothing that a
@@ -372,9 +358,8 @@ void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) {
 
 size_t mi_usable_size(const void* p) {
   if (p == NULL) return 0;
-  block_t* block;
-  page_t* page = page_checked(p, "usable size", &block);
-  return page == NULL ? 0 : usable(page, block);
+  page_t* page = page_checked(p, "usable size");
+  return page == NULL ? 0 : usable(page, p);
 }
 
 size_t mi_good_size(size_t size) {

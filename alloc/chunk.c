@@ -9,8 +9,9 @@
 page_table_t page_table;
 arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Free slices whose memory may be resident: above this many, some are purged at each release. A
-** sweep purges in runs, so that its cost is spread over the releases that caused it. */
+/* Free slices whose memory may be resident: above this many, each release purges some runs of its
+** chunk: two, and as many as it added, so that the cost is spread over the releases that caused it
+** and what is resident falls. */
 enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
 
 static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -258,6 +259,29 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
 
 /* ---- Huge blocks: a mapping of records and one block ----------------------------------------- */
 
+/* The page is complete, but for what page_new_single adds: visitors find no block alive. */
+static void huge_link(page_t* page) {
+  chunk_t* c = page->chunk;
+  arena_t* arena = c->arena;
+  c->huge_page = page;
+  pthread_mutex_lock(&arena->lock);
+  c->huge_next = arena->huge;
+  if (c->huge_next != NULL) c->huge_next->huge_prev = c;
+  arena->huge = c;
+  pthread_mutex_unlock(&arena->lock);
+}
+
+static void huge_unlink(chunk_t* c) {
+  arena_t* arena = c->arena;
+  pthread_mutex_lock(&arena->lock);
+  if (c->huge_prev != NULL)
+    c->huge_prev->huge_next = c->huge_next;
+  else
+    arena->huge = c->huge_next;
+  if (c->huge_next != NULL) c->huge_next->huge_prev = c->huge_prev;
+  pthread_mutex_unlock(&arena->lock);
+}
+
 /* The block starts at the first address after the records that is aligned; the table entry of
 ** the chunk that it starts in leads to the records at the start of the mapping. The rest of the
 ** mapping has no entry: pointers there are foreign. */
@@ -278,14 +302,14 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
   *c = (chunk_t){.base = base, .records = (page_t*)base, .size = total, .arena = arena};
   atomic_fetch_add_explicit(&arena->mapped, total, memory_order_relaxed);
-  atomic_fetch_add_explicit(&arena->huge_blocks, 1, memory_order_relaxed);
   char* start = base + lead;
   table_set(start, c->records);
   page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
   page->slices = 1;
   page->chunk = c;
   page->start = start;
-  page->span = total - lead;
+  page->span = (size + SLICE - 1) & ~(size_t)(SLICE - 1);
+  huge_link(page);
   return page;
 }
 
@@ -294,9 +318,9 @@ static bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_M
 static void huge_free(page_t* page) {
   chunk_t* c = page->chunk;
   arena_t* arena = c->arena;
+  huge_unlink(c);
   table_set(page->start, NULL);
   atomic_fetch_sub_explicit(&arena->mapped, c->size, memory_order_relaxed);
-  atomic_fetch_sub_explicit(&arena->huge_blocks, 1, memory_order_relaxed);
   if (arena->region == NULL) {
     os_unmap(c->base, c->size);
   } else {
@@ -370,7 +394,7 @@ void slices_free(page_t* page) {
   atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
   bits_clear(c->busy, first, first + n, memory_order_release);
   if (dirty > DIRTY_MAX && arena == &arena_main)
-    for (uint32_t done = 0, i = first; done < 2 && i < CHUNK_SLICES; done++)
+    for (uint32_t done = 0, i = first; done < 2 + n / PURGE_RUN && i < CHUNK_SLICES; done++)
       i = chunk_purge_run(c, i);
 }
 
@@ -412,6 +436,9 @@ void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
     for (uint32_t i = 1; i < CHUNK_SLICES; i++)
       if (c->records[i].slices != 0 && c->records[i].behind == 0) visit(&c->records[i], arg);
+  pthread_mutex_lock(&arena->lock);
+  for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
+  pthread_mutex_unlock(&arena->lock);
 }
 
 /* ---- Abandoned pages ------------------------------------------------------------------------- */

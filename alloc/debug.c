@@ -1,7 +1,7 @@
-/* debug.c: what debug builds write around each block, and check when it is freed.
+/* debug.c: what debug builds write behind each block, and check when it is freed.
 **
-**   block                 + adjust              + size                    + distance - TRAILER
-**   | (aligned forms only) | the program's bytes | SLACK up to the trailer | trailer |
+**   block               + size                          + page_block_size   up to the next block
+**   | the program's bytes | SLACK up to the trailer     | trailer           | unused |
 **
 ** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads
 ** either shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
@@ -12,29 +12,28 @@ enum { FRESH = 0xD0, FREED = 0xDF, SLACK = 0xDE };
 #define STATE_FREED 0x44454144u
 
 typedef struct trailer {
-  uint32_t state;
-  uint32_t adjust; /* aligned forms: at most CLASS_BLOCK_MAX */
+  uint64_t state;
   uint64_t size;
 } trailer_t;
 _Static_assert(sizeof(trailer_t) == 16, "policy.h's TRAILER");
 
-static trailer_t* trailer_of(const page_t* page, block_t* block) {
+static trailer_t* trailer_of(const page_t* page, const void* block) {
   return (trailer_t*)((char*)block + page_block_size(page));
 }
 
-static block_t* block_of(const page_t* page, const void* p) {
-  if (page->stride == 0) return (block_t*)page->start;
+static void* block_of(const page_t* page, const void* p) {
+  if (page->stride == 0) return page->start;
   size_t offset = (size_t)((const char*)p - page->start);
-  return (block_t*)(page->start + offset / page->stride * page->stride);
+  return page->start + offset / page->stride * page->stride;
 }
 
-void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero) {
-  char* user = (char*)block + adjust;
-  if (!zero) memset(user, FRESH, size);
+void debug_alloc(page_t* page, block_t* block, size_t size, bool zero) {
+  if (!zero) memset(block, FRESH, size);
   if (!page->padded) return;
+  char* end = (char*)block + size;
   trailer_t* t = trailer_of(page, block);
-  memset(user + size, SLACK, (size_t)((char*)t - (user + size)));
-  *t = (trailer_t){STATE_LIVE, (uint32_t)adjust, size};
+  memset(end, SLACK, (size_t)((char*)t - end));
+  *t = (trailer_t){STATE_LIVE, size};
 }
 
 static const char* first_not_slack(const char* at, const char* end) {
@@ -42,15 +41,15 @@ static const char* first_not_slack(const char* at, const char* end) {
   return at < end ? at : NULL;
 }
 
-bool debug_check(page_t* page, const void* p, const char* what, block_t** block) {
+bool debug_check(const page_t* page, const void* p, const char* what) {
   size_t offset = (size_t)((const char*)p - page->start);
   if (page->stride != 0 && offset / page->stride >= page->reserved) {
     report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return false;
   }
-  *block = block_of(page, p);
-  const trailer_t* t = trailer_of(page, *block);
+  const void* block = block_of(page, p);
+  const trailer_t* t = trailer_of(page, block);
   if (t->state == STATE_FREED) {
     bool again = strcmp(what, "free") == 0;
     report_error("sluice: error: %s of %sblock %p (%zu bytes when it was freed first)",
@@ -64,24 +63,24 @@ bool debug_check(page_t* page, const void* p, const char* what, block_t** block)
         what, p);
     return false;
   }
-  const char* user = (char*)*block + t->adjust;
-  if (p == user) return true;
+  if (p == block) return true;
   report_error(
       "sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes", what,
-      p, (const void*)user, (size_t)t->size);
+      p, block, (size_t)t->size);
   return false;
 }
 
 void debug_free(page_t* page, block_t* block) {
   trailer_t* t = trailer_of(page, block);
-  char* user = (char*)block + t->adjust;
-  const char* bad = first_not_slack(user + t->size, (char*)t);
+  const char* bad = first_not_slack((char*)block + t->size, (char*)t);
   if (bad != NULL)
     report_error(
         "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu",
-        (void*)user, (size_t)t->size, (size_t)(bad - user));
-  memset(user, FREED, t->size);
+        (void*)block, (size_t)t->size, (size_t)(bad - (char*)block));
+  memset(block, FREED, t->size);
   t->state = STATE_FREED;
 }
 
-size_t debug_usable(page_t* page, block_t* block) { return (size_t)trailer_of(page, block)->size; }
+size_t debug_usable(const page_t* page, const void* block) {
+  return (size_t)trailer_of(page, block)->size;
+}

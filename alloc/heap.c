@@ -3,26 +3,38 @@
 ** a thread). Each is O(pages). */
 #include "alloc/internal.h"
 
-_Atomic(mi_heap_t*) heaps_all;
-class_stat_t heaps_ended[CLASS_COUNT];
-mi_heap_t heap_none = {.delayed = HEAP_CLOSED};
+mi_heap_t heap_none = {.delayed = DELAYED_CLOSED};
 
-static pthread_mutex_t heaps_lock =
-    PTHREAD_MUTEX_INITIALIZER; /* guards the next, and heaps_ended */
+static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static mi_heap_t* heaps_all;
 static mi_heap_t* heaps_unused;
+static mi_heap_t ended; /* the statistics of those that ended */
 
 static mi_heap_t* heap_record(void) {
   pthread_mutex_lock(&heaps_lock);
   mi_heap_t* heap = heaps_unused;
   if (heap != NULL) heaps_unused = heap->next;
   pthread_mutex_unlock(&heaps_lock);
-  if (heap != NULL) return heap;
-  heap = record_alloc(sizeof *heap, 64);
-  if (heap == NULL) return NULL;
-  heap->all = atomic_load_explicit(&heaps_all, memory_order_relaxed);
-  while (!atomic_compare_exchange_weak_explicit(&heaps_all, &heap->all, heap, memory_order_release,
-                                                memory_order_relaxed)) {}
-  return heap;
+  return heap != NULL ? heap : record_alloc(sizeof *heap, 64);
+}
+
+static void heap_begins(mi_heap_t* heap) {
+  pthread_mutex_lock(&heaps_lock);
+  if (!heap->known) {
+    heap->known = true;
+    heap->all = heaps_all;
+    heaps_all = heap;
+  }
+  heap->alive = true;
+  pthread_mutex_unlock(&heaps_lock);
+}
+
+void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg) {
+  pthread_mutex_lock(&heaps_lock);
+  for (mi_heap_t* heap = heaps_all; heap != NULL; heap = heap->all)
+    if (heap->alive) visit(heap, arg);
+  visit(&ended, arg);
+  pthread_mutex_unlock(&heaps_lock);
 }
 
 /* Late threads may still look at `delayed` and `idle_bytes` of the record's last life. */
@@ -36,14 +48,12 @@ mi_heap_t* heap_new(mi_task_t* task) {
   memset(heap->queue, 0, sizeof heap->queue);
   memset(heap->stat, 0, sizeof heap->stat);
   heap->full = NULL;
-  heap->large_bytes = 0;
   heap->by_grant = false;
-  heap->alive = true;
   heap->task = task;
   heap->next = task->heaps;
   task->heaps = heap;
-  atomic_store_explicit(&heap->idle_bytes, 0, memory_order_relaxed);
-  atomic_store_explicit(&heap->delayed, NULL, memory_order_release);
+  remote_open(heap);
+  heap_begins(heap);
   return heap;
 }
 
@@ -57,8 +67,9 @@ static void heap_record_free(mi_heap_t* heap) {
   heap_unlink(heap);
   pthread_mutex_lock(&heaps_lock);
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
-    heaps_ended[c].total += heap->stat[c].total;
-    if (heaps_ended[c].peak < heap->stat[c].peak) heaps_ended[c].peak = heap->stat[c].peak;
+    class_stat_t *all = &ended.stat[c], *s = &heap->stat[c];
+    stat_set(&all->total, stat_get(&all->total) + stat_get(&s->total));
+    if (stat_get(&s->peak) > stat_get(&all->peak)) stat_set(&all->peak, stat_get(&s->peak));
   }
   heap->alive = false;
   heap->next = heaps_unused;
@@ -103,8 +114,7 @@ void heap_end(mi_heap_t* heap, bool abandon) {
 
 static void page_move(page_t* page, mi_heap_t* to) {
   page_leaves_heap(page);
-  to->stat[page_class(page)].current += page->used;
-  page->accounted = page->used;
+  page_account(to, page);
   atomic_store_explicit(&page->heap, to, memory_order_release);
 }
 
@@ -132,10 +142,23 @@ static bool heap_is_mine(mi_heap_t* heap) {
   return false;
 }
 
+/* A callback runs in the middle of a refill, which may be this heap's. */
+static bool heap_may_end(mi_heap_t* heap) {
+  if (!heap_is_mine(heap)) return false;
+  if (!heap->task->in_callback) return true;
+  report_error("sluice: error: heap %p cannot end within a callback of the allocator", (void*)heap);
+  return false;
+}
+
 void mi_heap_delete(mi_heap_t* heap) {
-  if (!heap_is_mine(heap)) return;
+  if (!heap_may_end(heap)) return;
   mi_heap_t* to = task_default_heap();
-  if (to == NULL || heap == to) return;
+  if (heap == to) return;
+  if (to == NULL) {
+    message("sluice: warning: heap %p stays: there is no memory for a heap to move its blocks to",
+            (void*)heap);
+    return;
+  }
   heap_ungrant_all(heap);
   move_full(heap, to);
   for (unsigned c = 1; c < CLASS_COUNT; c++) move_queue(heap, to, c);
@@ -144,7 +167,7 @@ void mi_heap_delete(mi_heap_t* heap) {
 }
 
 void mi_heap_destroy(mi_heap_t* heap) {
-  if (!heap_is_mine(heap)) return;
+  if (!heap_may_end(heap)) return;
   if (heap == heap->task->heap || heap == heap->task->exact)
     heap_collect(heap);
   else
@@ -175,6 +198,7 @@ static void page_collect(mi_heap_t* heap, page_t* page) {
     page->nfree += kept;
   }
   page_check(page);
+  page_account(heap, page);
   if (page->used > 0) return;
   queue_remove(q, page);
   page_leaves_heap(page);
@@ -215,4 +239,5 @@ void mi_collect(bool force) {
   if (force && heap != NULL && heap_adopts(heap)) collect_abandoned(heap);
   for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
   if (force) arena_purge(&arena_main);
+  if (force && task->arena != &arena_main) arena_purge(task->arena);
 }

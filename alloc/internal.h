@@ -139,8 +139,8 @@ struct page {
   uint32_t accounted; /* used, when the heap's statistics last looked */
   uint32_t behind;
   uint32_t slices;
-  uint32_t unused2;
-  size_t span; /* bytes from start to the end of the block area */
+  uint32_t granted_slices; /* a single block's, for byte limits */
+  size_t span;             /* bytes from start to the end of the block area */
   chunk_t* chunk;
 };
 _Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
@@ -185,15 +185,17 @@ struct chunk {
   size_t size; /* of the mapping */
   arena_t* arena;
   _Atomic(chunk_t*) next; /* in the arena, ascending in age; records without memory: free list */
+  page_t* huge_page;      /* of a huge block, and its neighbours in arena->huge */
+  chunk_t *huge_next, *huge_prev;
 };
 
 struct arena {
   _Atomic(chunk_t*) chunks;
   _Atomic uint32_t dirty_slices;
-  _Atomic size_t mapped; /* bytes, for statistics, as the next */
-  _Atomic uint32_t huge_blocks;
-  pthread_mutex_t lock; /* held while a chunk is added or taken away */
-  char* region;         /* NULL: the process's arena */
+  _Atomic size_t mapped; /* bytes, for statistics */
+  chunk_t* huge;         /* those with one huge block; under the lock */
+  pthread_mutex_t lock;  /* held while a chunk is added or taken away */
+  char* region;          /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
 };
@@ -202,42 +204,71 @@ extern arena_t arena_main;
 /* ---- Heap ---------------------------------------------------------------------------------------
 **
 ** list[c] holds blocks of the first page of queue[c] that were granted and not handed out yet.
-** Pages behind the first may have free blocks; full ones are on `full`. Records live forever and
-** are reused, so a thread that is late may read one, or push on its delayed list: takers check
-** page->heap. */
+** Pages behind the first may have free blocks; full ones are on `full`.
+**
+** `delayed` packs {first page of a list, life, closed}. Records live forever and are reused, so a
+** thread that is late may read one in its next life. It pushes with one compare-and-swap of the
+** whole word, after it has seen that the page is this heap's in that life (and a life is over
+** only when no page is the heap's any more), so a page is never on the list of a stranger. It may
+** have left the heap since: takers check page->heap. (22 bits of life: who sleeps between a load
+** and its compare-and-swap while a record lives 4 million times may be fooled.) */
+typedef uint64_t delayed_t;
+#define DELAYED_CLOSED ((delayed_t)1)
+#define DELAYED_PAGE (REMOTE_ONE - RECORD)
+static inline page_t* delayed_first(delayed_t w) { return (page_t*)(uintptr_t)(w & DELAYED_PAGE); }
+static inline delayed_t delayed_with(delayed_t w, page_t* first) {
+  return (w & ~DELAYED_PAGE) | (uintptr_t)first;
+}
+/* The same life's, or the next one's, empty list. The lower 6 bits of a life are above `closed`. */
+static inline delayed_t delayed_close(delayed_t w) {
+  return delayed_with(w, NULL) | DELAYED_CLOSED;
+}
+static inline delayed_t delayed_reopen(delayed_t w) {
+  delayed_t life = (w >> 1 & 63) | (w >> 48 << 6);
+  life++;
+  return (life & 63) << 1 | life >> 6 << 48;
+}
+
 typedef struct queue {
   page_t* first;
   page_t* last;
 } queue_t;
 
+/* Written by the owner, read by any thread: relaxed, each figure for itself. */
 typedef struct class_stat {
-  uint64_t total;   /* blocks granted; readable by any thread, hence atomic accesses */
-  uint64_t current; /* of these, not freed when last looked at */
-  uint64_t peak;
+  _Atomic uint64_t total;   /* blocks granted */
+  _Atomic uint64_t current; /* of these, not freed when last looked at */
+  _Atomic uint64_t peak;
 } class_stat_t;
+static inline uint64_t stat_get(const _Atomic uint64_t* figure) {
+  return atomic_load_explicit(figure, memory_order_relaxed);
+}
+static inline void stat_set(_Atomic uint64_t* figure, uint64_t value) {
+  atomic_store_explicit(figure, value, memory_order_relaxed);
+}
 
 struct mi_heap_s {
   block_t* list[CLASS_COUNT];
   queue_t queue[CLASS_COUNT];
   page_t* full;
-  _Atomic(page_t*) delayed;  /* pages with remote frees, or HEAP_CLOSED */
-  _Atomic size_t idle_bytes; /* emptied by others since the owner last looked */
+  _Atomic delayed_t delayed; /* pages with remote frees */
+  _Atomic size_t idle_bytes; /* emptied by others since the owner last looked, or before its life */
   mi_task_t* task;
   mi_heap_t* next; /* the task's heaps; free list of records */
-  mi_heap_t* all;  /* all records ever made */
-  bool by_grant;   /* its task's byte limit counts what is granted here */
+  mi_heap_t* all;  /* all records ever made; under the heaps' lock, as the next two */
+  bool known;      /* it is among them */
   bool alive;
+  bool by_grant; /* its task's byte limit counts what is granted here */
   class_stat_t stat[CLASS_COUNT];
-  uint64_t large_bytes; /* total of single-block pages */
 };
-#define HEAP_CLOSED ((page_t*)(uintptr_t)1)
-extern mi_heap_t
-    heap_none; /* a heap without blocks: what a thread has before its first allocation */
+/* A heap without blocks: what a thread has before its first allocation. */
+extern mi_heap_t heap_none;
 
 /* ---- Task ---------------------------------------------------------------------------------------
 **
 ** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
-** period; countdown is in the thread's `tls` while the task runs there and in `parked` else. */
+** period; countdown is in the thread's `tls` while the task runs there and in `parked` else, as
+** it is in a callback. */
 enum { UPPER_BYTES = 768 };
 
 typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
@@ -283,7 +314,9 @@ typedef struct tls {
 } tls_t;
 extern _Thread_local tls_t tls;
 #define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
-#define COUNTDOWN_UNBOUND INT64_MAX /* in a thread without a task, and in callbacks */
+#define COUNTDOWN_NONE ((int64_t)1) /* in a thread without a task: the first charge makes one */
+#define COUNTDOWN_UNBOUND INT64_MAX /* in callbacks */
+#define CLOCK_MAX ((uint64_t)1 << 62)
 
 /* ---- Size classes: 1 to 8 words, then four to a doubling ------------------------------------- */
 
@@ -342,7 +375,8 @@ void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
 /* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
 page_t* chunk_adopt(unsigned class);
-/* Calls visit for each page of an arena, owned by anybody; pages may change meanwhile. */
+/* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
+** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
 void* record_alloc(size_t size,
                    size_t align); /* zero memory that is never freed; NULL: no memory */
@@ -354,6 +388,7 @@ bool remote_collect(page_t* page); /* takes what others freed into page->free, w
 bool remote_set_full(page_t* page);
 void remote_set_normal(page_t* page);
 void remote_take_delayed(mi_heap_t* heap);
+void remote_open(mi_heap_t* heap);  /* a record's next life begins */
 void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where page->heap says */
 bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
 void page_drop(page_t* page);       /* the owner gives up an empty page that is in no list */
@@ -364,12 +399,14 @@ void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align);
+size_t single_bytes(size_t size);
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
 void page_retire(page_t* page);
 void page_unfull(page_t* page);
 void page_free_full(page_t* page, block_t* block);
 void page_to_full(mi_heap_t* heap, page_t* page);
-void page_leaves_heap(page_t* page); /* statistics and limits forget it */
+void page_account(mi_heap_t* heap, page_t* page); /* brings statistics and limits up to `used` */
+void page_leaves_heap(page_t* page);              /* statistics and limits forget it */
 bool heap_find(mi_heap_t* heap, unsigned class, size_t limit);
 void heap_ungrant(mi_heap_t* heap, unsigned class);
 void queue_push(queue_t* q, page_t* page);
@@ -408,8 +445,9 @@ void heap_end(mi_heap_t* heap,
 void heap_collect(mi_heap_t* heap);
 void heap_ungrant_all(mi_heap_t* heap);
 void heap_check(mi_heap_t* heap);
-extern _Atomic(mi_heap_t*) heaps_all;
-extern class_stat_t heaps_ended[CLASS_COUNT]; /* what ended heaps granted; under a lock */
+/* Calls visit, which must not allocate, for each heap that is alive, by whichever thread; they do
+** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
+void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
 
 void process_init(void);
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */
@@ -420,12 +458,14 @@ void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
-extern _Atomic uint32_t deferred_count; /* callbacks registered */
+extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered */
 static inline bool task_has_hooks(const mi_task_t* task) {
-  return task->drain != NULL || atomic_load_explicit(&deferred_count, memory_order_relaxed) != 0;
+  return task->drain != NULL || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL;
 }
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
+void task_recover(
+    mi_task_t* task); /* the byte limit is hit: the same, and what is free uncounted */
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
 void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns);
@@ -446,7 +486,10 @@ static inline bool task_reserve(mi_task_t* task, size_t bytes) {
   if (held > task->bytes_peak) task->bytes_peak = held;
   return true;
 }
-static inline void task_unreserve(mi_task_t* task, size_t bytes) { task->bytes -= bytes; }
+/* What another task allocated was counted there. */
+static inline void task_unreserve(mi_task_t* task, size_t bytes) {
+  task->bytes -= bytes < task->bytes ? bytes : task->bytes;
+}
 
 /* ---- alloc.c --------------------------------------------------------------------------------- */
 
@@ -460,10 +503,10 @@ size_t page_block_size(const page_t* page);
 
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 
-void debug_alloc(page_t* page, void* block, size_t size, size_t adjust, bool zero);
-/* p's block, which may start before p; false: misuse in a call of `what`, reported. */
-bool debug_check(page_t* page, const void* p, const char* what, block_t** block);
+void debug_alloc(page_t* page, block_t* block, size_t size, bool zero);
+/* Is p a block in use? false: misuse in a call of `what`, reported. */
+bool debug_check(const page_t* page, const void* p, const char* what);
 void debug_free(page_t* page, block_t* block);
-size_t debug_usable(page_t* page, block_t* block);
+size_t debug_usable(const page_t* page, const void* block);
 
 #endif

@@ -70,7 +70,8 @@ mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count, size_t size);
 void mi_free(void* p);
 /* Bytes that p's owner may use, at least what was asked for; 0 for NULL. O(1). */
 size_t mi_usable_size(const void* p);
-/* The usable size that a block of `size` would have. O(1). */
+/* The size that a block for a request of `size` has. O(1). (Debug builds hold mi_usable_size down
+** to what was asked for.) */
 size_t mi_good_size(size_t size);
 
 /* The aligned forms: `alignment` is a power of two, else NULL and EINVAL. Free with mi_free. */
@@ -124,14 +125,14 @@ void mi_stats_print(void* unused);
 
 /* Called when a free list has run empty (each refill), at each beat, and with `force` when memory
 ** must come back now (mi_collect(true), out of memory). `heartbeat` is the number of the calling
-** task's last beat. It may allocate and free, is not charged for it and not re-entered, and must
-** return (no longjmp). */
+** task's last beat. It may allocate and free, is not charged for it and not re-entered, must
+** return (no longjmp), and ends no heap of the task (reported, and nothing happens). */
 typedef void(mi_deferred_free_fun)(bool force, unsigned long long heartbeat, void* arg);
 /* Registers a callback for all tasks; `arg` is borrowed for good. Up to 8 may be registered; one
 ** more is refused with a warning. NULL removes them all. */
 void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg);
 
-/* Ticks that the calling task was charged. Depends on the program's calls only: each public
+/* Ticks that the calling task was charged, at most 2^62. Depends on the program's calls only: each public
 ** function that allocates charges 1 + size/1024 from its arguments, once (also when it fails; an
 ** overflow of the size charges 1); nothing else charges. */
 uint64_t mi_ticks(void);

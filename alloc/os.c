@@ -45,12 +45,20 @@ bool os_decommit(void* p, size_t size) {
   return os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0;
 }
 
-/* A refusal (the system's limit of mappings, say) leaves the range mapped and unused. */
+/* A refusal (the system's limit of mappings, say) leaves the range mapped, unused and, if the
+** system does that much, without memory. errno stays. */
 void os_unmap(void* p, size_t size) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
-  if (munmap(p, size) != 0 && !atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-    message("sluice: warning: munmap of %zu bytes failed (limit of mappings?); memory stays mapped",
-            size);
+  int saved = errno;
+  if (munmap(p, size) != 0) {
+    os_purge(p, size);
+    if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
+      message(
+          "sluice: warning: munmap of %zu bytes failed (limit of mappings?); its addresses stay "
+          "taken",
+          size);
+  }
+  errno = saved;
 }
 
 bool os_purge(void* p, size_t size) {

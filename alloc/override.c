@@ -17,6 +17,13 @@ EXPORT void* realloc(void* p, size_t size) {
   return mi_realloc(p, size);
 }
 
+EXPORT void* reallocarray(void* p, size_t count, size_t size) {
+  size_t total;
+  if (!__builtin_mul_overflow(count, size, &total)) return realloc(p, total);
+  errno = ENOMEM;
+  return NULL;
+}
+
 EXPORT int posix_memalign(void** out, size_t align, size_t size) {
   if (align < sizeof(void*) || (align & (align - 1)) != 0) return EINVAL;
   int saved = errno;
@@ -27,9 +34,18 @@ EXPORT int posix_memalign(void** out, size_t align, size_t size) {
   return 0;
 }
 
-EXPORT void* aligned_alloc(size_t align, size_t size) { return mi_malloc_aligned(size, align); }
+/* glibc: any number will do, and is rounded up to a power of two. */
+static void* any_alignment(size_t align, size_t size) {
+  size_t power = 1;
+  while (power < align && power <= SIZE_MAX / 2) power *= 2;
+  if (power >= align) return mi_malloc_aligned(size, power);
+  errno = EINVAL;
+  return NULL;
+}
+
+EXPORT void* aligned_alloc(size_t align, size_t size) { return any_alignment(align, size); }
 EXPORT void* memalign(size_t align, size_t size);
-EXPORT void* memalign(size_t align, size_t size) { return mi_malloc_aligned(size, align); }
+EXPORT void* memalign(size_t align, size_t size) { return any_alignment(align, size); }
 EXPORT void* valloc(size_t size) { return mi_malloc_aligned(size, (size_t)sysconf(_SC_PAGESIZE)); }
 EXPORT void* pvalloc(size_t size);
 EXPORT void* pvalloc(size_t size) {

@@ -53,23 +53,30 @@ static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_cla
 
 /* ---- Statistics and limits: at grants and when a page comes or goes -------------------------- */
 
+/* What a block counts against a byte limit: the same in all builds. */
+static size_t granted_bytes(const page_t* page) {
+  return page->stride != 0 ? page_block_size(page) : (size_t)page->granted_slices * SLICE;
+}
+
 /* Brings the heap's figures up to the page's `used`. */
 static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   class_stat_t* s = &heap->stat[page_class(page)];
   int64_t delta = (int64_t)used - page->accounted;
   page->accounted = used;
-  s->current += (uint64_t)delta;
-  if (s->current > s->peak) s->peak = s->current;
+  uint64_t current = stat_get(&s->current) + (uint64_t)delta;
+  stat_set(&s->current, current);
+  if (current > stat_get(&s->peak)) stat_set(&s->peak, current);
   if (heap->by_grant) {
-    heap->task->bytes += (size_t)delta * page_block_size(page);
+    heap->task->bytes += (size_t)delta * granted_bytes(page);
     if (heap->task->bytes > heap->task->bytes_peak) heap->task->bytes_peak = heap->task->bytes;
   }
 }
 
 static void count_total(class_stat_t* s, int64_t blocks) {
-  _Atomic uint64_t* total = (_Atomic uint64_t*)&s->total;
-  atomic_store_explicit(total, s->total + (uint64_t)blocks, memory_order_relaxed);
+  stat_set(&s->total, stat_get(&s->total) + (uint64_t)blocks);
 }
+
+void page_account(mi_heap_t* heap, page_t* page) { account(heap, page, page->used); }
 
 void page_leaves_heap(page_t* page) { account(page_heap(page), page, 0); }
 
@@ -86,6 +93,12 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
 }
 
+/* Room for a trailer, at a distance that keeps every alignment that the size has. */
+static size_t stride_of(size_t size, bool padded) {
+  size_t unit = size & -size;
+  return padded ? (size + TRAILER + unit - 1) & ~(unit - 1) : size;
+}
+
 page_t* page_new(mi_heap_t* heap, unsigned class) {
   size_t size = class_words(class) * WORD;
   bool zero;
@@ -93,7 +106,7 @@ page_t* page_new(mi_heap_t* heap, unsigned class) {
       slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
   if (page == NULL) return NULL;
   page_init(page, heap, class, zero);
-  page->stride = (uint32_t)(size + (page->padded ? TRAILER : 0));
+  page->stride = (uint32_t)stride_of(size, page->padded);
   page->reserved = (uint32_t)(page->span / page->stride);
   queue_push(&heap->queue[class], page);
   return page;
@@ -114,6 +127,11 @@ static page_t* large_alloc(arena_t* arena, size_t size, size_t align, bool* zero
   return page;
 }
 
+/* What a single block of that size counts against a byte limit. */
+size_t single_bytes(size_t size) {
+  return size == 0 ? SLICE : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
+}
+
 /* A page of one block, which is granted at once. */
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align) {
   bool zero;
@@ -121,11 +139,11 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align) {
   if (page == NULL) return NULL;
   page_init(page, heap, CLASS_LARGE, zero);
   page->stride = 0;
+  page->granted_slices = (uint32_t)(single_bytes(size) / SLICE);
   page->used = page->capacity = page->reserved = 1;
   atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
   full_push(heap, page);
   count_total(&heap->stat[CLASS_LARGE], 1);
-  heap->large_bytes += page->span;
   account(heap, page, 1);
   return page;
 }
@@ -220,19 +238,34 @@ void page_to_full(mi_heap_t* heap, page_t* page) {
   full_push(heap, page);
 }
 
-/* Pages in front of one with free blocks leave the queue as full, so each is looked at once. */
-bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
+/* Pages in front of one with free blocks leave the queue as full, so each is looked at once; one
+** that a free by another thread keeps from being full has a block now. */
+static bool queue_grant(mi_heap_t* heap, unsigned class, size_t limit) {
   queue_t* q = &heap->queue[class];
   while (q->first != NULL) {
     if (page_grant(heap, q->first, limit)) return true;
     page_to_full(heap, q->first);
   }
-  for (page_t* page; heap_adopts(heap) && (page = chunk_adopt(class)) != NULL;) {
-    remote_adopt(page, heap);
-    account(heap, page, page->used);
-    queue_push(&heap->queue[page_class(page)], page);
-    if (q->first != NULL && page_grant(heap, q->first, limit)) return true;
-    if (q->first != NULL) page_to_full(heap, q->first);
+  return false;
+}
+
+/* A page that an ended thread left; perhaps of another class, see chunk_adopt. */
+static bool adopt(mi_heap_t* heap, unsigned class) {
+  page_t* page = heap_adopts(heap) ? chunk_adopt(class) : NULL;
+  if (page == NULL) return false;
+  remote_adopt(page, heap);
+  page_account(heap, page);
+  queue_push(&heap->queue[page_class(page)], page);
+  return true;
+}
+
+/* Blocks are granted from the first page of the queue only, so a new page is made when the queue
+** is empty. Few pages are adopted at a time: those that are full are of no use now. */
+bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
+  enum { ADOPTED_MAX = 8 };
+  for (int adopted = 0;; adopted++) {
+    if (queue_grant(heap, class, limit)) return true;
+    if (adopted == ADOPTED_MAX || !adopt(heap, class)) break;
   }
   page_t* page = page_new(heap, class);
   return page != NULL && page_grant(heap, page, limit);

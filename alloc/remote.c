@@ -12,8 +12,25 @@
 /* Bytes of pages that others emptied since the owner last looked: above that the owner counts as
 ** idle, and who empties a page returns its memory to the system. With 1 MiB, a producer that
 ** shares a processor with its consumer, 2 MiB behind, was 2.5 times as slow: each turn gave up
-** what the next one touched again. */
-static const size_t IDLE_MAX = 8 * MiB;
+** what the next one touched again. Many owners may keep IDLE_ALL together, and IDLE_LEAST each. */
+static const size_t IDLE_MAX = 8 * MiB, IDLE_LEAST = MiB / 2, IDLE_ALL = 32 * MiB;
+static _Atomic size_t idle_all; /* the sum over all heaps */
+
+static bool seems_idle(mi_heap_t* heap, size_t span) {
+  size_t own = atomic_load_explicit(&heap->idle_bytes, memory_order_relaxed) + span;
+  return own > IDLE_MAX ||
+         (own > IDLE_LEAST && atomic_load_explicit(&idle_all, memory_order_relaxed) > IDLE_ALL);
+}
+
+static void idle_count(mi_heap_t* heap, size_t span) {
+  atomic_fetch_add_explicit(&idle_all, span, memory_order_relaxed);
+  atomic_fetch_add_explicit(&heap->idle_bytes, span, memory_order_relaxed);
+}
+
+static void idle_forget(mi_heap_t* heap) {
+  size_t bytes = atomic_exchange_explicit(&heap->idle_bytes, 0, memory_order_relaxed);
+  if (bytes > 0) atomic_fetch_sub_explicit(&idle_all, bytes, memory_order_relaxed);
+}
 
 static remote_t with(remote_t word, remote_t mode, block_t* head, uint32_t count) {
   return (word & REMOTE_HOLDS) | mode | (uintptr_t)head | count * REMOTE_ONE;
@@ -70,10 +87,16 @@ static void abandoned_release(page_t* page) {
 
 /* ---- The delayed list ------------------------------------------------------------------------ */
 
+static bool is_of(page_t* page, mi_heap_t* heap) {
+  return atomic_load_explicit(&page->heap, memory_order_acquire) == heap &&
+         (look(page) & REMOTE_MODE) != REMOTE_ORPHAN;
+}
+
 /* The caller holds LISTED. The page goes on its heap's list; if it has no heap now, its owner is
 ** about to look at it, or nobody needs to, and the hold ends. The mode is read before the heap:
 ** a page that is FULL has one. A closed list means that page->heap has changed: it is changed
-** before the list is closed, and an orphan's is not looked at. */
+** before the list is closed, and an orphan's is not looked at. The heap and the mode are read again
+** behind the list: then the page was the heap's in the life that the compare-and-swap asks for. */
 static void delayed_push(page_t* page) {
   for (;;) {
     remote_t w = look(page);
@@ -85,11 +108,11 @@ static void delayed_push(page_t* page) {
       return;
     }
     if (heap == NULL) continue;
-    page_t* first = atomic_load_explicit(&heap->delayed, memory_order_acquire);
-    if (first == HEAP_CLOSED) continue;
-    page->delayed_next = first;
-    if (atomic_compare_exchange_weak_explicit(&heap->delayed, &first, page, memory_order_release,
-                                              memory_order_relaxed))
+    delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_acquire);
+    if ((list & DELAYED_CLOSED) || !is_of(page, heap)) continue;
+    page->delayed_next = delayed_first(list);
+    if (atomic_compare_exchange_weak_explicit(&heap->delayed, &list, delayed_with(list, page),
+                                              memory_order_release, memory_order_relaxed))
       return;
   }
 }
@@ -135,23 +158,30 @@ static void delayed_handle(mi_heap_t* heap, page_t* page) {
   }
 }
 
+/* Only the owner changes the life, so what it writes follows from what it reads. */
 void remote_take_delayed(mi_heap_t* heap) {
-  if (atomic_load_explicit(&heap->delayed, memory_order_relaxed) == NULL) return;
-  atomic_store_explicit(&heap->idle_bytes, 0, memory_order_relaxed);
-  page_t* page = atomic_exchange_explicit(&heap->delayed, NULL, memory_order_acquire);
-  while (page != NULL) {
-    page_t* next = page->delayed_next;
+  delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_relaxed);
+  if (delayed_first(list) == NULL) return;
+  idle_forget(heap);
+  list = atomic_exchange_explicit(&heap->delayed, delayed_with(list, NULL), memory_order_acquire);
+  for (page_t *page = delayed_first(list), *next; page != NULL; page = next) {
+    next = page->delayed_next;
     delayed_handle(heap, page);
-    page = next;
   }
 }
 
+void remote_open(mi_heap_t* heap) {
+  delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_relaxed);
+  atomic_store_explicit(&heap->delayed, delayed_reopen(list), memory_order_release);
+}
+
 void remote_close(mi_heap_t* heap) {
-  page_t* page = atomic_exchange_explicit(&heap->delayed, HEAP_CLOSED, memory_order_acq_rel);
-  while (page != NULL) {
-    page_t* next = page->delayed_next;
+  delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_relaxed);
+  list = atomic_exchange_explicit(&heap->delayed, delayed_close(list), memory_order_acq_rel);
+  idle_forget(heap);
+  for (page_t *page = delayed_first(list), *next; page != NULL; page = next) {
+    next = page->delayed_next;
     delayed_push(page);
-    page = next;
   }
 }
 
@@ -182,8 +212,7 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
   mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_relaxed);
   size_t span = page->span;
   bool single = page->stride == 0;
-  bool idle = heap != NULL &&
-              atomic_load_explicit(&heap->idle_bytes, memory_order_relaxed) + span > IDLE_MAX;
+  bool idle = heap != NULL && seems_idle(heap, span);
   remote_t w = look(page), next;
   bool last;
   do {
@@ -195,8 +224,7 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
     block->next = remote_head(w);
     next = word_after(w, block, idle, &last);
   } while (!swap(page, &w, next));
-  if (last && heap != NULL)
-    atomic_fetch_add_explicit(&heap->idle_bytes, span, memory_order_relaxed);
+  if (last && heap != NULL && !(next & REMOTE_PURGING)) idle_count(heap, span);
   if (next & ~w & REMOTE_LISTED) delayed_push(page);
   if (next & ~w & REMOTE_PURGING) {
     page_purge(page);

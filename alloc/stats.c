@@ -3,18 +3,18 @@
 **
 ** total blocks granted (from heaps; what is granted and not handed out is taken back first)
 ** freed total less the blocks that pages still hold, found by walking the pages of the process
-** peak the most that a heap's pages held at a refill: summed over the heaps that are alive, the
-**        largest of those that ended
+**        (those in another task's region may go at any time: there it is what their heaps know)
+** peak the most that a heap's pages held at a refill: summed over the heaps that are alive, or
+**        the largest of those that ended
 ** Other threads that run meanwhile make the figures approximate. */
 #include "alloc/internal.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
 
-typedef struct table {
-  uint64_t live[CLASS_COUNT];
-  uint64_t live_large_bytes;
-} table_t;
+typedef struct row {
+  uint64_t total, peak, live;
+} row_t;
 
 typedef struct output {
   mi_output_fun* fn;
@@ -33,39 +33,27 @@ static uint32_t page_live(page_t* page) {
   return mode == REMOTE_NORMAL ? page->used - remote_count(w) : remote_count(w);
 }
 
-static void count_page(page_t* page, void* arg) {
-  table_t* t = arg;
-  unsigned class = page_class(page);
-  t->live[class] += page_live(page);
-  if (class == CLASS_LARGE) t->live_large_bytes += page_live(page) * page->span;
+static void count_page(page_t* page, void* rows) {
+  ((row_t*)rows)[page_class(page)].live += page_live(page);
 }
 
-static void count_region_heap(mi_heap_t* heap, table_t* t) {
-  for (page_t* p = heap->full; p != NULL; p = p->next) count_page(p, t);
+static void count_own_pages(const mi_heap_t* heap, row_t* rows) {
+  for (page_t* p = heap->full; p != NULL; p = p->next) count_page(p, rows);
   for (unsigned c = 1; c < CLASS_COUNT; c++)
-    for (page_t* p = heap->queue[c].first; p != NULL; p = p->next) count_page(p, t);
+    for (page_t* p = heap->queue[c].first; p != NULL; p = p->next) count_page(p, rows);
 }
 
-static void count_pages(table_t* t) {
-  arena_visit(&arena_main, count_page, t);
-  t->live[CLASS_LARGE] += atomic_load_explicit(&arena_main.huge_blocks, memory_order_relaxed);
-  mi_heap_t* h = atomic_load_explicit(&heaps_all, memory_order_acquire);
-  for (; h != NULL; h = h->all)
-    if (h->alive && h->task->arena != &arena_main) count_region_heap(h, t);
-}
-
-static class_stat_t sum_of_heaps(unsigned class) {
-  class_stat_t sum = heaps_ended[class];
-  uint64_t peak = 0;
-  mi_heap_t* h = atomic_load_explicit(&heaps_all, memory_order_acquire);
-  for (; h != NULL; h = h->all)
-    if (h->alive) {
-      sum.total +=
-          atomic_load_explicit((_Atomic uint64_t*)&h->stat[class].total, memory_order_relaxed);
-      peak += h->stat[class].peak;
-    }
-  if (peak > sum.peak) sum.peak = peak;
-  return sum;
+/* The one that has no task comes last. */
+static void count_heap(mi_heap_t* heap, void* arg) {
+  row_t* rows = arg;
+  bool ended = heap->task == NULL, region = !ended && heap->task->arena != &arena_main;
+  for (unsigned c = 1; c < CLASS_COUNT; c++) {
+    uint64_t peak = stat_get(&heap->stat[c].peak);
+    rows[c].total += stat_get(&heap->stat[c].total);
+    rows[c].peak = !ended ? rows[c].peak + peak : peak > rows[c].peak ? peak : rows[c].peak;
+    if (region && heap->task != tls.task) rows[c].live += stat_get(&heap->stat[c].current);
+  }
+  if (region && heap->task == tls.task) count_own_pages(heap, rows);
 }
 
 static void print_amount(char* to, size_t room, double n, double base, const char* unit) {
@@ -78,19 +66,19 @@ static void print_amount(char* to, size_t room, double n, double base, const cha
     snprintf(to, room, "%.1f %s%s", n, prefix[i], unit);
 }
 
-static void print_row(output_t out, unsigned class, class_stat_t s, uint64_t live) {
+static void print_row(output_t out, unsigned class, row_t row) {
   char peak[24], total[24], freed[24], size[24], count[24], line[200];
-  double unit = class == CLASS_LARGE ? 1 : (double)(class_words(class) * WORD);
-  const char* what = class == CLASS_LARGE ? "" : "b";
-  double base = class == CLASS_LARGE ? 1000 : 1024;
-  print_amount(peak, sizeof peak, (double)s.peak * unit, base, what);
-  print_amount(total, sizeof total, (double)s.total * unit, base, what);
-  print_amount(freed, sizeof freed, (double)(s.total - live) * unit, base, what);
+  bool large = class == CLASS_LARGE; /* of no common size: they are counted only */
+  double unit = large ? 1 : (double)(class_words(class) * WORD), base = large ? 1000 : 1024;
+  const char* what = large ? "" : "b";
+  print_amount(peak, sizeof peak, (double)row.peak * unit, base, what);
+  print_amount(total, sizeof total, (double)row.total * unit, base, what);
+  print_amount(freed, sizeof freed, (double)(row.total - row.live) * unit, base, what);
   print_amount(size, sizeof size, unit, 1024, "b");
-  print_amount(count, sizeof count, (double)s.total, 1000, "");
+  print_amount(count, sizeof count, (double)row.total, 1000, "");
   snprintf(line, sizeof line, "%-7s %3u: %10s %10s %10s %10s %10s  %s\n",
-           class == CLASS_LARGE ? "large" : "normal", class, peak, total, freed,
-           class == CLASS_LARGE ? ">64 kb" : size, count, live == 0 ? "ok" : "not all freed!");
+           large ? "large" : "normal", class, peak, total, freed, large ? ">64 kb" : size, count,
+           row.live == 0 ? "ok" : "not all freed!");
   out.fn(line, out.arg);
 }
 
@@ -108,17 +96,17 @@ static void print_process(output_t out) {
 
 void mi_stats_print_out(mi_output_fun* fn, void* arg) {
   output_t out = {fn != NULL ? fn : to_stderr, arg};
-  table_t t = {0};
+  row_t rows[CLASS_COUNT] = {{0}};
   mi_task_t* task = task_self();
   if (task != NULL)
     for (mi_heap_t* h = task->heaps; h != NULL; h = h->next) heap_ungrant_all(h);
-  count_pages(&t);
+  arena_visit(&arena_main, count_page, rows);
+  heaps_visit(count_heap, rows);
   uint64_t live = 0;
   out.fn("heap stats:       peak      total      freed       unit      count\n", out.arg);
   for (unsigned c = 1; c < CLASS_COUNT; c++) {
-    class_stat_t s = sum_of_heaps(c);
-    if (s.total > 0) print_row(out, c, s, t.live[c]);
-    live += t.live[c];
+    if (rows[c].total > 0) print_row(out, c, rows[c]);
+    live += rows[c].live;
   }
   print_process(out);
   out.fn(live == 0 ? "ok\n" : "not all freed!\n", out.arg);

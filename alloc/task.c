@@ -6,40 +6,62 @@
 ** - countdown, and nothing else needs to be counted. */
 #include "alloc/internal.h"
 
-_Thread_local tls_t tls = {&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+#include <limits.h>
+
+_Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK};
 uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t exit_key;
+static pthread_key_t exit_key; /* its value is the thread's own task, if have_key */
+static bool have_key;
 static pthread_mutex_t tasks_lock =
     PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
 static mi_task_t* tasks_unused;
 
-static struct deferred {
-  mi_deferred_free_fun* fn;
-  void* arg;
-} deferred[DEFERRED_MAX];
-_Atomic uint32_t deferred_count;
+/* The callbacks that are registered. A set never changes: registering makes another one and
+** publishes it, so that a thread which walks one is not disturbed. */
+typedef struct deferred {
+  uint32_t count;
+  struct {
+    mi_deferred_free_fun* fn;
+    void* arg;
+  } at[DEFERRED_MAX];
+} deferred_t;
+_Atomic(deferred_t*) deferred; /* NULL: none */
 
 /* ---- Process and thread ---------------------------------------------------------------------- */
 
 /* Blocks that other destructors free or allocate afterwards start a new task, which ends the
-** same way. */
+** same way. While a task of runtime/ is entered, the thread's own waits for it to be left, by a
+** later destructor perhaps. */
 static void thread_exit(void* arg) {
+  static _Thread_local int rounds;
   mi_task_t* task = arg;
   if (tls.task == task) {
     task->parked = tls.countdown;
-    tls = (tls_t){&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+    tls = (tls_t){&heap_none, COUNTDOWN_NONE, NO_TASK};
+    task_delete(task, true);
+  } else if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    pthread_setspecific(exit_key, task);
+  } else {
+    message(
+        "sluice: warning: a thread ended within a task (rt_leave is missing); what it had "
+        "before stays");
   }
-  task_delete(task, true);
+}
+
+static void exit_hook_set(mi_task_t* task) {
+  static atomic_flag said = ATOMIC_FLAG_INIT;
+  if (have_key && pthread_setspecific(exit_key, task) == 0) return;
+  if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
+    message("sluice: warning: no thread key, or no memory for it; what threads leave stays theirs");
 }
 
 static void init(void) {
   options_init();
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
-  if (pthread_key_create(&exit_key, thread_exit) != 0)
-    message("sluice: warning: no thread key is left; what threads leave behind stays theirs");
+  have_key = pthread_key_create(&exit_key, thread_exit) == 0;
   if (options.verbose) options_print();
 }
 
@@ -93,9 +115,9 @@ static void thread_task(void) {
   mi_task_t* task = task_new(&arena_main, (uint64_t)options.heartbeat_period);
   if (task == NULL) return;
   task->implicit = true;
-  int64_t charged = COUNTDOWN_UNBOUND - tls.countdown;
+  int64_t charged = COUNTDOWN_NONE - tls.countdown;
   tls = (tls_t){&heap_none, task->parked - charged, task};
-  pthread_setspecific(exit_key, task);
+  exit_hook_set(task);
   if (tls.countdown <= 0) task_charge_slow(0);
 }
 
@@ -123,11 +145,11 @@ mi_heap_t* task_exact_heap(void) {
 }
 
 void task_bind(mi_task_t* task) {
-  if (tls.task != NO_TASK) tls.task->parked = tls.countdown;
+  if (tls.task != NO_TASK && !tls.task->in_callback) tls.task->parked = tls.countdown;
   if (task == NO_TASK)
-    tls = (tls_t){&heap_none, COUNTDOWN_UNBOUND, NO_TASK};
+    tls = (tls_t){&heap_none, COUNTDOWN_NONE, NO_TASK};
   else
-    tls = (tls_t){task->heap, task->parked, task};
+    tls = (tls_t){task->heap, task->in_callback ? COUNTDOWN_UNBOUND : task->parked, task};
 }
 
 /* ---- Callbacks ------------------------------------------------------------------------------- */
@@ -150,20 +172,30 @@ uint64_t task_ticks(const mi_task_t* task) {
 }
 
 static void call_deferred(mi_task_t* task, bool force) {
-  uint32_t n = atomic_load_explicit(&deferred_count, memory_order_acquire);
+  deferred_t* set = atomic_load_explicit(&deferred, memory_order_acquire);
   uint64_t beat = task_ticks(task) / task->period;
-  for (uint32_t i = 0; i < n; i++) deferred[i].fn(force, beat, deferred[i].arg);
+  for (uint32_t i = 0; set != NULL && i < set->count; i++)
+    set->at[i].fn(force, beat, set->at[i].arg);
 }
 
 void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
   pthread_mutex_lock(&tasks_lock);
-  uint32_t n = fn == NULL ? 0 : atomic_load_explicit(&deferred_count, memory_order_relaxed);
-  bool full = n == DEFERRED_MAX;
-  if (fn != NULL && !full) deferred[n++] = (struct deferred){fn, arg};
-  atomic_store_explicit(&deferred_count, n, memory_order_release);
+  deferred_t* before = atomic_load_explicit(&deferred, memory_order_relaxed);
+  uint32_t n = before != NULL ? before->count : 0;
+  deferred_t* set = fn != NULL && n < DEFERRED_MAX ? record_alloc(sizeof *set, 64) : NULL;
+  if (set != NULL) {
+    if (before != NULL) *set = *before;
+    set->at[n].fn = fn;
+    set->at[n].arg = arg;
+    set->count = n + 1;
+  }
+  if (set != NULL || fn == NULL) atomic_store_explicit(&deferred, set, memory_order_release);
   pthread_mutex_unlock(&tasks_lock);
-  if (full)
+  if (set != NULL || fn == NULL) return;
+  if (n == DEFERRED_MAX)
     message("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
+  else
+    message("sluice: warning: no memory to register a deferred-free callback");
 }
 
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
@@ -205,13 +237,16 @@ static void beat(mi_task_t* task) {
   if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);
 }
 
-/* A call that crosses several beats makes one, with the last number. Charges beyond 2^62 are
-** cut, so that the countdown does not overflow; a task lives through two of them at most. */
+/* A call that crosses several beats makes one, with the last number. The clock stops at CLOCK_MAX.
+** What a thread is charged that has no memory for a task is owed. */
 void task_charge_slow(uint64_t ticks) {
   mi_task_t* task = task_self();
-  tls.countdown -= (int64_t)(ticks < (uint64_t)1 << 62 ? ticks : (uint64_t)1 << 62);
-  if (task == NULL || task->in_callback || tls.countdown > 0) return;
-  uint64_t now = task->goal - (uint64_t)tls.countdown;
+  if (task != NULL && task->in_callback) return;
+  uint64_t now = (task != NULL ? task->goal : COUNTDOWN_NONE) - (uint64_t)tls.countdown;
+  if (ticks > CLOCK_MAX - now) ticks = CLOCK_MAX - now;
+  tls.countdown -= (int64_t)ticks;
+  if (task == NULL || tls.countdown > 0) return;
+  now += ticks;
   task->goal = (now / task->period + 1) * task->period;
   tls.countdown = (int64_t)(task->goal - now);
   beat(task);
@@ -233,8 +268,14 @@ void mi_tick(uint64_t n) { task_charge(n); }
 
 /* ---- Byte limit ------------------------------------------------------------------------------ */
 
-bool task_reserve_slow(mi_task_t* task, size_t bytes) {
+void task_recover(mi_task_t* task) {
   task_force(task);
+  for (mi_heap_t* h = task->heaps; h != NULL; h = h->next)
+    if (h->by_grant) heap_collect(h);
+}
+
+bool task_reserve_slow(mi_task_t* task, size_t bytes) {
+  task_recover(task);
   size_t held = task->bytes + bytes;
   if (held > task->bytes_limit || held < bytes) {
     errno = ENOMEM;

@@ -117,10 +117,8 @@ static void child_dec(sink_t* to, rc_object* child) {
   }
 }
 
-/* Memory that another task allocated was counted there. */
 static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
-  size_t bytes = object_bytes(o, kind);
-  task_unreserve(task, bytes < task->bytes ? bytes : task->bytes);
+  task_unreserve(task, object_bytes(o, kind));
   state_of(task)->counted.freed++;
   mi_free(o);
 }

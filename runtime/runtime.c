@@ -77,6 +77,10 @@ static void unbuild(rt_task* t) {
 rt_task* rt_task_new(const rt_config* config) {
   static const rt_config none;
   if (config == NULL) config = &none;
+  if (config->heartbeat_period > CLOCK_MAX) {
+    errno = EINVAL;
+    return NULL;
+  }
   process_init();
   rt_task* t = record_new();
   if (t == NULL || !build(t, config)) {
@@ -108,6 +112,10 @@ int rt_enter(rt_task* t) {
 void rt_leave(void) {
   rt_task* t = current;
   if (t == NULL) return;
+  if (t->task->in_callback) {
+    report_error("sluice: error: rt_leave within a callback of the allocator: the task stays");
+    return;
+  }
   task_bind(t->before);
   current = t->outer;
   atomic_store_explicit(&t->entered, false, memory_order_release);

@@ -34,7 +34,7 @@ typedef enum rt_limit { RT_NONE = 0, RT_HEARTBEATS, RT_MEMORY, RT_CANCELLED } rt
 /* What a task may use; zero everywhere is a task without limits. */
 typedef struct rt_config {
   uint64_t heartbeats;       /* expire at this beat; 0: no limit */
-  uint64_t heartbeat_period; /* ticks to a beat; 0: the default, 1000 */
+  uint64_t heartbeat_period; /* ticks to a beat, at most 2^62; 0: the default, 1000 */
   uint64_t bytes;            /* logical bytes; 0: no limit */
   uint64_t grace_bytes;      /* what may be allocated beyond `bytes` after expiry; 0: 256 KiB */
   bool
@@ -47,12 +47,13 @@ typedef struct rt_config {
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 /* A new task, entered by no thread, owned by the caller until rt_task_end. `config` is borrowed for
-** the call; NULL means no limits. NULL and errno (ENOMEM) on failure. */
+** the call; NULL means no limits. NULL and errno (ENOMEM, EINVAL) on failure. */
 rt_task* rt_task_new(const rt_config* config);
 /* Binds the task to the calling thread until rt_leave; a task entered before is suspended
 ** meanwhile. 0, or EBUSY if a thread has entered it already. Two loads and stores; O(1). */
 int rt_enter(rt_task* task);
-/* Back to what the thread had before the last rt_enter. */
+/* Back to what the thread had before the last rt_enter. Not within a callback of the allocator
+** (reported, and nothing happens). A thread leaves its tasks before it ends. */
 void rt_leave(void);
 /* The task that the calling thread has entered last, or NULL. Borrowed. */
 rt_task* rt_current(void);
@@ -90,7 +91,8 @@ void* rt_alloc(size_t size);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
-/* Frees a block of rt_alloc; `size` is what it was asked for. NULL with 0 is fine. Not charged. */
+/* Frees a block of rt_alloc; `size` is what it was asked for. NULL with 0 is fine. Not charged. By
+** the task that allocated it, else it stays counted there. */
 void rt_free_sized(void* p, size_t size);
 /* p as an offset in its task's region, equal in every run; only for tasks with repeatable_addresses
 ** and pointers into their memory, else 0. For printing addresses. */
