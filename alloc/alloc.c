@@ -23,8 +23,8 @@ static size_t refill_limit(mi_heap_t* heap, unsigned class, size_t words) {
 static size_t grant_limit(mi_heap_t* heap, size_t size, size_t limit) {
   mi_task_t* task = heap->task;
   if (!heap->by_grant || task->bytes_limit == SIZE_MAX) return limit;
-  if (task->bytes + size > task->bytes_limit) task_recover(task);
-  size_t room = task->bytes < task->bytes_limit ? (task->bytes_limit - task->bytes) / size : 0;
+  if (!task_make_room(task, size)) return 0;
+  size_t room = (task->bytes_limit - task->bytes) / size;
   return room < limit ? room : limit;
 }
 

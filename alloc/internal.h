@@ -298,8 +298,9 @@ struct mi_task {
   drain_fun* drain;            /* NULL while nothing waits */
   bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
   beat_fun* on_beat;
-  uint64_t units; /* of draining, so far */
-  size_t bytes;   /* logical bytes held */
+  bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
+  uint64_t units;                 /* of draining, so far */
+  size_t bytes;                   /* logical bytes held */
   size_t bytes_peak;
   size_t bytes_limit;
   pause_record_t pauses[PAUSE_KINDS];
@@ -459,13 +460,23 @@ void task_recycle(mi_task_t* task);              /* a record that on_exit kept *
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
 extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered */
+/* Set by rc/ while work waits that ended threads left: for any thread's own task without a `drain`
+** of its own. A hint, so relaxed. */
+extern _Atomic(drain_fun*) task_drain_orphans;
+static inline bool task_has_orphans(const mi_task_t* task) {
+  return atomic_load_explicit(&task_drain_orphans, memory_order_relaxed) != NULL && task->implicit;
+}
 static inline bool task_has_hooks(const mi_task_t* task) {
-  return task->drain != NULL || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL;
+  return task->drain != NULL || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL ||
+         task_has_orphans(task);
 }
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
 void task_recover(
     mi_task_t* task); /* the byte limit is hit: the same, and what is free uncounted */
+/* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
+** before the answer is no. */
+bool task_make_room(mi_task_t* task, size_t bytes);
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
 void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns);

@@ -28,6 +28,7 @@ typedef struct deferred {
   } at[DEFERRED_MAX];
 } deferred_t;
 _Atomic(deferred_t*) deferred; /* NULL: none */
+_Atomic(drain_fun*) task_drain_orphans;
 
 /* ---- Process and thread ---------------------------------------------------------------------- */
 
@@ -198,12 +199,19 @@ void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
     message("sluice: warning: no memory to register a deferred-free callback");
 }
 
+static bool drain(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode) {
+  drain_fun* fn = task->drain;
+  if (fn == NULL && task->implicit)
+    fn = atomic_load_explicit(&task_drain_orphans, memory_order_relaxed);
+  return fn != NULL && fn(task, heap, class, words, mode);
+}
+
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
   mi_task_t* task = heap->task;
   if (task->in_callback || task != tls.task) return false;
   callback_enter(task);
   call_deferred(task, false);
-  bool waits = task->drain != NULL && task->drain(task, heap, class, words, DRAIN_REFILL);
+  bool waits = drain(task, heap, class, words, DRAIN_REFILL);
   callback_leave(task);
   return waits;
 }
@@ -212,7 +220,7 @@ void task_force(mi_task_t* task) {
   if (task->in_callback || task != tls.task) return;
   callback_enter(task);
   call_deferred(task, true);
-  if (task->drain != NULL) task->drain(task, NULL, 0, 0, DRAIN_ALL);
+  drain(task, NULL, 0, 0, DRAIN_ALL);
   callback_leave(task);
 }
 
@@ -268,20 +276,30 @@ void mi_tick(uint64_t n) { task_charge(n); }
 
 /* ---- Byte limit ------------------------------------------------------------------------------ */
 
-void task_recover(mi_task_t* task) {
-  task_force(task);
+static void collect_granted(mi_task_t* task) {
   for (mi_heap_t* h = task->heaps; h != NULL; h = h->next)
     if (h->by_grant) heap_collect(h);
 }
 
-bool task_reserve_slow(mi_task_t* task, size_t bytes) {
-  task_recover(task);
+static bool fits(const mi_task_t* task, size_t bytes) {
   size_t held = task->bytes + bytes;
-  if (held > task->bytes_limit || held < bytes) {
+  return held >= bytes && held <= task->bytes_limit;
+}
+
+bool task_make_room(mi_task_t* task, size_t bytes) {
+  if (fits(task, bytes)) return true;
+  task_force(task);
+  collect_granted(task);
+  if (fits(task, bytes)) return true;
+  return task->on_refusal != NULL && task->on_refusal(task) && fits(task, bytes);
+}
+
+bool task_reserve_slow(mi_task_t* task, size_t bytes) {
+  if (!task_make_room(task, bytes)) {
     errno = ENOMEM;
     return false;
   }
-  task->bytes = held;
-  if (held > task->bytes_peak) task->bytes_peak = held;
+  task->bytes += bytes;
+  if (task->bytes > task->bytes_peak) task->bytes_peak = task->bytes;
   return true;
 }

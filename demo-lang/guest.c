@@ -239,6 +239,7 @@ bool guest_open(guest* g, const rt_config* config) {
   }
   rt_config repeatable = *config;
   repeatable.repeatable_addresses = true;
+  repeatable.collects = true;
   g->task = rt_task_new(&repeatable);
   if (g->task == NULL) return false;
   rt_enter(g->task);

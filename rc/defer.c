@@ -206,29 +206,40 @@ void rc_dec_last(rc_object* o) {
 /* ---- What ended threads left ----------------------------------------------------------------- */
 
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(mi_task_t*)
-    orphans; /* tasks with waiting objects, linked by next; changed under the lock */
+static mi_task_t* orphans; /* tasks with waiting objects, linked by next; under the lock */
+
+/* Not empty iff the hook is set by which other threads' refills come here. */
+static void orphans_set(mi_task_t* first) {
+  orphans = first;
+  atomic_store_explicit(&task_drain_orphans, first != NULL ? drain_hook : NULL,
+                        memory_order_relaxed);
+}
 
 static bool exit_hook(mi_task_t* task) {
   if (nothing_waits(state_of(task))) return false;
   pthread_mutex_lock(&orphans_lock);
-  task->next = atomic_load_explicit(&orphans, memory_order_relaxed);
-  atomic_store_explicit(&orphans, task, memory_order_relaxed);
+  task->next = orphans;
+  orphans_set(task);
   pthread_mutex_unlock(&orphans_lock);
   return true;
+}
+
+static mi_task_t* orphan_take(void) {
+  pthread_mutex_lock(&orphans_lock);
+  mi_task_t* task = orphans;
+  if (task != NULL) orphans_set(task->next);
+  pthread_mutex_unlock(&orphans_lock);
+  return task;
 }
 
 /* Nothing of our own waits: takes over all that one ended task left, in O(classes). Only a thread's
 ** own task does: another one may end with its heaps, and its byte count is a limit. */
 static void orphan_adopt(mi_task_t* task) {
-  if (likely(atomic_load_explicit(&orphans, memory_order_relaxed) == NULL)) return;
-  if (!task->implicit) return;
-  pthread_mutex_lock(&orphans_lock);
-  mi_task_t* from = atomic_load_explicit(&orphans, memory_order_relaxed);
-  if (from != NULL) atomic_store_explicit(&orphans, from->next, memory_order_relaxed);
-  pthread_mutex_unlock(&orphans_lock);
+  if (likely(!task_has_orphans(task))) return;
+  mi_task_t* from = orphan_take();
   if (from == NULL) return;
   rc_state *s = state_of(task), *left = state_of(from);
+  task->bytes += from->bytes;
   wait_begin(task, s);
   memcpy(s->dead, left->dead, sizeof s->dead);
   s->waiting = left->waiting;
@@ -277,20 +288,20 @@ static uint64_t debt_limit(const rc_state* s) {
   return automatic ? s->live_max / 4 : s->pacing.debt_limit;
 }
 
-/* What a request that is larger than a class of small ones pays now; the rest is owed. */
-static size_t pay_request(rc_state* s, size_t price) {
-  size_t pay = price < REQUEST_UNITS ? price : REQUEST_UNITS;
-  s->counted.debt += price - pay;
-  if (s->counted.debt <= debt_limit(s)) return pay;
-  pay += s->counted.debt;
-  s->counted.debt = 0;
-  return pay;
+/* Of what is owed a refill pays as much as a quantum costs, but for `most`. */
+static size_t pay_debt(rc_state* s, size_t quantum_price, size_t most) {
+  size_t part = quantum_price < most ? quantum_price : most;
+  if (part > s->counted.debt) part = s->counted.debt;
+  s->counted.debt -= part;
+  return part;
 }
 
-static size_t pay_refill(rc_state* s, size_t price, size_t quantum_price) {
-  size_t part = s->counted.debt < quantum_price ? s->counted.debt : quantum_price;
-  s->counted.debt -= part;
-  return price + part;
+/* What a request for more than a quantum pays now; the rest is owed. */
+static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
+  size_t pay = price < REQUEST_UNITS ? price : REQUEST_UNITS;
+  s->counted.debt += price - pay;
+  if (s->counted.debt > debt_limit(s)) return pay + pay_debt(s, SIZE_MAX, SIZE_MAX);
+  return pay + pay_debt(s, quantum_price, REQUEST_UNITS - pay);
 }
 
 static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
@@ -302,11 +313,11 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
     task->units += spent;
     return false;
   }
-  uint64_t pace = pace_of(s);
-  size_t units = words > SMALL_REQUEST ? pay_request(s, pace * words)
-                                       : pay_refill(s, pace * words, pace * task->quantum);
-  uint64_t* most =
-      words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  size_t price = (size_t)pace_of(s) * words, quantum_price = (size_t)pace_of(s) * task->quantum;
+  bool small = words <= QUANTUM_WORDS;
+  size_t units =
+      small ? price + pay_debt(s, quantum_price, SIZE_MAX) : pay_request(s, price, quantum_price);
+  uint64_t* most = small ? &s->counted.refill_units_max : &s->counted.request_units_max;
   size_t spent = drain(task, heap == task->exact ? class : 0, units);
   count_units(task, most, spent);
   return !nothing_waits(s);

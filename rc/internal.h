@@ -29,10 +29,9 @@ _Static_assert(sizeof(rc_state) <= UPPER_BYTES, "a task has room for it");
 _Static_assert(CLASS_COUNT <= 64, "`waiting` has a bit for each class");
 
 enum {
-  DEC_UNITS = 33,       /* most that one rc_dec spends */
-  SMALL_REQUEST = 4096, /* words: larger requests pay REQUEST_UNITS and owe the rest */
-  REQUEST_UNITS = 8192,
+  DEC_UNITS = 33, /* most that one rc_dec spends */
   QUANTUM_WORDS = 256,
+  REQUEST_UNITS = 8192, /* most that a request for more words pays at once; it owes the rest */
   PACE = 2,
   DEAD_KIND = 3,
   DEAD_PARTIAL = 4,

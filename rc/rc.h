@@ -141,8 +141,8 @@ size_t rc_drain(size_t units);
 size_t rc_pending(void);
 
 /* The pace. While objects wait, a refill that hands out n words first spends `pace`*n units, and
-** hands out at most `quantum` words. A request above 4,096 words pays 8,192 units and owes the
-** rest, which later refills pay; it pays in full once more than `debt_limit` units are owed. */
+** hands out at most `quantum` words. A request for more than 256 words pays at most 8,192 units and
+** owes the rest, which later refills pay; all is paid once more than `debt_limit` units are owed. */
 typedef struct rc_pacing {
   uint32_t pace;       /* c, at least 1; default 2 */
   uint32_t quantum;    /* words; default and most 256 */
@@ -160,7 +160,7 @@ typedef struct rc_counters {
   uint64_t request_units_max; /* most by one refill of larger blocks */
   uint64_t debt;              /* owed now */
   uint64_t allocated;         /* objects constructed */
-  uint64_t freed;             /* objects whose block was freed */
+  uint64_t freed; /* objects whose block was freed, also those that ended threads left */
 } rc_counters;
 /* Fills *out with the calling task's counters. */
 void rc_get_counters(rc_counters* out);

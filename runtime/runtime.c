@@ -9,8 +9,8 @@
 #include "alloc/internal.h"
 
 /* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
-** had. `expired` is set once, by the thread that has entered the task; bytes_limit is `bytes`
-** before and `bytes` + grace after. Other threads touch `entered` and `cancelled` only. */
+** had. `expired` is set once, by the thread that has entered the task; from then the byte limit,
+** if there is one, is higher by the grace. Other threads touch `entered` and `cancelled` only. */
 struct rt_task {
   mi_task_t* task;
   mi_task_t* before;
@@ -20,6 +20,7 @@ struct rt_task {
   rt_limit expired;
   uint64_t heartbeats; /* UINT64_MAX: no limit */
   size_t grace;
+  bool collects;
   rt_task* next; /* free list of records */
 };
 
@@ -49,6 +50,7 @@ static void record_free(rt_task* t) {
 }
 
 static void on_beat(mi_task_t* task, uint64_t beat);
+static bool on_refusal(mi_task_t* task);
 
 /* The parts that can fail, in order; on failure those before are undone by the caller through
 ** `t`. */
@@ -93,6 +95,8 @@ rt_task* rt_task_new(const rt_config* config) {
   t->task->bytes_limit = config->bytes != 0 ? config->bytes : SIZE_MAX;
   t->task->measure = config->measure_pauses;
   t->task->on_beat = on_beat;
+  t->task->on_refusal = on_refusal;
+  t->collects = config->collects;
   return t;
 }
 
@@ -139,11 +143,15 @@ void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_o
 static void expire(rt_task* t, rt_limit why) {
   if (t->expired != RT_NONE || why == RT_NONE) return;
   t->expired = why;
-  size_t from = why == RT_MEMORY ? t->task->bytes_limit : t->task->bytes;
-  if (t->task->bytes_limit != SIZE_MAX) {
-    if (from < t->task->bytes_limit) from = t->task->bytes_limit;
-    t->task->bytes_limit = from + t->grace < from ? SIZE_MAX : from + t->grace;
-  }
+  size_t* limit = &t->task->bytes_limit;
+  *limit = t->grace < SIZE_MAX - *limit ? *limit + t->grace : SIZE_MAX;
+}
+
+static bool on_refusal(mi_task_t* task) {
+  rt_task* t = current;
+  if (t == NULL || t->task != task || t->collects || t->expired != RT_NONE) return false;
+  expire(t, RT_MEMORY);
+  return true;
 }
 
 static void on_beat(mi_task_t* task, uint64_t beat) {

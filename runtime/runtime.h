@@ -6,8 +6,9 @@
 **
 ** A limit that is reached is sticky: the task is marked, and from then rt_tick and rt_poll answer
 ** RT_EXPIRED until it ends. Nothing is torn down behind the guest's back: allocation goes on from a
-** small grace so that the interpreter can unwind, and frees always work. The interpreter polls at
-** its safepoints and stops the guest there.
+** small grace so that the interpreter can unwind (the very request that went beyond the byte limit
+** is served from it, if it fits), and frees always work. The interpreter polls at its safepoints and
+** stops the guest there.
 **
 ** Every function concerns the task that the calling thread has entered unless it takes one. Calling
 ** those without an entered task is fine: RT_OK, 0, or as mi_* does.
@@ -37,6 +38,8 @@ typedef struct rt_config {
   uint64_t heartbeat_period; /* ticks to a beat, at most 2^62; 0: the default, 1000 */
   uint64_t bytes;            /* logical bytes; 0: no limit */
   uint64_t grace_bytes;      /* what may be allocated beyond `bytes` after expiry; 0: 256 KiB */
+  bool collects; /* the interpreter has a collector of its own: a request beyond `bytes` is refused
+                    and no more, so that it can collect and ask again, or give up: rt_expire */
   bool
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
@@ -68,7 +71,7 @@ void rt_cancel(rt_task* task);
 
 /* Charges n ticks for work that does not allocate; charge before you do it. */
 rt_status rt_tick(uint64_t n);
-/* Has the task expired? For safepoints: no charge, some 5 instructions. */
+/* Has the task expired? For safepoints: no charge, a dozen instructions. */
 rt_status rt_poll(void);
 /* The limit that ended the task first, or RT_NONE. */
 rt_limit rt_expired(const rt_task* task);
@@ -85,8 +88,8 @@ uint64_t rt_bytes_peak(const rt_task* task); /* the most so far */
 /* ---- Memory whose size is known at both ends: counted exactly -------------------------------- */
 
 /* A block of `size` bytes, charged like mi_malloc and counted against the byte limit. When the
-** limit is hit, everything that waits to be freed is drained first; NULL and ENOMEM only after
-** that. */
+** limit is hit, everything that waits to be freed is drained; if that does not help the task
+** expires (unless it `collects`); NULL and ENOMEM if the grace does not suffice either. */
 void* rt_alloc(size_t size);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
