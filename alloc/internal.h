@@ -209,8 +209,8 @@ extern arena_t arena_main;
 ** `delayed` packs {first page of a list, life, closed}. Records live forever and are reused, so a
 ** thread that is late may read one in its next life. It pushes with one compare-and-swap of the
 ** whole word, after it has seen that the page is this heap's in that life (and a life is over
-** only when no page is the heap's any more), so a page is never on the list of a stranger. It may
-** have left the heap since: takers check page->heap. (22 bits of life: who sleeps between a load
+** only when no page is the heap's any more), so a page on the list is the heap's, or an orphan
+** that was. (22 bits of life: who sleeps between a load
 ** and its compare-and-swap while a record lives 4 million times may be fooled.) */
 typedef uint64_t delayed_t;
 #define DELAYED_CLOSED ((delayed_t)1)

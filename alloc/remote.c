@@ -140,10 +140,11 @@ static void delayed_handle(mi_heap_t* heap, page_t* page) {
   remote_t w = look(page);
   for (;;) {
     remote_t mode = w & REMOTE_MODE;
-    if (mode == REMOTE_ORPHAN || page_heap(page) != heap) {
+    if (mode == REMOTE_ORPHAN) {
       delayed_push(page);
       return;
     }
+    mi_assert(page_heap(page) == heap);
     if (w & REMOTE_PURGING) {
       if (!swap(page, &w, with(w, REMOTE_ORPHAN, NULL, 0))) continue;
       full_remove(heap, page);

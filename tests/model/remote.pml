@@ -81,7 +81,8 @@
 short word[PAGES];
 byte heap[PAGES];      /* page->heap */
 byte next[PAGES];      /* page->delayed_next */
-byte delayed[HEAPS+1]; /* heap->delayed */
+byte delayed[HEAPS+1]; /* heap->delayed is this list, or CLOSED, */
+byte life[HEAPS+1];    /* and this, in one word */
 bit bit_set[PAGES];    /* in chunk->abandoned */
 byte used[PAGES];      /* the owner's, as the next two */
 byte owner[PAGES];     /* a task, or 0 */
@@ -103,6 +104,12 @@ byte right[PAGES];   /* threads that have the page in hand because of LISTED */
 byte lists[PAGES];   /* delayed lists that the page is on */
 byte purging[PAGES]; /* threads that return its memory */
 bit in_use[HEAPS+1]; /* heap records */
+byte was_in[PAGES*(HEAPS+1)]; /* the record's life in which the page was in that heap, or 0 */
+
+inline set_heap(to_heap) {
+  heap[p] = to_heap;
+  was_in[p * (HEAPS + 1) + to_heap] = life[to_heap]
+}
 
 #define IS(p, i, what) (loc[(p) * BLOCKS + i] == (what))
 #if BLOCKS == 1
@@ -298,15 +305,34 @@ inline delayed_push() {
      :: step == PUSH ->
         d_step {
           d = delayed[h];
+          l = life[h];
           /* else it waits for the owner */
           assert(d != CLOSED || heap[p] != h || MODE(word[p]) == ORPHAN);
           step = (d == CLOSED -> AGAIN : PUSH)
         }
+#ifndef M21 /* whose page it is, is not asked again */
+        if
+        :: step == PUSH && heap[p] != h -> step = AGAIN
+        :: else
+        fi;
+#endif
+#ifndef M10 /* nor whether it is an orphan, whose page->heap means nothing */
+        if
+        :: step == PUSH && MODE(word[p]) == ORPHAN -> step = AGAIN
+        :: else
+        fi;
+#endif
         if
         :: step == PUSH ->
            d_step {
              if
+#ifdef M20 /* the life is not part of the word */
              :: delayed[h] == d ->
+#else
+             :: delayed[h] == d && life[h] == l ->
+#endif
+                /* no page is on the list of a stranger */
+                assert(was_in[p * (HEAPS + 1) + h] == l && life[h] == l);
                 next[p] = d;
                 delayed[h] = p + 1;
                 right[p]--;
@@ -320,7 +346,7 @@ inline delayed_push() {
         fi
      :: else
      fi;
-     atomic { w = 0; h = 0; d = 0 }
+     atomic { w = 0; h = 0; d = 0; l = 0 }
      if
      :: step != AGAIN -> break
      :: else
@@ -351,12 +377,10 @@ inline blocks_back() {
   set_all(REMOTE, FREE)
 }
 
-#ifdef M9 /* whose page it is, is not asked */
-#define NOT_MINE(w) (MODE(w) == ORPHAN)
-#elif defined(M10) /* an orphan is handled as a page of the heap */
-#define NOT_MINE(w) (heap[p] != mine)
+#ifdef M9 /* an orphan is handled as a page of the heap */
+#define IS_ORPHAN(w) 0
 #else
-#define NOT_MINE(w) (MODE(w) == ORPHAN || heap[p] != mine)
+#define IS_ORPHAN(w) (MODE(w) == ORPHAN)
 #endif
 #ifdef M11 /* the owner takes back a page that is being purged */
 #define IS_PURGED(w) 0
@@ -364,17 +388,17 @@ inline blocks_back() {
 #define IS_PURGED(w) (w & PURGING)
 #endif
 
-/* The looks at the word and at page->heap are one step with the swap: that a page is ours does not
-** change but by us. An empty page that goes back to its queue may be dropped from there at once. */
+/* The look at the word is one step with the swap: that a page is ours does not change but by us. An
+** empty page that goes back to its queue may be dropped from there at once. */
 inline delayed_handle() {
   d_step {
     w = word[p];
     go = 0;
-    step = (NOT_MINE(w) -> PUSH : DONE);
+    step = (IS_ORPHAN(w) -> PUSH : DONE);
     if
     :: step == PUSH
     :: else ->
-       assert(owner[p] == me);
+       assert(owner[p] == me && heap[p] == mine);
        right[p]--;
        if
        :: IS_PURGED(w) ->
@@ -538,10 +562,20 @@ inline grant() {
   b = 0
 }
 
+inline forget_heaps() {
+  h = 0;
+  do
+  :: h <= HEAPS -> was_in[p * (HEAPS + 1) + h] = 0; h++
+  :: else -> break
+  od;
+  h = 0
+}
+
 inline page_new() {
   released[p] = 0;
   word[p] = 0;
-  heap[p] = mine;
+  forget_heaps();
+  set_heap(mine);
   owner[p] = me;
   place[p] = QUEUE;
   set_all(NONE, FREE);
@@ -555,7 +589,7 @@ inline page_new() {
 
 /* An adopter has taken the bit. */
 inline remote_adopt() {
-  heap[p] = mine;
+  d_step { set_heap(mine) }
   d_step {
     owner[p] = me;
     place[p] = QUEUE;
@@ -680,6 +714,7 @@ inline heap_new(h) {
   od;
   assert(delayed[h] == CLOSED);
   in_use[h] = 1;
+  life[h]++;
   delayed[h] = NIL
 }
 
@@ -693,7 +728,7 @@ inline heap_new(h) {
 inline lead_away() {
   do
   :: if
-     :: owner[p] == me && to != NIL -> heap[p] = to
+     :: owner[p] == me && to != NIL -> d_step { set_heap(to) }
      :: owner[p] == me && to == NIL -> remote_detach()
      :: else
      fi;
@@ -720,11 +755,21 @@ inline heap_end() {
      NEXT_PAGE
   :: else -> break
   od;
-  atomic { in_use[mine] = 0; mine = to; to = NIL; w = 0; go = 0 }
+  atomic {
+    in_use[mine] = 0;
+    was_in[mine] = 0;
+#if PAGES > 1
+    was_in[HEAPS + 1 + mine] = 0;
+#endif
+    mine = to;
+    to = NIL;
+    w = 0;
+    go = 0
+  }
 }
 
 proctype task(byte me; byte lives; byte grants; byte news; byte moves) {
-  byte p, b, h, d, rest, mine, to, step, todo;
+  byte p, b, h, d, l, rest, mine, to, step, todo;
   short w;
   bit go;
 end:
