@@ -1,9 +1,9 @@
 /* mimalloc.h: the allocator's public interface.
 **
 ** The names and meanings are those of mimalloc (Leijen, Zorn, de Moura: "Mimalloc: Free List
-** Sharding in Action", 2019; header of the 2.4 line), so that a program written for mimalloc
-** compiles and links unchanged. The implementation is Sluice's own. What mimalloc does not have,
-** the exact heartbeat and the drain hook, stands in the last section.
+** Sharding in Action", 2019; header of the 2.4 line), of which this has the part below: a program
+** that keeps to it compiles and links unchanged. The implementation is Sluice's own. What mimalloc
+** does not have, the exact heartbeat, stands in the last section.
 **
 ** Words used below
 **   block    the memory that one call returns, aligned to 16 bytes (8, if at most 8 were asked for)
