@@ -56,7 +56,9 @@ $(B)/libsluice.so: $(call objects,pic,$(CORE))
 
 # Second names for functions that are malloc's as they stand: a jump less than a wrapper.
 ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_free,--defsym=calloc=mi_calloc \
-        -Wl,--defsym=malloc_usable_size=mi_usable_size
+        -Wl,--defsym=malloc_usable_size=mi_usable_size,--defsym=posix_memalign=mi_posix_memalign \
+        -Wl,--defsym=aligned_alloc=mi_aligned_alloc,--defsym=memalign=mi_memalign \
+        -Wl,--defsym=valloc=mi_valloc,--defsym=pvalloc=mi_pvalloc
 $(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
 	$(SHARED) $(ALIAS) -o $@ $^
 $(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)

@@ -79,81 +79,119 @@ static void* fail(void) {
 
 size_t page_block_size(const page_t* page) {
   if (page->stride != 0) return class_words(page_class(page)) * WORD;
-  return page->span - (page->padded ? TRAILER : 0);
+  return page->span - (page->padded ? TRAILER_SINGLE : 0);
 }
 
-/* Memory that was never freed is still zero but for the link in the first word. */
+/* All of the block, since a later mi_rezalloc counts on it. Memory that was never freed is still
+** zero but for the link in the first word. */
 static void block_zero(block_t* block, size_t size) {
   page_t* page = page_of(block);
   if (!MI_DEBUG && page->zero)
     block->next = NULL;
   else
-    memset(block, 0, size);
+    memset(block, 0, page->padded ? size : page_block_size(page));
 }
 
 static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero) {
   block_t* block = take(heap, class);
   if (block == NULL) return NULL;
   if (zero) block_zero(block, size);
-  if (MI_DEBUG) debug_alloc(page_of(block), block, size, zero);
+  if (MI_DEBUG) debug_alloc(page_of(block), block, 0, size, zero);
   return block;
 }
 
-static page_t* single_page(mi_heap_t* heap, size_t size, size_t align) {
+static page_t* single_page(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   if (heap == &heap_none && (heap = task_default_heap()) == NULL) return NULL;
   refill_limit(heap, CLASS_LARGE, (size + WORD - 1) / WORD);
   remote_take_delayed(heap);
   if (grant_limit(heap, single_bytes(size), 1) == 0) return NULL;
-  page_t* page = page_new_single(heap, size, align);
+  page_t* page = page_new_single(heap, size, align, shift);
   if (page != NULL) return page;
   task_force(heap->task);
   heap_collect(heap);
   arena_purge(heap->task->arena);
-  return page_new_single(heap, size, align);
+  return page_new_single(heap, size, align, shift);
 }
 
-static page_t* single_page_timed(mi_heap_t* heap, size_t size, size_t align) {
+static page_t* single_page_timed(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   mi_task_t* task = task_self();
-  if (task == NULL || !task->measure) return single_page(heap, size, align);
+  if (task == NULL || !task->measure) return single_page(heap, size, align, shift);
   uint64_t since = os_now_ns(), units = task->units;
-  page_t* page = single_page(heap, size, align);
+  page_t* page = single_page(heap, size, align, shift);
   pause_record(task, PAUSE_REFILL, task->units - units, since);
   return page;
 }
 
-static void* alloc_single(mi_heap_t* heap, size_t size, size_t align, bool zero) {
-  page_t* page = size > PTRDIFF_MAX ? NULL : single_page_timed(heap, size, align);
+static void* alloc_single(mi_heap_t* heap, size_t size, size_t align, size_t shift, bool zero) {
+  page_t* page = size > PTRDIFF_MAX ? NULL : single_page_timed(heap, size, align, shift);
   if (page == NULL) return fail();
-  if (zero && !page->zero) memset(page->start, 0, size);
-  if (MI_DEBUG) debug_alloc(page, (block_t*)page->start, size, zero);
+  if (zero && !page->zero) memset(page->start, 0, page->padded ? size : page->span);
+  if (MI_DEBUG) debug_alloc(page, page->start, 0, size, zero);
   return page->start;
 }
 
 void* heap_alloc(mi_heap_t* heap, size_t size, bool zero) {
   if (size <= CLASS_BLOCK_MAX) return alloc_class(heap, class_of_bytes(size), size, zero);
-  return alloc_single(heap, size, SLICE, zero);
+  return alloc_single(heap, size, SLICE, 0, zero);
 }
 
 void* heap_alloc_words(mi_heap_t* heap, size_t words) {
   if (words <= CLASS_BLOCK_MAX / WORD)
     return alloc_class(heap, class_of_words(words), words * WORD, false);
-  return alloc_single(heap, words * WORD, SLICE, false);
+  return alloc_single(heap, words * WORD, SLICE, 0, false);
+}
+
+/* ---- Aligned --------------------------------------------------------------------------------- */
+
+/* Some address inside a larger block, `shift` bytes behind an aligned one. */
+static void* alloc_inside(mi_heap_t* heap, size_t size, size_t align, size_t shift, bool zero) {
+  char* block = heap_alloc(heap, size + align, zero);
+  if (block == NULL) return NULL;
+  size_t adjust = (shift - (uintptr_t)block) & (align - 1);
+  page_t* page = page_of(block);
+  page_set_inside(page);
+  if (MI_DEBUG) debug_alloc(page, block, adjust, size, zero);
+  return block + adjust;
 }
 
 /* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB (or, padded, of
 ** a stride that is a multiple of the same powers of two), and a size that is rounded to a multiple
 ** of the alignment falls in a class whose size is one too (four classes to a doubling are the
 ** multiples 5 to 8 of a power of two). */
-void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero) {
+void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
+  size_t shift = -offset & (align - 1);
   if (size > PTRDIFF_MAX) return fail();
-  if (align <= WORD || (align == 2 * WORD && size > WORD)) return heap_alloc(heap, size, zero);
-  if (align > SLICE || size > CLASS_BLOCK_MAX) return alloc_single(heap, size, align, zero);
+  if (shift == 0 && (align <= WORD || (align == 2 * WORD && size > WORD)))
+    return heap_alloc(heap, size, zero);
+  if (align > SLICE || size + (shift != 0 ? align : 0) > CLASS_BLOCK_MAX)
+    return alloc_single(heap, size, align, shift, zero);
+  if (shift != 0) return alloc_inside(heap, size, align, shift, zero);
   size_t rounded = size == 0 ? align : (size + align - 1) & ~(align - 1);
   return alloc_class(heap, class_of_bytes(rounded), size, zero);
 }
 
-/* The one place that validates a pointer. NULL: it is no block, which was reported. */
-static page_t* page_checked(const void* p, const char* what) {
+/* ---- Realloc --------------------------------------------------------------------------------- */
+
+static bool is_inside(const page_t* page) {
+  return atomic_load_explicit(&page->inside, memory_order_relaxed);
+}
+
+/* How far behind the start of its block p was handed out. */
+static size_t adjustment(const page_t* page, const void* p) {
+  if (page->stride == 0 || !is_inside(page)) return 0;
+  size_t offset = (size_t)((const char*)p - page->start);
+  return offset - page_block_index(page, offset) * page->stride;
+}
+
+/* Where the block's link is written. A single block may start at any address; there the link comes
+** into the word that it starts in, which is its page's, too. */
+static block_t* block_of(const page_t* page, void* p) {
+  uintptr_t start = (uintptr_t)p - adjustment(page, p);
+  return (block_t*)(start & ~(uintptr_t)(WORD - 1));
+}
+
+/* The one place that validates a pointer. */
+page_t* page_checked(const void* p, const char* what) {
   page_t* page = page_of(p);
   if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
     report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
@@ -163,28 +201,26 @@ static page_t* page_checked(const void* p, const char* what) {
   return !page->padded || debug_check(page, p, what) ? page : NULL;
 }
 
-static size_t usable(const page_t* page, const void* p) {
-  return page->padded ? debug_usable(page, p) : page_block_size(page);
-}
-
-/* As usable; for realloc, which needs a block. */
-static bool size_to_move(const void* p, size_t* size) {
-  page_t* page = page_checked(p, "realloc");
-  if (page == NULL) {
-    errno = EINVAL;
-    return false;
-  }
-  *size = usable(page, p);
-  return true;
+size_t page_usable(const page_t* page, const void* p) {
+  if (page->padded) return debug_usable(page, p);
+  return page_block_size(page) - adjustment(page, p);
 }
 
 /* In place if it fits and at least half of the block stays in use. */
-void* heap_realloc(mi_heap_t* heap, void* p, size_t size) {
-  size_t have;
-  if (p == NULL) return heap_alloc(heap, size, false);
-  if (!size_to_move(p, &have)) return NULL;
-  if (size <= have && size >= have / 2 && !MI_DEBUG) return p;
-  void* fresh = heap_alloc(heap, size, false);
+void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
+  if (p == NULL) return heap_alloc_aligned(heap, size, align, offset, zero);
+  page_t* page = page_checked(p, "realloc");
+  if (page == NULL) {
+    errno = EINVAL;
+    return NULL;
+  }
+  size_t have = page_usable(page, p);
+  bool fits = size <= have && size >= have / 2 && (((uintptr_t)p + offset) & (align - 1)) == 0;
+  if (fits && !MI_DEBUG) {
+    if (zero) memset((char*)p + size, 0, have - size);
+    return p;
+  }
+  void* fresh = heap_alloc_aligned(heap, size, align, offset, zero);
   if (fresh == NULL) return NULL;
   memcpy(fresh, p, size < have ? size : have);
   mi_free(p);
@@ -208,13 +244,13 @@ static __attribute__((noinline)) void free_checked(void* p) {
   page_t* page = page_checked(p, "free");
   if (page == NULL) return;
   if (page->padded) debug_free(page, p);
-  free_block(page, p);
+  free_block(page, block_of(page, p));
 }
 
-/* Not an own page, or a full one. In a page of one slice and many blocks there is nothing that a
-** check could find. */
+/* Not an own page, or a full one, or one with addresses inside blocks. In a page of one slice and
+** many blocks there is nothing that a check could find. */
 static __attribute__((noinline)) void free_slow(page_t* slot, void* p) {
-  if (likely(slot->slices == 1 && slot->stride != 0))
+  if (likely(slot->slices == 1 && slot->stride != 0 && !is_inside(slot)))
     free_block(slot, p);
   else
     free_checked(p);
@@ -259,113 +295,3 @@ void* mi_malloc(size_t size) {
   heap->list[class] = block->next;
   return block;
 }
-
-void* mi_malloc_small(size_t size) { return mi_malloc(size); }
-
-void* mi_heap_malloc(mi_heap_t* heap, size_t size) {
-  task_charge(ticks_of(size));
-  return heap_alloc(heap, size, false);
-}
-
-void* mi_heap_zalloc(mi_heap_t* heap, size_t size) {
-  task_charge(ticks_of(size));
-  return heap_alloc(heap, size, true);
-}
-
-/* The heap is read after the charge: the thread's first call, or a callback, may change it. */
-void* mi_zalloc(size_t size) {
-  task_charge(ticks_of(size));
-  return heap_alloc(tls.heap, size, true);
-}
-
-void* mi_zalloc_small(size_t size) { return mi_zalloc(size); }
-
-/* An overflow asks for more than there can be. */
-static size_t product(size_t count, size_t size) {
-  size_t total;
-  return __builtin_mul_overflow(count, size, &total) ? SIZE_MAX : total;
-}
-
-void* mi_calloc(size_t count, size_t size) { return mi_zalloc(product(count, size)); }
-
-void* mi_mallocn(size_t count, size_t size) { return mi_malloc(product(count, size)); }
-
-void* mi_heap_calloc(mi_heap_t* heap, size_t count, size_t size) {
-  return mi_heap_zalloc(heap, product(count, size));
-}
-
-void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t newsize) {
-  task_charge(ticks_of(newsize));
-  return heap_realloc(heap, p, newsize);
-}
-
-void* mi_realloc(void* p, size_t newsize) {
-  task_charge(ticks_of(newsize));
-  return heap_realloc(tls.heap, p, newsize);
-}
-
-void* mi_reallocf(void* p, size_t newsize) {
-  void* q = mi_realloc(p, newsize);
-  if (q == NULL && errno == ENOMEM) mi_free(p);
-  return q;
-}
-
-void* mi_reallocn(void* p, size_t count, size_t size) {
-  return mi_realloc(p, product(count, size));
-}
-
-/* ---- Aligned --------------------------------------------------------------------------------- */
-
-static bool is_alignment(size_t align) {
-  if (align != 0 && (align & (align - 1)) == 0) return true;
-  errno = EINVAL;
-  return false;
-}
-
-static void* alloc_aligned(size_t size, size_t align, bool zero) {
-  task_charge(ticks_of(size));
-  return is_alignment(align) ? heap_alloc_aligned(tls.heap, size, align, zero) : NULL;
-}
-
-void* mi_malloc_aligned(size_t size, size_t alignment) {
-  return alloc_aligned(size, alignment, false);
-}
-
-void* mi_zalloc_aligned(size_t size, size_t alignment) {
-  return alloc_aligned(size, alignment, true);
-}
-
-void* mi_calloc_aligned(size_t count, size_t size, size_t alignment) {
-  return alloc_aligned(product(count, size), alignment, true);
-}
-
-void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment) {
-  task_charge(ticks_of(newsize));
-  if (!is_alignment(alignment)) return NULL;
-  if (p == NULL) return heap_alloc_aligned(tls.heap, newsize, alignment, false);
-  size_t have;
-  if (!size_to_move(p, &have)) return NULL;
-  bool fits = newsize <= have && newsize >= have / 2 && ((uintptr_t)p & (alignment - 1)) == 0;
-  if (fits && !MI_DEBUG) return p;
-  void* fresh = heap_alloc_aligned(tls.heap, newsize, alignment, false);
-  if (fresh == NULL) return NULL;
-  memcpy(fresh, p, newsize < have ? newsize : have);
-  mi_free(p);
-  return fresh;
-}
-
-/* ---- Sizes ----------------------------------------------------------------------------------- */
-
-size_t mi_usable_size(const void* p) {
-  if (p == NULL) return 0;
-  page_t* page = page_checked(p, "usable size");
-  return page == NULL ? 0 : usable(page, p);
-}
-
-size_t mi_good_size(size_t size) {
-  if (size <= CLASS_BLOCK_MAX) return class_words(class_of_bytes(size)) * WORD;
-  return size > PTRDIFF_MAX ? size
-                            : ((size + TRAILER + SLICE - 1) & ~(size_t)(SLICE - 1)) - TRAILER;
-}
-
-int mi_version(void) { return MI_MALLOC_VERSION; }

@@ -337,7 +337,11 @@ static uint32_t page_first_slice(const page_t* page) {
   return (uint32_t)(page - page->chunk->records);
 }
 
-bool page_purge(page_t* page) { return os_purge(page->start, page->span); }
+/* A block that starts in the middle of a system page keeps that. */
+bool page_purge(page_t* page) {
+  size_t part = -(uintptr_t)page->start & 4095;
+  return os_purge(page->start + part, page->span - part);
+}
 
 /* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds
 ** meanwhile. Returns the slice to go on from. */

@@ -1,7 +1,7 @@
 /* debug.c: what debug builds write behind each block, and check when it is freed.
 **
-**   block               + size                          + page_block_size   up to the next block
-**   | the program's bytes | SLACK up to the trailer     | trailer           | unused |
+**   block      + adjust              + size                      + page_block_size   up to the next
+**   | (inside) | the program's bytes | SLACK up to the trailer   | trailer           | unused |
 **
 ** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads
 ** either shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
@@ -12,28 +12,30 @@ enum { FRESH = 0xD0, FREED = 0xDF, SLACK = 0xDE };
 #define STATE_FREED 0x44454144u
 
 typedef struct trailer {
-  uint64_t state;
+  uint32_t state;
+  uint32_t adjust; /* of a block that was handed out at an address inside */
   uint64_t size;
 } trailer_t;
 _Static_assert(sizeof(trailer_t) == 16, "policy.h's TRAILER");
 
 static trailer_t* trailer_of(const page_t* page, const void* block) {
-  return (trailer_t*)((char*)block + page_block_size(page));
+  uintptr_t end = (uintptr_t)block + page_block_size(page);
+  return (trailer_t*)((end + WORD - 1) & ~(uintptr_t)(WORD - 1));
 }
 
 static void* block_of(const page_t* page, const void* p) {
   if (page->stride == 0) return page->start;
   size_t offset = (size_t)((const char*)p - page->start);
-  return page->start + offset / page->stride * page->stride;
+  return page->start + page_block_index(page, offset) * page->stride;
 }
 
-void debug_alloc(page_t* page, block_t* block, size_t size, bool zero) {
-  if (!zero) memset(block, FRESH, size);
+void debug_alloc(page_t* page, void* block, size_t adjust, size_t size, bool zero) {
+  char *user = (char*)block + adjust, *end = user + size;
+  if (!zero) memset(user, FRESH, size);
   if (!page->padded) return;
-  char* end = (char*)block + size;
   trailer_t* t = trailer_of(page, block);
   memset(end, SLACK, (size_t)((char*)t - end));
-  *t = (trailer_t){STATE_LIVE, size};
+  *t = (trailer_t){STATE_LIVE, (uint32_t)adjust, size};
 }
 
 static const char* first_not_slack(const char* at, const char* end) {
@@ -43,7 +45,7 @@ static const char* first_not_slack(const char* at, const char* end) {
 
 bool debug_check(const page_t* page, const void* p, const char* what) {
   size_t offset = (size_t)((const char*)p - page->start);
-  if (page->stride != 0 && offset / page->stride >= page->reserved) {
+  if (page->stride != 0 && page_block_index(page, offset) >= page->reserved) {
     report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return false;
@@ -63,24 +65,25 @@ bool debug_check(const page_t* page, const void* p, const char* what) {
         what, p);
     return false;
   }
-  if (p == block) return true;
+  const char* user = (const char*)block + t->adjust;
+  if (p == user) return true;
   report_error(
       "sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes", what,
-      p, block, (size_t)t->size);
+      p, (const void*)user, (size_t)t->size);
   return false;
 }
 
-void debug_free(page_t* page, block_t* block) {
-  trailer_t* t = trailer_of(page, block);
-  const char* bad = first_not_slack((char*)block + t->size, (char*)t);
+void debug_free(const page_t* page, void* p) {
+  trailer_t* t = trailer_of(page, block_of(page, p));
+  const char* bad = first_not_slack((char*)p + t->size, (char*)t);
   if (bad != NULL)
     report_error(
-        "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu",
-        (void*)block, (size_t)t->size, (size_t)(bad - (char*)block));
-  memset(block, FREED, t->size);
+        "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
+        (size_t)t->size, (size_t)(bad - (char*)p));
+  memset(p, FREED, t->size);
   t->state = STATE_FREED;
 }
 
-size_t debug_usable(const page_t* page, const void* block) {
-  return (size_t)trailer_of(page, block)->size;
+size_t debug_usable(const page_t* page, const void* p) {
+  return (size_t)trailer_of(page, block_of(page, p))->size;
 }

@@ -136,29 +136,35 @@ static void move_queue(mi_heap_t* from, mi_heap_t* to, unsigned class) {
   }
 }
 
-static bool heap_is_mine(mi_heap_t* heap) {
-  if (heap != NULL && heap->task == tls.task && heap->alive) return true;
+static bool is_mine(mi_heap_t* heap) {
+  if (heap != NULL && heap_is_mine(heap)) return true;
   report_error("sluice: error: heap %p is not one of the calling task, or has ended", (void*)heap);
   return false;
 }
 
 /* A callback runs in the middle of a refill, which may be this heap's. */
-static bool heap_may_end(mi_heap_t* heap) {
-  if (!heap_is_mine(heap)) return false;
+static bool may_end(mi_heap_t* heap) {
+  if (!is_mine(heap)) return false;
   if (!heap->task->in_callback) return true;
   report_error("sluice: error: heap %p cannot end within a callback of the allocator", (void*)heap);
   return false;
 }
 
+/* What is allocated by default goes to the first heap again. */
+static void no_default(mi_heap_t* heap) {
+  if (heap->task->heap == heap) tls.heap = heap->task->heap = heap->task->backing;
+}
+
 void mi_heap_delete(mi_heap_t* heap) {
-  if (!heap_may_end(heap)) return;
-  mi_heap_t* to = task_default_heap();
+  if (!may_end(heap)) return;
+  mi_heap_t* to = task_backing_heap();
   if (heap == to) return;
   if (to == NULL) {
     message("sluice: warning: heap %p stays: there is no memory for a heap to move its blocks to",
             (void*)heap);
     return;
   }
+  no_default(heap);
   heap_ungrant_all(heap);
   move_full(heap, to);
   for (unsigned c = 1; c < CLASS_COUNT; c++) move_queue(heap, to, c);
@@ -167,11 +173,13 @@ void mi_heap_delete(mi_heap_t* heap) {
 }
 
 void mi_heap_destroy(mi_heap_t* heap) {
-  if (!heap_may_end(heap)) return;
-  if (heap == heap->task->heap || heap == heap->task->exact)
+  if (!may_end(heap)) return;
+  if (heap == heap->task->backing || heap == heap->task->exact) {
     heap_collect(heap);
-  else
-    heap_end(heap, false);
+    return;
+  }
+  no_default(heap);
+  heap_end(heap, false);
 }
 
 mi_heap_t* mi_heap_new(void) {
@@ -183,6 +191,14 @@ mi_heap_t* mi_heap_new(void) {
 }
 
 mi_heap_t* mi_heap_get_default(void) { return task_default_heap(); }
+mi_heap_t* mi_heap_get_backing(void) { return task_backing_heap(); }
+
+mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
+  mi_heap_t* before = task_default_heap();
+  if (before == NULL || !is_mine(heap)) return NULL;
+  tls.heap = heap->task->heap = heap;
+  return before;
+}
 
 /* ---- Collection ------------------------------------------------------------------------------ */
 
@@ -216,7 +232,7 @@ void heap_collect(mi_heap_t* heap) {
 }
 
 void mi_heap_collect(mi_heap_t* heap, bool force) {
-  if (!heap_is_mine(heap)) return;
+  if (!is_mine(heap)) return;
   if (force) task_force(heap->task);
   heap_collect(heap);
   if (force) arena_purge(heap->task->arena);
@@ -235,7 +251,7 @@ void mi_collect(bool force) {
   mi_task_t* task = task_self();
   if (task == NULL) return;
   if (force) task_force(task);
-  mi_heap_t* heap = task_default_heap();
+  mi_heap_t* heap = task_backing_heap();
   if (force && heap != NULL && heap_adopts(heap)) collect_abandoned(heap);
   for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
   if (force) arena_purge(&arena_main);

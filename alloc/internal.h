@@ -7,7 +7,8 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c stats.c debug.c override.c
+**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c forms.c stats.c debug.c
+**   override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -109,12 +110,14 @@ static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0
 ** list runs empty after a bounded number of allocations: the refill.
 **
 ** An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages;
-** one with a single block is always FULL. A slot that is not the first of a page has owner 0 and
+** one with a single block is always FULL. Once a block was handed out at an address inside it
+** (aligned with an offset), `inside` and the owner flag INSIDE say so for the page's life, and every
+** free looks for the start of its block. A slot that is not the first of a page has owner 0 and
 ** `behind`, the distance to the first; a slot of no page has slices 0.
 **
 ** Who writes: the owner, except `remote` (any thread), `delayed_next` (the holder of LISTED).
 ** `owner` and `heap` are read by any thread. */
-enum { PAGE_FULL = 1, PAGE_FLAGS = 63 }; /* in page->owner; tasks are aligned to 64 */
+enum { PAGE_FULL = 1, PAGE_INSIDE = 2, PAGE_FLAGS = 63 }; /* tasks are aligned to 64 */
 
 struct page {
   _Atomic uintptr_t owner; /* task and flags; 0 if abandoned, free, or not the first slot */
@@ -130,7 +133,7 @@ struct page {
   _Atomic uint8_t class;
   bool zero;   /* no block was freed yet, so memory behind a block's first word is zero */
   bool padded; /* blocks have a trailer */
-  uint8_t unused;
+  atomic_bool inside;
   /* the second cache line, written by others */
   _Atomic remote_t remote;
   page_t* delayed_next;
@@ -285,6 +288,7 @@ enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
 
 struct mi_task {
   _Alignas(64) mi_heap_t* heap; /* mi_malloc's; heap_none until used */
+  mi_heap_t* backing;           /* the first that was so; ends with the task */
   mi_heap_t* exact;             /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
   arena_t* arena;
@@ -399,7 +403,7 @@ void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
 /* ---- page.c ---------------------------------------------------------------------------------- */
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
-page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align);
+page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift);
 size_t single_bytes(size_t size);
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
 void page_retire(page_t* page);
@@ -414,7 +418,11 @@ void queue_push(queue_t* q, page_t* page);
 void queue_remove(queue_t* q, page_t* page);
 void full_push(mi_heap_t* heap, page_t* page);
 void full_remove(mi_heap_t* heap, page_t* page);
-void page_check(page_t* page); /* debug builds: asserts the text above struct page */
+/* Which block an offset from page->start lies in; no division. */
+void page_init_reciprocals(void);
+size_t page_block_index(const page_t* page, size_t offset);
+void page_set_inside(page_t* page); /* by its owner */
+void page_check(page_t* page);      /* debug builds: asserts the text above struct page */
 static inline mi_heap_t* page_heap(page_t* page) {
   return atomic_load_explicit(&page->heap, memory_order_relaxed);
 }
@@ -423,6 +431,11 @@ static inline unsigned page_class(const page_t* page) {
 }
 static inline uintptr_t page_owner(const page_t* page) {
   return atomic_load_explicit(&page->owner, memory_order_relaxed);
+}
+static inline void page_set_owner(page_t* page, const mi_task_t* task, uintptr_t full) {
+  bool inside = atomic_load_explicit(&page->inside, memory_order_relaxed);
+  uintptr_t word = (uintptr_t)task | full | (inside ? PAGE_INSIDE : 0);
+  atomic_store_explicit(&page->owner, word, memory_order_relaxed);
 }
 static inline bool page_is_full(const page_t* page) { return (page_owner(page) & PAGE_FULL) != 0; }
 
@@ -433,9 +446,12 @@ static inline void page_free_local(page_t* page, block_t* block) {
   if (unlikely(--page->used == 0)) page_retire(page);
 }
 
-/* Only a thread's default heap adopts what ended threads left: others may end with their blocks. */
+/* Only a thread's first heap adopts what ended threads left: others may end with their blocks. */
 static inline bool heap_adopts(const mi_heap_t* heap) {
-  return heap->task->implicit && heap == heap->task->heap;
+  return heap->task->implicit && heap == heap->task->backing;
+}
+static inline bool heap_is_mine(const mi_heap_t* heap) {
+  return heap->task == tls.task && heap->alive;
 }
 
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
@@ -452,7 +468,8 @@ void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
 
 void process_init(void);
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */
-mi_heap_t* task_default_heap(void); /* the same for its default heap */
+mi_heap_t* task_default_heap(void); /* the same for its default heap, */
+mi_heap_t* task_backing_heap(void); /* and for its first one */
 mi_heap_t* task_exact_heap(void);
 mi_task_t* task_new(arena_t* arena, uint64_t period);
 void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
@@ -507,17 +524,23 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
 /* These charge nothing. */
 void* heap_alloc(mi_heap_t* heap, size_t size, bool zero);
 void* heap_alloc_words(mi_heap_t* heap, size_t words); /* aligned to one word */
-void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, bool zero);
-void* heap_realloc(mi_heap_t* heap, void* p, size_t size);
+/* (result + offset) is a multiple of align, a power of two; with an offset align is at most SLICE. */
+void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero);
+/* With zero, all that lies beyond the old size is zero, if that was so of the old block. */
+void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero);
+/* p's page, if p is a block; else NULL, reported as misuse by `what`. */
+page_t* page_checked(const void* p, const char* what);
+/* What the program may use behind p. */
+size_t page_usable(const page_t* page, const void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
 size_t page_block_size(const page_t* page);
 
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 
-void debug_alloc(page_t* page, block_t* block, size_t size, bool zero);
+void debug_alloc(page_t* page, void* block, size_t adjust, size_t size, bool zero);
 /* Is p a block in use? false: misuse in a call of `what`, reported. */
 bool debug_check(const page_t* page, const void* p, const char* what);
-void debug_free(page_t* page, block_t* block);
-size_t debug_usable(const page_t* page, const void* block);
+void debug_free(const page_t* page, void* p);
+size_t debug_usable(const page_t* page, const void* p);
 
 #endif

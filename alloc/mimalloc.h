@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <wchar.h>
 
 #define MI_MALLOC_VERSION 240 /* the API line that is provided, major*100 + minor*10 */
 
@@ -32,6 +33,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define mi_attr_malloc __attribute__((malloc, warn_unused_result))
+#define mi_nodiscard __attribute__((warn_unused_result))
 #define mi_attr_size(n) __attribute__((alloc_size(n)))
 #define mi_attr_size2(n, m) __attribute__((alloc_size(n, m)))
 #define mi_attr_align(n) __attribute__((alloc_align(n)))
@@ -57,55 +59,206 @@ mi_attr_malloc mi_attr_size2(1, 2) void* mi_calloc(size_t count, size_t size);
 mi_attr_malloc mi_attr_size2(1, 2) void* mi_mallocn(size_t count, size_t size);
 /* Gives p's contents (the smaller of both sizes) in a block of `newsize`, perhaps p itself; takes p
 ** over on success. NULL leaves p untouched and owned by the caller. p may be NULL. */
-__attribute__((warn_unused_result)) mi_attr_size(2) void* mi_realloc(void* p, size_t newsize);
+mi_nodiscard mi_attr_size(2) void* mi_realloc(void* p, size_t newsize);
 /* As mi_realloc, but frees p when it returns NULL. */
-__attribute__((warn_unused_result)) mi_attr_size(2) void* mi_reallocf(void* p, size_t newsize);
+mi_nodiscard mi_attr_size(2) void* mi_reallocf(void* p, size_t newsize);
 /* mi_realloc to count*newsize bytes; an overflow is a failure. */
-__attribute__((warn_unused_result))
-mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count, size_t size);
+mi_nodiscard mi_attr_size2(2, 3) void* mi_reallocn(void* p, size_t count, size_t size);
+/* The same, and what lies beyond the old size is zero, if p's block came from a function that zeroes
+** (and was resized by these two only). */
+mi_nodiscard mi_attr_size(2) void* mi_rezalloc(void* p, size_t newsize);
+mi_nodiscard mi_attr_size2(2, 3) void* mi_recalloc(void* p, size_t newcount, size_t size);
+/* p, if its block has room for newsize bytes, else NULL and p is as before; mi__expand sets ENOMEM
+** then. Charged like mi_realloc. */
+mi_attr_size(2) void* mi_expand(void* p, size_t newsize);
+void* mi__expand(void* p, size_t newsize);
 /* Gives the block back; p may be NULL, and may come from any heap and thread. Fast for the
 ** owner, one compare-and-swap for others. Not charged. A pointer that is no block is reported, not
 ** freed: any outside of our memory (but those that no process of this machine can have crash), and
 ** those into a large block; into small ones, and double frees, in the debug build. */
 void mi_free(void* p);
+/* The same by a caller who knows more; debug builds report what is not so. mi_free_small: a block of
+** mi_malloc_small. mi_cfree leaves alone what is no block of ours. */
+void mi_free_small(void* p);
+void mi_free_size(void* p, size_t size);
+void mi_free_aligned(void* p, size_t alignment);
+void mi_free_size_aligned(void* p, size_t size, size_t alignment);
+void mi_cfree(void* p);
 /* Bytes that p's owner may use, at least what was asked for; 0 for NULL. O(1). */
 size_t mi_usable_size(const void* p);
+size_t mi_malloc_size(const void* p);
+size_t mi_malloc_usable_size(const void* p);
 /* The size that a block for a request of `size` has. O(1). (Debug builds hold mi_usable_size down
 ** to what was asked for.) */
 size_t mi_good_size(size_t size);
+size_t mi_malloc_good_size(size_t size);
 
-/* The aligned forms: `alignment` is a power of two, else NULL and EINVAL. Free with mi_free. */
+/* ---- Aligned: `alignment` is a power of two, else NULL and EINVAL. Free with mi_free. ---------
+**
+** The _at forms align the address at `offset`: (result + offset) is a multiple of alignment, which is
+** at most 64 KiB then (else NULL and EINVAL), unless offset is a multiple of it too. */
+
 mi_attr_malloc mi_attr_size(1)
     mi_attr_align(2) void* mi_malloc_aligned(size_t size, size_t alignment);
 mi_attr_malloc mi_attr_size(1)
     mi_attr_align(2) void* mi_zalloc_aligned(size_t size, size_t alignment);
 mi_attr_malloc mi_attr_size2(1, 2)
     mi_attr_align(3) void* mi_calloc_aligned(size_t count, size_t size, size_t alignment);
-__attribute__((warn_unused_result)) mi_attr_size(2)
+mi_nodiscard mi_attr_size(2)
     mi_attr_align(3) void* mi_realloc_aligned(void* p, size_t newsize, size_t alignment);
+mi_nodiscard mi_attr_size(2)
+    mi_attr_align(3) void* mi_rezalloc_aligned(void* p, size_t newsize, size_t alignment);
+mi_nodiscard mi_attr_size2(2, 3)
+    mi_attr_align(4) void* mi_recalloc_aligned(void* p, size_t newcount, size_t size,
+                                               size_t alignment);
+mi_attr_malloc mi_attr_size(1) void* mi_malloc_aligned_at(size_t size, size_t alignment,
+                                                          size_t offset);
+mi_attr_malloc mi_attr_size(1) void* mi_zalloc_aligned_at(size_t size, size_t alignment,
+                                                          size_t offset);
+mi_attr_malloc mi_attr_size2(1, 2) void* mi_calloc_aligned_at(size_t count, size_t size,
+                                                              size_t alignment, size_t offset);
+mi_nodiscard mi_attr_size(2) void* mi_realloc_aligned_at(void* p, size_t newsize, size_t alignment,
+                                                         size_t offset);
+mi_nodiscard mi_attr_size(2) void* mi_rezalloc_aligned_at(void* p, size_t newsize, size_t alignment,
+                                                          size_t offset);
+mi_nodiscard mi_attr_size2(2, 3) void* mi_recalloc_aligned_at(void* p, size_t newcount, size_t size,
+                                                              size_t alignment, size_t offset);
+
+/* ---- Strings: copies that the caller owns; NULL for NULL ---------------------------------------- */
+
+mi_attr_malloc char* mi_strdup(const char* s);
+/* At most n characters, and a terminator. */
+mi_attr_malloc char* mi_strndup(const char* s, size_t n);
+/* As realpath of POSIX: into resolved_name, or, if that is NULL, a new block. */
+char* mi_realpath(const char* fname, char* resolved_name);
+mi_attr_malloc wchar_t* mi_wcsdup(const wchar_t* s);
+mi_attr_malloc unsigned char* mi_mbsdup(const unsigned char* s);
+/* *buf is a copy of the environment variable, *size its length (size may be NULL); NULL and 0 if there
+** is none. 0, EINVAL or ENOMEM. The wide form has no environment here: EINVAL. */
+int mi_dupenv_s(char** buf, size_t* size, const char* name);
+int mi_wdupenv_s(wchar_t** buf, size_t* size, const wchar_t* name);
+
+/* ---- POSIX, glibc and BSD names: as there ------------------------------------------------------- */
+
+int mi_posix_memalign(void** p, size_t alignment, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_memalign(size_t alignment, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_aligned_alloc(size_t alignment, size_t size);
+mi_attr_malloc mi_attr_size(1) void* mi_valloc(size_t size);
+mi_attr_malloc void* mi_pvalloc(size_t size);
+mi_nodiscard mi_attr_size2(2, 3) void* mi_reallocarray(void* p, size_t count, size_t size);
+/* ptrp is the address of a pointer, which is replaced if the result is 0; else an error number. */
+int mi_reallocarr(void* ptrp, size_t count, size_t size);
+mi_nodiscard void* mi_aligned_recalloc(void* p, size_t newcount, size_t size, size_t alignment);
+mi_nodiscard void* mi_aligned_offset_recalloc(void* p, size_t newcount, size_t size,
+                                              size_t alignment, size_t offset);
+
+/* ---- With the usable size of the block in *block_size (which may be NULL) ----------------------- */
+
+mi_attr_malloc mi_attr_size(1) void* mi_umalloc(size_t size, size_t* block_size);
+mi_attr_malloc mi_attr_size(1) void* mi_umalloc_small(size_t size, size_t* block_size);
+mi_attr_malloc mi_attr_size2(1, 2) void* mi_ucalloc(size_t count, size_t size, size_t* block_size);
+mi_attr_malloc mi_attr_size(1) void* mi_uzalloc_small(size_t size, size_t* block_size);
+mi_attr_malloc mi_attr_size(1)
+    mi_attr_align(2) void* mi_umalloc_aligned(size_t size, size_t alignment, size_t* block_size);
+mi_attr_malloc mi_attr_size(1)
+    mi_attr_align(2) void* mi_uzalloc_aligned(size_t size, size_t alignment, size_t* block_size);
+/* *block_size_pre is what p's block had. */
+mi_nodiscard mi_attr_size(2) void* mi_urealloc(void* p, size_t newsize, size_t* block_size_pre,
+                                               size_t* block_size_post);
+void mi_ufree(void* p, size_t* block_size);
+
+/* ---- operator new: without memory the new handler is called, until there is some or it throws or
+** there is none; then std::bad_alloc is thrown (a program without the C++ library is aborted with
+** a message), or, by the nothrow forms, NULL returned. Charged once. ------------------------------ */
+
+mi_attr_malloc mi_attr_size(1) void* mi_new(size_t size);
+mi_attr_malloc mi_attr_size2(1, 2) void* mi_new_n(size_t count, size_t size);
+mi_attr_malloc mi_attr_size(1) void* mi_new_nothrow(size_t size);
+mi_attr_malloc mi_attr_size(1) mi_attr_align(2) void* mi_new_aligned(size_t size, size_t alignment);
+mi_attr_malloc mi_attr_size(1)
+    mi_attr_align(2) void* mi_new_aligned_nothrow(size_t size, size_t alignment);
+mi_nodiscard mi_attr_size(2) void* mi_new_realloc(void* p, size_t newsize);
+mi_nodiscard mi_attr_size2(2, 3) void* mi_new_reallocn(void* p, size_t newcount, size_t size);
 
 /* ---- Heaps ----------------------------------------------------------------------------------- */
 
 /* A new heap of the calling task, or NULL and ENOMEM. Owned by the caller until delete or
 ** destroy. */
-__attribute__((warn_unused_result)) mi_heap_t* mi_heap_new(void);
-/* Ends the heap and moves its blocks to the task's default heap, where they live on. O(pages). */
+mi_nodiscard mi_heap_t* mi_heap_new(void);
+/* Ends the heap and moves its blocks to the task's first heap, where they live on; that one stays.
+** O(pages). */
 void mi_heap_delete(mi_heap_t* heap);
 /* Ends the heap and frees all its blocks without looking at them. O(pages). No thread may use a
-** block of it any more, nor be in the middle of freeing one. The default heap is only emptied of
-** free pages: it ends with its task. */
+** block of it any more, nor be in the middle of freeing one. The task's first heap is only emptied
+** of free pages: it ends with its task. */
 void mi_heap_destroy(mi_heap_t* heap);
 /* Returns free blocks and pages to where others can use them; with force also to the system, after
 ** calling the deferred-free callbacks with force. */
 void mi_heap_collect(mi_heap_t* heap, bool force);
 /* The heap from which mi_malloc allocates in this thread now. */
 mi_heap_t* mi_heap_get_default(void);
+/* Makes it another one of the calling task's; gives the one before, or NULL (reported) if the heap is
+** not the task's. */
+mi_heap_t* mi_heap_set_default(mi_heap_t* heap);
+/* The task's first heap, which lives as long as the task. */
+mi_heap_t* mi_heap_get_backing(void);
 
+/* The forms above, from a given heap of the calling task (NULL: the default one). From another task's
+** nothing is allocated: NULL and EPERM, and a message. The _realloc forms take a block of any heap. */
 mi_attr_malloc mi_attr_size(2) void* mi_heap_malloc(mi_heap_t* heap, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_heap_malloc_small(mi_heap_t* heap, size_t size);
 mi_attr_malloc mi_attr_size(2) void* mi_heap_zalloc(mi_heap_t* heap, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_heap_zalloc_small(mi_heap_t* heap, size_t size);
 mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_calloc(mi_heap_t* heap, size_t count, size_t size);
-__attribute__((warn_unused_result))
-mi_attr_size(3) void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t newsize);
+mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_mallocn(mi_heap_t* heap, size_t count,
+                                                         size_t size);
+mi_nodiscard mi_attr_size(3) void* mi_heap_realloc(mi_heap_t* heap, void* p, size_t newsize);
+mi_nodiscard mi_attr_size(3) void* mi_heap_reallocf(mi_heap_t* heap, void* p, size_t newsize);
+mi_nodiscard mi_attr_size2(3, 4) void* mi_heap_reallocn(mi_heap_t* heap, void* p, size_t count,
+                                                        size_t size);
+mi_nodiscard mi_attr_size(3) void* mi_heap_rezalloc(mi_heap_t* heap, void* p, size_t newsize);
+mi_nodiscard mi_attr_size2(3, 4) void* mi_heap_recalloc(mi_heap_t* heap, void* p, size_t newcount,
+                                                        size_t size);
+
+mi_attr_malloc mi_attr_size(2)
+    mi_attr_align(3) void* mi_heap_malloc_aligned(mi_heap_t* heap, size_t size, size_t alignment);
+mi_attr_malloc mi_attr_size(2) void* mi_heap_malloc_aligned_at(mi_heap_t* heap, size_t size,
+                                                               size_t alignment, size_t offset);
+mi_attr_malloc mi_attr_size(2)
+    mi_attr_align(3) void* mi_heap_zalloc_aligned(mi_heap_t* heap, size_t size, size_t alignment);
+mi_attr_malloc mi_attr_size(2) void* mi_heap_zalloc_aligned_at(mi_heap_t* heap, size_t size,
+                                                               size_t alignment, size_t offset);
+mi_attr_malloc mi_attr_size2(2, 3)
+    mi_attr_align(4) void* mi_heap_calloc_aligned(mi_heap_t* heap, size_t count, size_t size,
+                                                  size_t alignment);
+mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_calloc_aligned_at(mi_heap_t* heap, size_t count,
+                                                                   size_t size, size_t alignment,
+                                                                   size_t offset);
+mi_nodiscard mi_attr_size(3)
+    mi_attr_align(4) void* mi_heap_realloc_aligned(mi_heap_t* heap, void* p, size_t newsize,
+                                                   size_t alignment);
+mi_nodiscard mi_attr_size(3) void* mi_heap_realloc_aligned_at(mi_heap_t* heap, void* p,
+                                                              size_t newsize, size_t alignment,
+                                                              size_t offset);
+mi_nodiscard mi_attr_size(3)
+    mi_attr_align(4) void* mi_heap_rezalloc_aligned(mi_heap_t* heap, void* p, size_t newsize,
+                                                    size_t alignment);
+mi_nodiscard mi_attr_size(3) void* mi_heap_rezalloc_aligned_at(mi_heap_t* heap, void* p,
+                                                               size_t newsize, size_t alignment,
+                                                               size_t offset);
+mi_nodiscard mi_attr_size2(3, 4)
+    mi_attr_align(5) void* mi_heap_recalloc_aligned(mi_heap_t* heap, void* p, size_t newcount,
+                                                    size_t size, size_t alignment);
+mi_nodiscard mi_attr_size2(3, 4) void* mi_heap_recalloc_aligned_at(mi_heap_t* heap, void* p,
+                                                                   size_t newcount, size_t size,
+                                                                   size_t alignment, size_t offset);
+
+mi_attr_malloc char* mi_heap_strdup(mi_heap_t* heap, const char* s);
+mi_attr_malloc char* mi_heap_strndup(mi_heap_t* heap, const char* s, size_t n);
+char* mi_heap_realpath(mi_heap_t* heap, const char* fname, char* resolved_name);
+mi_attr_malloc mi_attr_size(2) void* mi_heap_alloc_new(mi_heap_t* heap, size_t size);
+mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t count,
+                                                             size_t size);
 
 /* ---- Process --------------------------------------------------------------------------------- */
 

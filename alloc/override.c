@@ -23,36 +23,3 @@ EXPORT void* reallocarray(void* p, size_t count, size_t size) {
   errno = ENOMEM;
   return NULL;
 }
-
-EXPORT int posix_memalign(void** out, size_t align, size_t size) {
-  if (align < sizeof(void*) || (align & (align - 1)) != 0) return EINVAL;
-  int saved = errno;
-  void* p = mi_malloc_aligned(size, align);
-  errno = saved;
-  if (p == NULL) return ENOMEM;
-  *out = p;
-  return 0;
-}
-
-/* glibc: any number will do, and is rounded up to a power of two. */
-static void* any_alignment(size_t align, size_t size) {
-  size_t power = 1;
-  while (power < align && power <= SIZE_MAX / 2) power *= 2;
-  if (power >= align) return mi_malloc_aligned(size, power);
-  errno = EINVAL;
-  return NULL;
-}
-
-EXPORT void* aligned_alloc(size_t align, size_t size) { return any_alignment(align, size); }
-EXPORT void* memalign(size_t align, size_t size);
-EXPORT void* memalign(size_t align, size_t size) { return any_alignment(align, size); }
-EXPORT void* valloc(size_t size) { return mi_malloc_aligned(size, (size_t)sysconf(_SC_PAGESIZE)); }
-EXPORT void* pvalloc(size_t size);
-EXPORT void* pvalloc(size_t size) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  if (size > PTRDIFF_MAX - page) {
-    errno = ENOMEM;
-    return NULL;
-  }
-  return mi_malloc_aligned((size + page - 1) & ~(page - 1), page);
-}

@@ -36,7 +36,7 @@ void full_push(mi_heap_t* heap, page_t* page) {
   page->next = heap->full;
   if (page->next != NULL) page->next->prev = page;
   heap->full = page;
-  atomic_store_explicit(&page->owner, (uintptr_t)heap->task | PAGE_FULL, memory_order_relaxed);
+  page_set_owner(page, heap->task, PAGE_FULL);
 }
 
 void full_remove(mi_heap_t* heap, page_t* page) {
@@ -46,7 +46,7 @@ void full_remove(mi_heap_t* heap, page_t* page) {
   else
     heap->full = page->next;
   if (page->next != NULL) page->next->prev = page->prev;
-  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+  page_set_owner(page, heap->task, 0);
 }
 
 static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_class(page)]; }
@@ -82,21 +82,51 @@ void page_leaves_heap(page_t* page) { account(page_heap(page), page, 0); }
 
 /* ---- Birth ----------------------------------------------------------------------------------- */
 
+/* In a region blocks lie where they lie in all builds. */
+static bool is_padded(const mi_heap_t* heap) {
+  return TRAILER != 0 && heap->task->arena == &arena_main;
+}
+
 static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) {
   page->local_free = page->free = NULL;
   page->used = page->capacity = page->nfree = page->accounted = 0;
   page->zero = zero;
-  page->padded = TRAILER != 0 && heap->task->arena == &arena_main;
+  page->padded = is_padded(heap);
   atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
   atomic_store_explicit(&page->remote, REMOTE_NORMAL, memory_order_relaxed);
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
-  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+  atomic_store_explicit(&page->inside, false, memory_order_relaxed);
+  page_set_owner(page, heap->task, 0);
 }
 
 /* Room for a trailer, at a distance that keeps every alignment that the size has. */
 static size_t stride_of(size_t size, bool padded) {
   size_t unit = size & -size;
   return padded ? (size + TRAILER + unit - 1) & ~(unit - 1) : size;
+}
+
+/* offset / stride == offset * reciprocal >> SHIFT, where reciprocal is 2^SHIFT / stride rounded up: the
+** error is below offset * stride / 2^SHIFT / stride, so the result is right while offset * stride is
+** below 2^SHIFT. Strides reach 2^17 and offsets 2^19. */
+enum { SHIFT = 40 };
+static uint64_t reciprocals[2][CLASS_COUNT]; /* of plain and of padded strides */
+
+void page_init_reciprocals(void) {
+  for (unsigned class = 1; class < CLASS_LARGE; class ++)
+    for (int padded = 0; padded < 2; padded++) {
+      size_t stride = stride_of(class_words(class) * WORD, padded);
+      reciprocals[padded][class] = (((uint64_t)1 << SHIFT) + stride - 1) / stride;
+    }
+}
+
+size_t page_block_index(const page_t* page, size_t offset) {
+  if (page->stride == 0) return 0;
+  return (size_t)(offset * reciprocals[page->padded][page_class(page)] >> SHIFT);
+}
+
+void page_set_inside(page_t* page) {
+  atomic_store_explicit(&page->inside, true, memory_order_relaxed);
+  page_set_owner(page, page_heap(page)->task, page_owner(page) & PAGE_FULL);
 }
 
 page_t* page_new(mi_heap_t* heap, unsigned class) {
@@ -132,11 +162,15 @@ size_t single_bytes(size_t size) {
   return size == 0 ? SLICE : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
 }
 
-/* A page of one block, which is granted at once. */
-page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align) {
+/* A page of one block, which is granted at once. It starts `shift` bytes (below SLICE) behind an
+** aligned address. */
+page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   bool zero;
-  page_t* page = large_alloc(heap->task->arena, size + TRAILER, align, &zero);
+  size_t room = size + shift + (is_padded(heap) ? TRAILER_SINGLE : 0);
+  page_t* page = large_alloc(heap->task->arena, room, align, &zero);
   if (page == NULL) return NULL;
+  page->start += shift;
+  page->span -= shift;
   page_init(page, heap, CLASS_LARGE, zero);
   page->stride = 0;
   page->granted_slices = (uint32_t)(single_bytes(size) / SLICE);

@@ -20,7 +20,8 @@ _Noreturn void invariant_failed(const char* what, const char* file, int line);
 #define likely(e) __builtin_expect(!!(e), 1)
 #define unlikely(e) __builtin_expect(!!(e), 0)
 
-enum { TRAILER = MI_DEBUG ? 16 : 0 }; /* bytes behind each block */
+/* Bytes behind each block; a single one may start at any address, its trailer may not. */
+enum { TRAILER = MI_DEBUG ? 16 : 0, TRAILER_SINGLE = MI_DEBUG ? 16 + 8 : 0 };
 
 #if defined(__aarch64__)
 #define ADDRESS_BITS 48

@@ -317,7 +317,7 @@ void page_abandon(page_t* page) {
 
 void remote_adopt(page_t* page, mi_heap_t* heap) {
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
-  atomic_store_explicit(&page->owner, (uintptr_t)heap->task, memory_order_relaxed);
+  page_set_owner(page, heap->task, 0);
   remote_t w = look(page);
   while (!swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {}
 }

@@ -62,6 +62,7 @@ static void init(void) {
   options_init();
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
+  page_init_reciprocals();
   have_key = pthread_key_create(&exit_key, thread_exit) == 0;
   if (options.verbose) options_print();
 }
@@ -134,9 +135,13 @@ mi_heap_t* task_default_heap(void) {
   mi_heap_t* heap = heap_new(task);
   if (heap == NULL) return NULL;
   heap->by_grant = !task->implicit;
-  task->heap = tls.heap = heap;
+  task->heap = task->backing = tls.heap = heap;
   if (task->exact == NULL) task->exact = heap;
   return heap;
+}
+
+mi_heap_t* task_backing_heap(void) {
+  return task_default_heap() != NULL ? tls.task->backing : NULL;
 }
 
 mi_heap_t* task_exact_heap(void) {

@@ -212,7 +212,7 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL) return NULL;
   if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
-  void* q = heap_realloc(heap, p, newsize);
+  void* q = heap_realloc(heap, p, newsize, 1, 0, false);
   if (q == NULL && newsize > oldsize) {
     task_unreserve(heap->task, newsize - oldsize);
     return NULL;
