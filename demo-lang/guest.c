@@ -95,30 +95,31 @@ static void interrupt(guest* g) {
   if (g->running != NULL) lua_sethook(g->running, hook, LUA_MASKCOUNT, 1);
 }
 
-/* Where the innermost Lua function is, the first time; a C function has no line. */
-static void note_where(guest* g, lua_State* L) {
+/* Where the innermost Lua function is; a C function has no line. */
+static void find_where(lua_State* L, char where[GUEST_WHERE]) {
   lua_Debug ar;
-  if (g->where[0] != '\0') return;
+  where[0] = '\0';
   for (int level = 0; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    snprintf(g->where, sizeof g->where, "%s:%d", ar.short_src, ar.currentline);
+    snprintf(where, GUEST_WHERE, "%s:%d", ar.short_src, ar.currentline);
     return;
   }
 }
 
-/* Lua answers a first NULL with a collection and asks again. A second one is the end: the
-** request is served from the grace, since a memory error could be caught. */
+/* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
+** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
+** is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
-  bool again = g->refused.size == nsize && g->refused.block == p;
+  if (g->limit == 0 || rt_poll() != RT_OK) return NULL;
+  if (g->refused.size == nsize && g->refused.block == p) {
+    rt_expire(RT_MEMORY);
+    return rt_realloc(p, osize, nsize);
+  }
   g->refused.block = p;
   g->refused.size = nsize;
-  if (!again) return NULL;
-  rt_expire(RT_MEMORY);
-  if (g->running != NULL) note_where(g, g->running);
-  void* q = rt_realloc(p, osize, nsize);
-  if (q != NULL) g->refused.size = 0;
-  return q;
+  if (g->running != NULL) find_where(g->running, g->refused.where);
+  return NULL;
 }
 
 /* lua_Alloc. For a new block, osize is Lua's type of object. */
@@ -135,9 +136,10 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   void* q = rt_realloc(p, osize, nsize);
   if (q == NULL)
     q = refused(g, p, osize, nsize);
-  else if (nsize > osize)
+  else if (nsize == g->refused.size && p == g->refused.block)
     g->refused.size = 0;
-  if (rt_poll() != RT_OK || rt_bytes(g->task) > g->collect_above) interrupt(g);
+  if (rt_poll() != RT_OK || g->refused.size != 0 || rt_bytes(g->task) > g->collect_above)
+    interrupt(g);
   return q;
 }
 
@@ -162,7 +164,8 @@ void guest_arm(lua_State* L) {
 static void hook(lua_State* L, lua_Debug* ar) {
   guest* g = guest_of(L);
   (void)ar;
-  if (stops(g) || rt_tick(PERIOD) != RT_OK) guest_stop(L);
+  guest_check(L);
+  guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
     lua_gc(L, LUA_GCCOLLECT);
     collect_above(g, rt_bytes(g->task));
@@ -170,43 +173,50 @@ static void hook(lua_State* L, lua_Debug* ar) {
   if (lua_gethookcount(L) != PERIOD) lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
-int guest_stop(lua_State* L) {
-  static char
-      stopped; /* its address is the error value: needs no memory, and no guest can make it */
+void guest_stop(lua_State* L) {
   guest* g = guest_of(L);
-  note_where(g, L);
-  lua_sethook(L, hook, LUA_MASKCOUNT, 1);
-  lua_pushlightuserdata(L, &stopped);
-  return lua_error(L);
+  if (g->refused.size != 0) memcpy(g->where, g->refused.where, sizeof g->where);
+  if (g->where[0] == '\0') find_where(L, g->where);
+  longjmp(g->way_out, 1);
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-static void note_refusal(guest* g, int status) {
-  bool failed = status != LUA_OK && status != LUA_YIELD;
-  if (failed && g->limit != 0 && (status == LUA_ERRMEM || g->refused.size != 0))
-    rt_expire(RT_MEMORY);
-}
-
-void guest_check(lua_State* L, int status) {
+void guest_check(lua_State* L) {
   guest* g = guest_of(L);
-  note_refusal(g, status);
+  if (g->refused.size != 0) rt_expire(RT_MEMORY);
   if (stops(g)) guest_stop(L);
 }
 
-bool guest_stops(lua_State* L) { return stops(guest_of(L)); }
-
-int guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit == 0) return luaL_error(L, "not enough memory");
-  rt_expire(RT_MEMORY);
-  return guest_stop(L);
+void guest_tick(lua_State* L, uint64_t ticks) {
+  if (rt_tick(ticks) != RT_OK) guest_stop(L);
 }
 
+/* The message is the one that Lua has ready, and raises without a message handler. */
+void guest_no_memory(lua_State* L) {
+  if (guest_of(L)->limit != 0) {
+    rt_expire(RT_MEMORY);
+    guest_stop(L);
+  }
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+  abort(); /* not reached: lua_error is not declared to be without a return */
+}
+
+/* What is pending in the main state, and the finalizers: they are the guest's. */
+static void close_state(guest* g) {
+  g->closing = true;
+  g->running = g->L;
+  lua_close(g->L);
+}
+
+/* As in the standalone Lua, the state may be closed while it runs: nothing of it is used after
+** that. */
 void guest_exit(lua_State* L, int status, bool close) {
   guest* g = guest_of(L);
+  if (close && !g->closing) close_state(g);
   g->exits = true;
   g->exit_status = status;
-  g->must_close = close;
-  guest_stop(L);
+  longjmp(g->way_out, 1);
 }
 
 lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
@@ -214,6 +224,23 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   lua_State* before = g->running;
   g->running = co;
   return before;
+}
+
+/* Lua counts nested C calls, but anew in a coroutine that is closed; so both the number of those
+** and the C stack are limited here. A level of Lua's takes at most some 3 KiB, 200 of them are in
+** use between two resets. */
+int guest_reset_coroutine(lua_State* L, lua_State* co) {
+  enum { RESETS = 190, STACK = 2 << 20 };
+  guest* g = guest_of(L);
+  const char* here = __builtin_frame_address(0);
+  if (g->resets >= RESETS || g->stack - here > STACK) luaL_error(L, "C stack overflow");
+  lua_State* before = guest_run_coroutine(L, co);
+  g->resets++;
+  int status = lua_resetthread(co);
+  g->resets--;
+  guest_run_coroutine(L, before);
+  guest_check(L);
+  return status;
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -257,13 +284,19 @@ bool guest_open(guest* g, const rt_config* config) {
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
+  if (stops(g)) return false;
+  g->stack = __builtin_frame_address(0);
+  if (setjmp(g->way_out) != 0) return false;
   int status = lua_pcall(g->L, nargs, nresults, handler);
-  note_refusal(g, status);
-  return status == LUA_OK && !stops(g);
+  guest_check(g->L);
+  return status == LUA_OK;
 }
 
 void guest_finish(guest* g) {
-  if (g->must_close && rt_poll() == RT_OK) lua_close(g->L);
+  g->stack = __builtin_frame_address(0);
+  if (g->must_close && !stops(g) && !g->closing) {
+    if (setjmp(g->way_out) == 0) close_state(g);
+  }
   g->L = g->running = NULL;
 }
 

@@ -6,20 +6,24 @@
 ** do.
 **
 ** What makes limits hold: instructions are paid for before they run, some at a time, by a count
-** hook; a limit that is reached sets the hook to the next instruction, which throws; whatever
-** catches (pcall, coroutines, message handlers) throws again. */
+** hook; a limit that is reached sets the hook to the next instruction, which leaves Lua by a
+** longjmp to guest_call. So no pcall, message handler or __close of the guest can hold it up, and
+** the state, left in the middle of something, is not entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <setjmp.h>
 
 #include "runtime/runtime.h"
 
+enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
+
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
-** `refused` is the request that the allocator refused last, with size 0 once a later one was
-** served. */
+** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
+** served; so when Lua runs on with another size there, it got over the refusal by an error. */
 typedef struct guest {
   rt_task* task;
   lua_State* L;
@@ -29,15 +33,20 @@ typedef struct guest {
   struct {
     void* block;
     size_t size;
+    char where[GUEST_WHERE]; /* script:line, or "" */
   } refused;
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
+  jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  const char* stack;      /* the C stack at that call */
+  unsigned resets;        /* coroutines that are being closed, each within the one before */
   bool must_close;        /* something waits for lua_close: a finalizer or a file */
+  bool closing;           /* lua_close runs or has run */
   bool exits;             /* os.exit was called, with: */
   int exit_status;
-  bool warns;                  /* warnings are on */
-  bool warning;                /* in the middle of one */
-  char where[LUA_IDSIZE + 16]; /* script:line at which the guest was stopped, or "" */
+  bool warns;              /* warnings are on */
+  bool warning;            /* in the middle of one */
+  char where[GUEST_WHERE]; /* script:line at which the guest was stopped, or "" */
 } guest;
 
 /* A state without libraries in a task of its own, which the calling thread has entered on
@@ -45,9 +54,11 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const rt_config* config);
-/* lua_pcall in the main state; true if it went well and no limit was reached. */
+/* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
+** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
+** used any more. Not from within a call of Lua. */
 bool guest_call(guest* g, int nargs, int nresults, int handler);
-/* The end of the script: lua_close if something waits for it and no limit was reached. */
+/* The end of the script: lua_close if something waits for it and the guest was not stopped. */
 void guest_finish(guest* g);
 /* Ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
@@ -55,24 +66,33 @@ void guest_end(guest* g);
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
 
 guest* guest_of(lua_State* L);
-/* Must the guest stop? */
-bool guest_stops(lua_State* L);
-/* Throws what no guest can hold up. */
-int guest_stop(lua_State* L);
-/* After everything that caught an error, or may have: throws again if the guest must stop. */
-void guest_check(lua_State* L, int status);
-/* There is no memory: the limit is reached, or else an error. Throws. */
-int guest_no_memory(lua_State* L);
-/* Ends the script. Throws. */
-void guest_exit(lua_State* L, int status, bool close);
+/* Leaves Lua for good: guest_call returns false. */
+_Noreturn void guest_stop(lua_State* L);
+/* Stops the guest if a limit was reached: after what can have used one up unseen by the hook. */
+void guest_check(lua_State* L);
+/* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
+void guest_tick(lua_State* L, uint64_t ticks);
+/* There is no memory: the limit is reached, or else an error. Does not return. */
+_Noreturn void guest_no_memory(lua_State* L);
+/* Ends the script, after lua_close if `close`. */
+_Noreturn void guest_exit(lua_State* L, int status, bool close);
 /* Pays for the first instructions of a new coroutine. */
 void guest_arm(lua_State* co);
 /* Says which coroutine runs from now on; gives the one before. */
 lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
 
-/* guestlib.c: all libraries; and what tostring gives, pushed: addresses are offsets in the
-** task's region. */
+/* lua_resetthread in `L`'s place, for handlers that are the guest's. Throws if it nests too
+** deeply. */
+int guest_reset_coroutine(lua_State* L, lua_State* co);
+
+/* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
+/* library.name becomes `f`, which can go on to the original. */
+void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
+int guest_call_original(lua_State* L);
+/* guesttext.c: the functions that make text of values; and what tostring gives, pushed: addresses
+** are offsets in the task's region. */
+void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
 /* rcmodule.c: the module "rc". */
 int luaopen_rc(lua_State* L);

@@ -1,27 +1,25 @@
 /* guestlib.c: Lua's libraries for a guest whose limits hold and whose runs repeat.
 **
-** Most functions are Lua's own. Ours are those that catch errors (a guest that must stop is
-** thrown again), those that make coroutines (their instructions are paid for), and those whose
-** result depends on an address or a clock. Left out is what could undo that: C modules, and of
-** `debug` all but traceback and getinfo.
+** Most functions are Lua's own. Ours are those that make, run and close coroutines (their
+** instructions are paid for), those that load (text only), and those whose result depends on an
+** address (also guesttext.c) or a clock. Left out is what could undo that: C modules, bytecode,
+** other programs, and of `debug` all but traceback and getinfo.
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
 #include "demo-lang/guest.h"
 
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Wrapping -------------------------------------------------------------------------------- */
 
 /* Lua's function that the running one replaces (it has no upvalues of its own); called as plain
 ** C it is in our place, so errors name it as usual. */
-static int call_original(lua_State* L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
+int guest_call_original(lua_State* L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
 
-/* library.name becomes `f`, which has the original as its upvalue. */
-static void wrap(lua_State* L, const char* library, const char* name, lua_CFunction f) {
+/* `f` has the original as its upvalue. */
+void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f) {
   lua_getglobal(L, library);
   lua_getfield(L, -1, name);
   lua_pushcclosure(L, f, 1);
@@ -79,175 +77,62 @@ static void close_functions(lua_State* L) {
   }
 }
 
-/* ---- Text: addresses as offsets -------------------------------------------------------------- */
+/* ---- Loading: text only, since bytecode can do anything --------------------------------------- */
 
-static void push_offset(lua_State* L, const void* p) {
-  char text[24];
-  snprintf(text, sizeof text, "0x%08llx", (unsigned long long)rt_offset(guest_of(L)->task, p));
-  lua_pushstring(L, text);
+/* The mode at index, by default "bt", without its b. Lua's message names what is left. */
+static void text_mode(lua_State* L, int index) {
+  const char* mode = luaL_optstring(L, index, "bt");
+  lua_pushstring(L, strchr(mode, 't') != NULL ? "t" : "");
+  lua_replace(L, index);
 }
 
-static bool shows_address(lua_State* L, int index) {
-  switch (lua_type(L, index)) {
-    case LUA_TTABLE:
-    case LUA_TFUNCTION:
-    case LUA_TTHREAD:
-    case LUA_TUSERDATA:
-    case LUA_TLIGHTUSERDATA:
-      break;
-    default:
-      return false;
-  }
-  if (luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-const char* guest_tostring(lua_State* L, int index) {
-  index = lua_absindex(L, index);
-  if (!shows_address(L, index)) return luaL_tolstring(L, index, NULL);
-  if (luaL_getmetafield(L, index, "__name") != LUA_TSTRING)
-    lua_pushstring(L, luaL_typename(L, index));
-  lua_pushliteral(L, ": ");
-  push_offset(L, lua_topointer(L, index));
-  lua_concat(L, 3);
-  return lua_tostring(L, -1);
-}
-
-static int base_tostring(lua_State* L) {
-  luaL_checkany(L, 1);
-  guest_tostring(L, 1);
-  return 1;
-}
-
-static int base_print(lua_State* L) {
-  int n = lua_gettop(L);
-  for (int i = 1; i <= n; i++) {
-    size_t length;
-    guest_tostring(L, i);
-    const char* s = lua_tolstring(L, -1, &length);
-    if (i > 1) lua_writestring("\t", 1);
-    lua_writestring(s, length);
-    lua_pop(L, 1);
-  }
-  lua_writeline();
-  return 0;
-}
-
-static int file_tostring(lua_State* L) {
-  const luaL_Stream* file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  if (file->closef == NULL) {
-    lua_pushliteral(L, "file (closed)");
-  } else {
-    lua_pushliteral(L, "file (");
-    push_offset(L, file);
-    lua_pushliteral(L, ")");
-    lua_concat(L, 3);
-  }
-  return 1;
-}
-
-/* The conversion character of the next specification in s, which may be "" if it is cut off;
-** NULL: no more. */
-static const char* next_conversion(const char* s) {
-  while ((s = strchr(s, '%')) != NULL) {
-    s++;
-    if (*s != '%') return s + strspn(s, "-+ #0123456789.");
-    s++;
-  }
-  return NULL;
-}
-
-/* %s takes the same - and width as %p; what else stands there is left to Lua, which refuses it. */
-static bool is_pointer(const char* conversion) {
-  if (*conversion != 'p') return false;
-  while (strchr("-0123456789", *--conversion) != NULL) continue;
-  return *conversion == '%';
-}
-
-/* %s of what shows an address, and %p, get their text here; %p becomes %s. */
-static int string_format(lua_State* L) {
-  int arg = 1, top = lua_gettop(L);
-  bool pointers = false;
-  const char* format = luaL_checkstring(L, 1);
-  for (const char* c = format; (c = next_conversion(c)) != NULL;) {
-    if (++arg > top) break;
-    if (*c == 's' && shows_address(L, arg)) {
-      guest_tostring(L, arg);
-      lua_replace(L, arg);
-    } else if (is_pointer(c)) {
-      pointers = true;
-      const void* p = lua_topointer(L, arg);
-      if (p != NULL)
-        push_offset(L, p);
-      else
-        lua_pushliteral(L, "(null)");
-      lua_replace(L, arg);
-    }
-  }
-  if (pointers) {
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    const char* from = format;
-    for (const char* c = format; (c = next_conversion(c)) != NULL;) {
-      if (!is_pointer(c)) continue;
-      luaL_addlstring(&b, from, (size_t)(c - from));
-      luaL_addchar(&b, 's');
-      from = c + 1;
-    }
-    luaL_addstring(&b, from);
-    luaL_pushresult(&b);
-    lua_replace(L, 1);
-  }
-  return call_original(L);
-}
-
-/* ---- Errors: what catches, throws again if the guest must stop ------------------------------- */
-
-static int call_end(lua_State* L, int status, lua_KContext skip) {
-  guest_check(L, status);
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
-  lua_pushboolean(L, false);
-  lua_pushvalue(L, -2);
-  return 2;
-}
-
-static int base_pcall(lua_State* L) {
-  luaL_checkany(L, 1);
-  lua_pushboolean(L, true);
-  lua_insert(L, 1);
-  return call_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, call_end), 0);
-}
-
-/* Hooks are off in a message handler that a hook's error called, so the guest's is not called
-** then. */
-static int message_handler(lua_State* L) {
-  lua_settop(L, 1);
-  if (guest_stops(L)) return 1;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, 1, 1);
-  return 1;
-}
-
-static int base_xpcall(lua_State* L) {
-  enum { FUNCTION = 1, HANDLER = 2 };
-  int nargs = lua_gettop(L) - 2;
-  luaL_checktype(L, HANDLER, LUA_TFUNCTION);
-  lua_pushvalue(L, HANDLER);
-  lua_pushcclosure(L, message_handler, 1);
-  lua_replace(L, HANDLER);
-  lua_pushboolean(L, true);
-  lua_pushvalue(L, FUNCTION);
-  lua_rotate(L, 3, 2);
-  return call_end(L, lua_pcallk(L, nargs, LUA_MULTRET, HANDLER, 2, call_end), 2);
-}
-
-/* load calls the guest's reader and catches its errors. */
 static int base_load(lua_State* L) {
-  int n = call_original(L);
-  guest_check(L, LUA_OK);
-  return n;
+  enum { MODE = 3 };
+  const char* text = lua_tostring(L, 1);
+  if (lua_isnone(L, 1) || (text != NULL && text[0] != LUA_SIGNATURE[0]))
+    return guest_call_original(L);
+  if (lua_gettop(L) < MODE) lua_settop(L, MODE);
+  text_mode(L, MODE);
+  return guest_call_original(L);
+}
+
+static int base_loadfile(lua_State* L) {
+  enum { MODE = 2 };
+  if (lua_gettop(L) < MODE) lua_settop(L, MODE);
+  text_mode(L, MODE);
+  return guest_call_original(L);
+}
+
+static int all_results(lua_State* L, int status, lua_KContext skip) {
+  (void)status;
+  return lua_gettop(L) - (int)skip;
+}
+
+static int base_dofile(lua_State* L) {
+  const char* name = luaL_optstring(L, 1, NULL);
+  lua_settop(L, 1);
+  if (luaL_loadfilex(L, name, "t") != LUA_OK) return lua_error(L);
+  lua_callk(L, 0, LUA_MULTRET, 1, all_results);
+  return all_results(L, LUA_OK, 1);
+}
+
+/* The searcher for files of Lua. Upvalues: the table `package`, and package.searchpath. */
+static int search_file(lua_State* L) {
+  const char* name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushvalue(L, 1);
+  lua_getfield(L, lua_upvalueindex(1), "path");
+  if (!lua_isstring(L, -1)) return luaL_error(L, "'package.path' must be a string");
+  lua_call(L, 2, 2);
+  if (lua_isnil(L, -2)) return 1;
+  lua_settop(L, 2);
+  const char* file = lua_tostring(L, 2);
+  if (luaL_loadfilex(L, file, "t") != LUA_OK)
+    return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file,
+                      lua_tostring(L, -1));
+  lua_insert(L, 2);
+  return 2;
 }
 
 /* ---- Coroutines ------------------------------------------------------------------------------ */
@@ -270,7 +155,7 @@ static int resume(lua_State* L, lua_State* co, int nargs) {
   lua_State* before = guest_run_coroutine(L, co);
   int status = lua_resume(co, L, nargs, &count);
   guest_run_coroutine(L, before);
-  guest_check(L, status);
+  guest_check(L);
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
     return -1;
@@ -282,15 +167,6 @@ static int resume(lua_State* L, lua_State* co, int nargs) {
   }
   lua_xmove(co, L, count);
   return count;
-}
-
-/* Closes what is open in co, whose handlers may be the guest's. */
-static int reset(lua_State* L, lua_State* co) {
-  lua_State* before = guest_run_coroutine(L, co);
-  int status = lua_resetthread(co);
-  guest_run_coroutine(L, before);
-  guest_check(L, status);
-  return status;
 }
 
 static int co_create(lua_State* L) {
@@ -318,7 +194,7 @@ static int wrapped(lua_State* L) {
   if (n >= 0) return n;
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
-    status = reset(L, co);
+    status = guest_reset_coroutine(L, co);
     lua_xmove(co, L, 1);
   }
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -340,7 +216,7 @@ static int co_close(lua_State* L) {
   lua_Debug ar;
   bool active = co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar));
   if (active) return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
-  if (reset(L, co) == LUA_OK) {
+  if (guest_reset_coroutine(L, co) == LUA_OK) {
     lua_pushboolean(L, true);
     return 1;
   }
@@ -389,7 +265,7 @@ static int base_ipairs(lua_State* L) {
 /* utf8.codes returns one of two light functions; the table in upvalue 2 has the closures of
 ** those that were met. */
 static int utf8_codes(lua_State* L) {
-  int n = call_original(L);
+  int n = guest_call_original(L);
   lua_pushvalue(L, -n);
   if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) {
     lua_pop(L, 1);
@@ -407,23 +283,18 @@ static int utf8_codes(lua_State* L) {
 
 /* ---- No clock -------------------------------------------------------------------------------- */
 
-/* Without arguments: from the ticks, which repeat. */
+/* Without arguments: from the ticks, which repeat. Upvalues: the generator's state, where the
+** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
-  if (lua_isnone(L, 1))
-    lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
-  else
-    luaL_checknumber(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
+  if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
+  return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
 /* table.sort: quicksort, the middle of three as pivot, the shorter part first; up to 8 elements
 ** by insertion. Lua's draws the pivots of long arrays from the clock. A comparison is charged 1
 ** tick. */
 static bool less(lua_State* L, int a, int b) {
-  if (rt_tick(1) != RT_OK) guest_stop(L);
+  guest_tick(L, 1);
   if (lua_isnil(L, 2)) return lua_compare(L, a, b, LUA_OPLT);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, a - 1);
@@ -528,12 +399,12 @@ static int base_setmetatable(lua_State* L) {
     if (lua_rawget(L, 2) != LUA_TNIL) guest_of(L)->must_close = true;
     lua_pop(L, 1);
   }
-  return call_original(L);
+  return guest_call_original(L);
 }
 
 static int io_opens(lua_State* L) {
   guest_of(L)->must_close = true;
-  return call_original(L);
+  return guest_call_original(L);
 }
 
 static int os_exit(lua_State* L) {
@@ -545,16 +416,22 @@ static int os_exit(lua_State* L) {
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static void set_globals(lua_State* L) {
-  static const luaL_Reg functions[] = {{"print", base_print},
-                                       {"tostring", base_tostring},
-                                       {"pcall", base_pcall},
-                                       {"xpcall", base_xpcall},
-                                       {NULL, NULL}};
-  lua_pushglobaltable(L);
-  luaL_setfuncs(L, functions, 0);
-  wrap(L, LUA_GNAME, "load", base_load);
-  wrap(L, LUA_GNAME, "setmetatable", base_setmetatable);
-  lua_pop(L, 1);
+  guest_wrap(L, LUA_GNAME, "load", base_load);
+  guest_wrap(L, LUA_GNAME, "loadfile", base_loadfile);
+  guest_wrap(L, LUA_GNAME, "dofile", base_dofile);
+  guest_wrap(L, LUA_GNAME, "setmetatable", base_setmetatable);
+}
+
+/* Seeded from the ticks. */
+static void set_random(lua_State* L) {
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_getupvalue(L, -1, 1);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, math_randomseed, 2);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "randomseed");
+  lua_call(L, 0, 0);
 }
 
 static void set_libraries(lua_State* L) {
@@ -563,33 +440,41 @@ static void set_libraries(lua_State* L) {
                                         {"wrap", co_wrap},
                                         {"close", co_close},
                                         {NULL, NULL}};
-  static const char* const opens[] = {"open", "popen", "tmpfile", "lines", "input", "output"};
+  static const char* const opens[] = {"open", "tmpfile", "lines", "input", "output"};
   lua_getglobal(L, LUA_COLIBNAME);
   luaL_setfuncs(L, coroutines, 0);
   for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
-    wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
-  wrap(L, LUA_STRLIBNAME, "format", string_format);
-  wrap(L, LUA_MATHLIBNAME, "randomseed", math_randomseed);
-  wrap(L, LUA_TABLIBNAME, "sort", table_sort);
-  wrap(L, LUA_OSLIBNAME, "exit", os_exit);
-  lua_getglobal(L, LUA_MATHLIBNAME);
-  lua_getfield(L, -1, "randomseed");
-  lua_call(L, 0, 0);
-  luaL_getmetatable(L, LUA_FILEHANDLE);
-  lua_pushcfunction(L, file_tostring);
-  lua_setfield(L, -2, "__tostring");
+    guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
+  guest_wrap(L, LUA_TABLIBNAME, "sort", table_sort);
+  guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
+  set_random(L);
   lua_settop(L, 0);
 }
 
-static void leave_out(lua_State* L) {
-  lua_getglobal(L, LUA_LOADLIBNAME);
+static void remove_field(lua_State* L, const char* library, const char* name) {
+  lua_getglobal(L, library);
   lua_pushnil(L);
-  lua_setfield(L, -2, "loadlib");
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+static void set_searchers(lua_State* L) {
+  lua_getglobal(L, LUA_LOADLIBNAME);
   lua_getfield(L, -1, "searchers");
   for (lua_Integer i = luaL_len(L, -1); i > 2; i--) {
     lua_pushnil(L);
     lua_seti(L, -2, i);
   }
+  lua_pushvalue(L, -2);
+  lua_getfield(L, -1, "searchpath");
+  lua_pushcclosure(L, search_file, 2);
+  lua_seti(L, -2, 2);
+}
+
+static void leave_out(lua_State* L) {
+  remove_field(L, LUA_LOADLIBNAME, "loadlib");
+  remove_field(L, LUA_OSLIBNAME, "execute");
+  remove_field(L, LUA_IOLIBNAME, "popen");
   lua_getglobal(L, LUA_DBLIBNAME);
   lua_createtable(L, 0, 2);
   for (const char* const* name = (const char* const[]){"traceback", "getinfo", NULL}; *name != NULL;
@@ -629,6 +514,8 @@ void guest_open_libraries(lua_State* L) {
   lua_settop(L, 0);
   set_globals(L);
   set_libraries(L);
+  guest_open_text(L);
+  set_searchers(L);
   leave_out(L);
   lua_newtable(L); /* closures */
   lua_newtable(L); /* seen */

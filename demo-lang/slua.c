@@ -17,7 +17,7 @@ typedef struct options {
   char** code; /* of -e, in order; `codes` of them */
   int codes;
   char** rest;          /* SCRIPT ARGS..., ends in NULL */
-  bool started, failed; /* how far it came: the libraries are open; a chunk had an error */
+  bool started, failed; /* how far it came: the first chunk; a chunk had an error */
 } options;
 
 static const char usage_text[] =
@@ -98,11 +98,20 @@ static void parse(options* o, int argc, char** argv) {
 /* ---- Running --------------------------------------------------------------------------------- */
 
 static int traceback(lua_State* L) {
-  if (guest_stops(L)) return 1;
-  if (!lua_isstring(L, 1) && luaL_callmeta(L, 1, "__tostring") && lua_isstring(L, -1)) return 1;
-  if (!lua_isstring(L, 1)) lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  luaL_traceback(L, L, lua_tostring(L, -1), 1);
+  const char* message = lua_tostring(L, 1);
+  if (message == NULL) {
+    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
+    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  }
+  luaL_traceback(L, L, message, 1);
   return 1;
+}
+
+/* A light function is hashed by its address in the program, and debug.getinfo gives the guest
+** each one that is on the stack: so they are closures. */
+static void push_closure(lua_State* L, lua_CFunction f, void* upvalue) {
+  lua_pushlightuserdata(L, upvalue);
+  lua_pushcclosure(L, f, 1);
 }
 
 static void say(lua_State* L) {
@@ -113,10 +122,10 @@ static void say(lua_State* L) {
 /* Calls the function below `nargs` arguments; false: an error, which was reported. */
 static bool run(lua_State* L, int nargs, int nresults) {
   int function = lua_gettop(L) - nargs;
-  lua_pushcfunction(L, traceback);
+  push_closure(L, traceback, NULL);
   lua_insert(L, function);
   int status = lua_pcall(L, nargs, nresults, function);
-  guest_check(L, status);
+  guest_check(L);
   if (status != LUA_OK) say(L);
   lua_remove(L, function);
   return status == LUA_OK;
@@ -124,19 +133,19 @@ static bool run(lua_State* L, int nargs, int nresults) {
 
 /* The same for what lua_load left: a function or a message. */
 static bool run_loaded(lua_State* L, int status, int nargs) {
-  guest_check(L, status);
+  guest_check(L);
   if (status == LUA_OK) return run(L, nargs, 0);
   say(L);
   return false;
 }
 
 static bool run_code(lua_State* L, const char* code) {
-  return run_loaded(L, luaL_loadbuffer(L, code, strlen(code), "=(command line)"), 0);
+  return run_loaded(L, luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t"), 0);
 }
 
 static bool run_script(lua_State* L, char** rest) {
   bool input = rest[0] == NULL || strcmp(rest[0], "-") == 0;
-  int status = luaL_loadfile(L, input ? NULL : rest[0]), nargs = 0;
+  int status = luaL_loadfilex(L, input ? NULL : rest[0], "t"), nargs = 0;
   if (status == LUA_OK && rest[0] != NULL) {
     for (; rest[nargs + 1] != NULL; nargs++) {
       luaL_checkstack(L, 1, "too many arguments");
@@ -154,22 +163,22 @@ static bool is_incomplete(lua_State* L) {
 }
 
 /* A chunk from standard input, as an expression if it is one: a function is left on the stack,
-** or a message. False: end of input. */
+** or a message, with the status. False: end of input. */
 static bool read_chunk(lua_State* L, int* status) {
   char line[4096];
   lua_pushliteral(L, "");
   for (const char* prompt = "> "; fputs(prompt, stdout), fflush(stdout), true; prompt = ">> ") {
-    if (fgets(line, sizeof line, stdin) == NULL) return false;
+    if (fgets(line, sizeof line, stdin) == NULL) return lua_gettop(L) > 1;
+    lua_settop(L, 1);
     lua_pushstring(L, line);
     lua_concat(L, 2);
     const char* text = lua_tostring(L, 1);
     const char* expression = lua_pushfstring(L, "return %s", text);
-    *status = luaL_loadbuffer(L, expression, strlen(expression), "=stdin");
+    *status = luaL_loadbufferx(L, expression, strlen(expression), "=stdin", "t");
     if (*status == LUA_OK) return true;
     lua_settop(L, 1);
-    *status = luaL_loadbuffer(L, text, strlen(text), "=stdin");
+    *status = luaL_loadbufferx(L, text, strlen(text), "=stdin", "t");
     if (*status != LUA_ERRSYNTAX || !is_incomplete(L)) return true;
-    lua_settop(L, 1);
   }
   return false;
 }
@@ -190,8 +199,11 @@ static void interact(lua_State* L) {
   putchar('\n');
 }
 
+/* As the standalone Lua's, without the options: --ticks must not change the ticks. */
 static void set_arg(lua_State* L, char** rest) {
   lua_newtable(L);
+  lua_pushliteral(L, "slua");
+  lua_rawseti(L, -2, rest[0] != NULL ? -1 : 0);
   for (int i = 0; rest[i] != NULL; i++) {
     lua_pushstring(L, rest[i]);
     lua_rawseti(L, -2, i);
@@ -208,22 +220,29 @@ static bool run_chunks(lua_State* L, const options* o) {
   return true;
 }
 
-/* All that the guest does, protected: whatever lacks memory here ends up in main. */
+/* All that the guest does. The guest can get hold of this function, but not run it again. */
 static int run_all(lua_State* L) {
-  options* o = lua_touserdata(L, 1);
-  guest_open_libraries(L);
-  set_arg(L, o->rest);
-  lua_gc(L, LUA_GCGEN, 0, 0); /* as the original lua does */
-  guest_check(L, LUA_OK);
+  options* o = lua_touserdata(L, lua_upvalueindex(1));
+  if (o->started) return luaL_error(L, "the main function is running");
   o->started = true;
   o->failed = !run_chunks(L, o);
   return 0;
 }
 
+/* What comes before, protected too, since memory can lack. Returns run_all. */
+static int prepare(lua_State* L) {
+  options* o = lua_touserdata(L, 1);
+  guest_open_libraries(L);
+  set_arg(L, o->rest);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as the original lua does */
+  push_closure(L, run_all, o);
+  return 1;
+}
+
 /* ---- Reports --------------------------------------------------------------------------------- */
 
-static _Noreturn void cannot_start(const options* o) {
-  if (errno == ENOTSUP)
+static _Noreturn void cannot_start(const options* o, int error) {
+  if (error == ENOTSUP)
     fprintf(
         stderr,
         "slua: this liblua keeps its hash seed where it was not expected; runs would not repeat\n");
@@ -234,7 +253,7 @@ static _Noreturn void cannot_start(const options* o) {
             (unsigned long long)o->limits.bytes);
   else
     fprintf(stderr, "slua: no memory to start\n");
-  exit(o->limits.bytes != 0 && errno == ENOMEM ? EXIT_MEMORY : EXIT_LUA);
+  exit(o->limits.bytes != 0 && error == ENOMEM ? EXIT_MEMORY : EXIT_LUA);
 }
 
 static int report_limit(const guest* g, const options* o) {
@@ -265,19 +284,21 @@ static void report_use(const guest* g, const options* o) {
 
 int main(int argc, char** argv) {
   static char name[] = "slua";
-  if (argc > 0) argv[0] = name; /* for getopt's messages */
-  options o = {.code = calloc((size_t)argc + 1, sizeof *o.code)};
+  if (argc > 0) argv[0] = name;                      /* for getopt's messages */
+  options o = {.limits = {.heartbeat_period = 1000}, /* whatever the environment says */
+               .code = calloc((size_t)argc + 1, sizeof *o.code)};
   guest g;
-  if (o.code == NULL) errno = ENOMEM, cannot_start(&o);
+  if (o.code == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
-  if (!guest_open(&g, &o.limits)) cannot_start(&o);
-  lua_pushcfunction(g.L, run_all);
+  if (!guest_open(&g, &o.limits)) cannot_start(&o, errno);
+  lua_pushcfunction(g.L, prepare);
   lua_pushlightuserdata(g.L, &o);
-  bool ok = guest_call(&g, 1, 0, 0);
-  if (!ok && !o.started && rt_expired(g.task) != RT_HEARTBEATS) errno = ENOMEM, cannot_start(&o);
+  bool ok = guest_call(&g, 1, 1, 0);
+  if (!ok && rt_expired(g.task) != RT_HEARTBEATS) cannot_start(&o, ENOMEM);
+  ok = ok && guest_call(&g, 0, 0, 0);
   if (!ok && rt_expired(g.task) == RT_NONE && !g.exits) say(g.L);
-  int status = g.exits ? g.exit_status : ok && !o.failed ? EXIT_OK : EXIT_LUA;
   guest_finish(&g);
+  int status = g.exits ? g.exit_status : ok && !o.failed ? EXIT_OK : EXIT_LUA;
   fflush(stdout);
   if (rt_expired(g.task) != RT_NONE) status = report_limit(&g, &o);
   report_use(&g, &o);
