@@ -34,6 +34,7 @@ for k in pairs(map) do -- removal while walking
 end
 same()
 assert(map[1.0] == map[1] and map[nil] == nil and map[{} and "none"] == nil)
+assert(map[0 / 0] == nil and map[print] == nil and map[{}] == nil and map[coroutine.running()] == nil)
 assert(not pcall(function() map[nil] = 1 end) and not pcall(function() map[0 / 0] = 1 end))
 for _, bad in ipairs { {}, print, coroutine.create(print), io.stdout } do
   local ok, message = pcall(function() map.x = bad end)
@@ -65,6 +66,9 @@ for i, v in pairs(vector) do assert(array[i] == v) end
 for i, v in ipairs(vector) do assert(array[i] == v) end
 assert(vector[0] == nil and vector[-1] == nil and vector[#vector + 1] == nil and vector.no == nil)
 assert(not pcall(function() vector[#vector + 2] = 1 end) and not pcall(function() vector[0] = 1 end))
+vector[1.0] = "at 1.0"
+assert(vector[1] == "at 1.0" and vector[1.0] == "at 1.0" and vector[1.5] == nil and vector["1"] == nil)
+assert(not pcall(function() vector[1.5] = 1 end) and not pcall(function() vector["1"] = 1 end))
 vector[#vector + 1] = "last"
 assert(vector:pop() == "last")
 
@@ -84,6 +88,19 @@ end
 assert(#list == #stack)
 for i, v in pairs(list) do assert(v == stack[#stack + 1 - i]) end
 
+-- keys that share a chain, and a userdata where a method expects nothing
+do
+  local chain <close> = rc.map()
+  for i = 0, 999 do chain[i << 40] = i end
+  for i = 0, 999 do assert(chain[i << 40] == i) end
+  local one <close> = rc.list()
+  one:push("text")
+  one:push(map)
+  assert(one:pop(io.stdout) == map and one:pop(io.stdout) == "text")
+  one:push("text")
+  assert(select(2, pairs(one)(io.stdout, io.stdout)) == "text")
+end
+
 -- references: one object, several places
 local inner = rc.vector()
 inner:push("shared")
@@ -97,6 +114,9 @@ assert(map[map.inner] == "by identity")
 rc.drop(inner)
 assert(not pcall(function() return inner[1] end) and map.inner[1] == "changed")
 rc.drop(inner)
+local gone, alsogone = rc.list(), rc.list()
+rc.drop(gone) rc.drop(alsogone)
+assert(gone ~= alsogone and gone == gone and map[gone] == nil and not pcall(function() map[gone] = 1 end))
 assert(not pcall(rc.drop, {}) and not pcall(rc.drain, -1))
 for k, v in pairs(rc.vector()) do error("empty") end
 

@@ -98,8 +98,48 @@ cases() {
   "$slua" same.lua >"$dir/ours" 2>&1
   diff "$dir/lua" "$dir/ours" >"$dir/diff"
   verdict $? 'same.lua prints what the original Lua prints' "$dir/diff"
-  "$slua" rc.lua >"$dir/out" 2>&1 && [ "$(cat "$dir/out")" = 'rc as expected' ]
-  verdict $? 'rc.lua' "$dir/out"
+  for script in rc finalizers guest; do
+    "$slua" $script.lua "$dir/code.luac" "$dir" >"$dir/out" 2>&1 && [ "$(cat "$dir/out")" = "$script as expected" ]
+    verdict $? "$script.lua" "$dir/out"
+  done
+}
+
+# Where and how a script ends.
+ends() {
+  local close='local x <close> = setmetatable({}, {__close ='
+  expect 'os.exit in a finalizer at the end' 5 '' -- -e 'setmetatable({}, {__gc = function() os.exit(5) end})'
+  expect 'os.exit that closes' 6 '' $'close\tnil\ngc' -- -e "$close"' function(_, e) print("close", e) end}) '`
+    `'setmetatable({}, {__gc = function() print "gc" end}) coroutine.wrap(function() pcall(os.exit, 6, true) end)()'
+  expect 'os.exit that does not' 6 '' -- -e "$close print}) os.exit(6)"
+  expect 'os.exit in what it closes' 7 '' -- -e "$close function() os.exit(7, true) end}) os.exit(6, true)"
+  beats 'os.exit that closes for ever' "$close function() while true do end end}) os.exit(6, true)"
+  beats 'C functions as __close do not run' "$close print}) while true do end"
+  beats 'C function as a handler' 'xpcall(function() while true do end end, print)'
+  expect 'colliding keys' 3 'slua: heartbeat limit of 50 reached after 5[0-9]{4} ticks, at collide.lua:[0-9]+' -- --heartbeats 50 collide.lua
+  beats 'empty chains' 'local m = rc.map() for i = 1, 1000 do m[i] = i end for i = 1, 1000 do m[i] = nil end '`
+    `'for i = 1, 100 do for _ in pairs(m) do end end'
+  MIMALLOC_HEARTBEAT_PERIOD=7 beats 'the environment has no say' 'while true do end'
+  expect 'bytecode as a script' 1 "slua: attempt to load a binary chunk \\(mode is 't'\\)" -- "$dir/code.luac"
+  expect 'bytecode in -e' 1 "slua: attempt to load a binary chunk \\(mode is 't'\\)" -- -e $'\eLua'
+  expect 'no memory, no limit' 1 'slua: not enough memory' 'false	not enough memory' \
+    -- -e 'local f = io.tmpfile() print(pcall(f.read, f, 5e9)) f:read(5e9)'
+  expect 'an error of that name' 1 'slua: not enough memory' -- --memory 4M -e 'error("not enough memory", 0)'
+  expect 'wrong __tostring' 1 "slua: \\(error object is a table value\\)$trace" \
+    -- -e 'error(setmetatable({}, {__tostring = function() return 5 end}))'
+  expect 'arg without a script' 0 '' $'slua\tnil\tnil' -- -e 'print(arg[0], arg[1], arg[-1])'
+  expect 'arg before the script' 0 '' $'slua\targ.lua\tx' -- "$dir/arg.lua" x
+  for way in caught:4 handled:4 coroutine:4 wrapped:22 loaded:4 direct:29 finalizer:4; do
+    expect "line of ${way%:*}" 4 "slua: memory limit of 20971520 bytes reached after [0-9]+ ticks, at lines.lua:${way#*:}" \
+      -- --memory 20M lines.lua ${way%:*}
+  done
+
+  "$slua" --memory 1000 -e '' 2>&-
+  [ $? = 4 ]
+  verdict $? 'exit code without stderr'
+  [ "$(printf 'for i = 1, 2 do' | "$slua" -i 2>&1 >/dev/null)" = "slua: stdin:1: 'end' expected near <eof>" ]
+  verdict $? 'lines that end too soon'
+  [ "$("$slua" --ticks "$dir/arg.lua" 2>&1 | tail -1)" = "$("$slua" --stats --ticks "$dir/arg.lua" 2>&1 | grep '^ticks')" ]
+  verdict $? 'options do not change the ticks'
 }
 
 # The same output, line and tick as in the first run ever, whatever changed.
@@ -116,9 +156,12 @@ repeats() { # NAME COMMAND...
 }
 
 echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
+echo 'print(arg[-1], (arg[0]:gsub(".*/", "")), arg[1])' >"$dir/arg.lua"
+lua5.4 - "$dir/code.luac" <<<'io.open(arg[1], "wb"):write(string.dump(function() print "it ran" end))'
 lua5.4 same.lua >"$dir/lua" 2>&1
 for slua in "${binaries[@]}"; do
   cases
+  ends
   repeats 'repeats' order env
   repeats 'repeats without randomised addresses' order setarch -R
   repeats 'repeats with a large environment' order env PADDING="$(head -c 50000 /dev/zero | tr '\0' x)"
