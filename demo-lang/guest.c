@@ -226,14 +226,15 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   return before;
 }
 
+static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
+
 /* Lua counts nested C calls, but anew in a coroutine that is closed; so both the number of those
 ** and the C stack are limited here. A level of Lua's takes at most some 3 KiB, 200 of them are in
 ** use between two resets. */
 int guest_reset_coroutine(lua_State* L, lua_State* co) {
   enum { RESETS = 190, STACK = 2 << 20 };
   guest* g = guest_of(L);
-  const char* here = __builtin_frame_address(0);
-  if (g->resets >= RESETS || g->stack - here > STACK) luaL_error(L, "C stack overflow");
+  if (g->resets >= RESETS || g->stack - stack_pointer() > STACK) luaL_error(L, "C stack overflow");
   lua_State* before = guest_run_coroutine(L, co);
   g->resets++;
   int status = lua_resetthread(co);
@@ -285,7 +286,7 @@ bool guest_open(guest* g, const rt_config* config) {
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
-  g->stack = __builtin_frame_address(0);
+  g->stack = stack_pointer();
   if (setjmp(g->way_out) != 0) return false;
   int status = lua_pcall(g->L, nargs, nresults, handler);
   guest_check(g->L);
@@ -293,7 +294,7 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
 }
 
 void guest_finish(guest* g) {
-  g->stack = __builtin_frame_address(0);
+  g->stack = stack_pointer();
   if (g->must_close && !stops(g) && !g->closing) {
     if (setjmp(g->way_out) == 0) close_state(g);
   }

@@ -38,7 +38,7 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
-  const char* stack;      /* the C stack at that call */
+  uintptr_t stack;        /* the C stack at that call */
   unsigned resets;        /* coroutines that are being closed, each within the one before */
   bool must_close;        /* something waits for lua_close: a finalizer or a file */
   bool closing;           /* lua_close runs or has run */

@@ -77,7 +77,7 @@ static void close_functions(lua_State* L) {
   }
 }
 
-/* ---- Loading: text only, since bytecode can do anything --------------------------------------- */
+/* ---- Loading: text only, since bytecode can do anything -------------------------------------- */
 
 /* The mode at index, by default "bt", without its b. Lua's message names what is left. */
 static void text_mode(lua_State* L, int index) {

@@ -14,7 +14,7 @@
 
 static const size_t FIRST_SIZE = 8; /* words, or chains */
 
-/* ---- What all have -------------------------------------------------------------------------- */
+/* ---- What all have --------------------------------------------------------------------------- */
 
 static int handle_gc(lua_State* L) {
   handle_drop(lua_touserdata(L, 1));
@@ -303,8 +303,8 @@ static size_t chain_of(const rc_object* table, rc_word key) {
   return hash_word(key) & (rc_length(table) - 1);
 }
 
-/* The entry with that key, or NULL; *holder and *field: where it is, or would be, linked. Each entry
-** that has to be passed is 1 tick. */
+/* The entry with that key, or NULL; *holder and *field: where it is, or would be, linked. Each
+** entry that has to be passed is 1 tick. */
 static rc_object* map_find(lua_State* L, rc_object* map, rc_word key, rc_object** holder,
                            size_t* field) {
   *holder = rc_to(rc_get(map, HELD));
@@ -354,11 +354,12 @@ static bool map_get(lua_State* L) {
 
 /* What cannot be a key is not there, as in Lua. */
 static int map_index(lua_State* L) {
-  handle_check(L, 1, TAG_MAP);
-  if (value_can_be_held(L, 2))
+  if (value_can_be_held(L, 2)) {
     memory_try(L, map_get);
-  else
+  } else {
+    handle_check(L, 1, TAG_MAP);
     lua_pushnil(L);
+  }
   return 1;
 }
 

@@ -1,8 +1,8 @@
 /* rcvalue.h: between Lua's values and the objects of rc/, for the module rc.
 **
-** Pointers to objects are borrowed from what holds them, and whatever code of the guest runs may
-** change or drop that. Its finalizers run when Lua's collector does, so that must not happen between
-** an operation's look at a container and what it does there:
+** Pointers to objects are borrowed from what holds them, and any code of the guest may change or
+** drop that. Its finalizers run when Lua's collector does, so the collector must not run between an
+** operation's look at a container and what it does there:
 **   - an operation that stores makes nothing in Lua's memory (memory_try);
 **   - one that gives values to Lua makes them first, then looks again (word_push, word_offer).
 ** An error of Lua in between leaves nothing that is owned by nobody. */

@@ -115,7 +115,7 @@ ends() {
   beats 'os.exit that closes for ever' "$close function() while true do end end}) os.exit(6, true)"
   beats 'C functions as __close do not run' "$close print}) while true do end"
   beats 'C function as a handler' 'xpcall(function() while true do end end, print)'
-  expect 'colliding keys' 3 'slua: heartbeat limit of 50 reached after 5[0-9]{4} ticks, at collide.lua:[0-9]+' -- --heartbeats 50 collide.lua
+  expect 'colliding keys' 3 'slua: heartbeat limit of 280 reached after 280[0-9]{3} ticks, at collide.lua:[0-9]+' -- --heartbeats 280 collide.lua
   beats 'empty chains' 'local m = rc.map() for i = 1, 1000 do m[i] = i end for i = 1, 1000 do m[i] = nil end '`
     `'for i = 1, 100 do for _ in pairs(m) do end end'
   MIMALLOC_HEARTBEAT_PERIOD=7 beats 'the environment has no say' 'while true do end'
