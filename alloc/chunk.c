@@ -313,6 +313,15 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   return page;
 }
 
+page_t* huge_around(arena_t* arena, const void* p) {
+  page_t* found = NULL;
+  pthread_mutex_lock(&arena->lock);
+  for (chunk_t* c = arena->huge; c != NULL && found == NULL; c = c->huge_next)
+    if ((size_t)((const char*)p - c->huge_page->start) < c->huge_page->span) found = c->huge_page;
+  pthread_mutex_unlock(&arena->lock);
+  return found;
+}
+
 static bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_MAX; }
 
 static void huge_free(page_t* page) {

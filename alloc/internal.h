@@ -371,7 +371,8 @@ void report_error(const char* format, ...) __attribute__((format(printf, 1, 2)))
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
 page_t* huge_alloc(arena_t* arena, size_t size, size_t align);     /* memory is zero */
-void slices_free(page_t* page);                                    /* either kind */
+page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
+void slices_free(page_t* page);                     /* either kind */
 bool page_purge(page_t* page);
 void arena_purge(arena_t* arena);
 arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
@@ -389,7 +390,9 @@ void* record_alloc(size_t size,
 /* ---- remote.c -------------------------------------------------------------------------------- */
 
 void remote_free(page_t* page, block_t* block);
-bool remote_collect(page_t* page); /* takes what others freed into page->free, which is empty */
+uint32_t page_live(page_t* page);    /* blocks in use, as far as is known */
+block_t* remote_freed(page_t* page); /* those of others' frees that are not collected yet */
+bool remote_collect(page_t* page);   /* takes what others freed into page->free, which is empty */
 bool remote_set_full(page_t* page);
 void remote_set_normal(page_t* page);
 void remote_take_delayed(mi_heap_t* heap);

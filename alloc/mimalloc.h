@@ -260,6 +260,43 @@ mi_attr_malloc mi_attr_size(2) void* mi_heap_alloc_new(mi_heap_t* heap, size_t s
 mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t count,
                                                              size_t size);
 
+/* ---- Questions: any pointer may be asked about -------------------------------------------------- */
+
+/* The heap into whose pages p points, or NULL. O(1), and for what is no small or large block O(huge
+** blocks). */
+mi_heap_t* mi_heap_of(const void* p);
+bool mi_heap_contains(const mi_heap_t* heap, const void* p);
+bool mi_any_heap_contains(const void* p);
+bool mi_is_in_heap_region(const void* p);
+bool mi_heap_check_owned(mi_heap_t* heap, const void* p);
+/* Of the default heap. */
+bool mi_check_owned(const void* p);
+/* Does a block of the heap, alive or not, begin at p? */
+bool mi_heap_contains_block(mi_heap_t* heap, const void* p);
+
+/* Blocks of one size that lie side by side. */
+typedef struct mi_heap_area_s {
+  void* blocks;           /* the first one */
+  size_t reserved;        /* bytes */
+  size_t committed;       /* bytes of those blocks that were in use so far */
+  size_t used;            /* blocks alive */
+  size_t block_size;      /* that a program may use */
+  size_t full_block_size; /* from one to the next */
+  int heap_tag;           /* 0 */
+} mi_heap_area_t;
+/* Called once for an area, with block NULL, then for each block alive; false ends the visit. It must not
+** allocate or free in the heap. Everything is borrowed for the call. */
+typedef bool(mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
+                                 size_t block_size, void* arg);
+/* Visits the areas of a heap of the calling task, and their blocks if `visit_blocks`; false if the
+** visitor ended it. A block aligned at an offset is visited by the start of the one that it lies in.
+** O(pages), or O(blocks). */
+bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor,
+                          void* arg);
+/* Of the calling task's heap: are less than that percentage of the blocks of p's page in use, so that
+** moving p elsewhere could free it? */
+bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold);
+
 /* ---- Process --------------------------------------------------------------------------------- */
 
 /* mi_heap_collect for every heap of the calling task, and the pages that ended threads left. */

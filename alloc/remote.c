@@ -257,6 +257,18 @@ void remote_free(page_t* page, block_t* block) {
   remote_free_rare(page, block);
 }
 
+/* ---- For those who only look ------------------------------------------------------------------ */
+
+uint32_t page_live(page_t* page) {
+  remote_t w = look(page);
+  remote_t mode = w & REMOTE_MODE;
+  if (mode == REMOTE_ORPHAN) return 0;
+  return mode == REMOTE_NORMAL ? page->used - remote_count(w) : remote_count(w);
+}
+
+/* Others put more in front of it; the owner alone takes it away. */
+block_t* remote_freed(page_t* page) { return remote_head(look(page)); }
+
 /* ---- The owner's side ------------------------------------------------------------------------ */
 
 bool remote_collect(page_t* page) {

@@ -26,13 +26,6 @@ static void to_stderr(const char* text, void* arg) {
   os_write_error(text, strlen(text));
 }
 
-static uint32_t page_live(page_t* page) {
-  remote_t w = atomic_load_explicit(&page->remote, memory_order_relaxed);
-  remote_t mode = w & REMOTE_MODE;
-  if (mode == REMOTE_ORPHAN) return 0;
-  return mode == REMOTE_NORMAL ? page->used - remote_count(w) : remote_count(w);
-}
-
 static void count_page(page_t* page, void* rows) {
   ((row_t*)rows)[page_class(page)].live += page_live(page);
 }
