@@ -1,0 +1,654 @@
+/* runtime_limit_test.c: the byte limit of a task against what the test itself adds up. Blocks of
+** rt_* and objects count as many bytes as were asked for, blocks of mi_* as many as their size
+** class has (above 64 KiB: whole slices of 64 KiB). A request is refused exactly if it does not fit
+** in addition to what lives: first all dead objects are freed, and what was granted to a heap and
+** not handed out is taken back. Most tasks here have `collects`, so that a refusal is all that
+** happens. The line "fits:" must be equal in all builds: the runner compares. */
+#include "rc_tools.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+static const size_t KIB = 1024;
+
+/* What a block of mi_malloc counts. */
+static size_t granted(size_t size) {
+  const size_t slice = 64 * KIB;
+  if (size > slice) return (size + slice - 1) / slice * slice;
+  size_t words = (size + 7) / 8;
+  return 8 * rounded(words <= 1 ? 1 : (words + 1) / 2 * 2);
+}
+
+static rt_task* begin_limited(size_t bytes) {
+  return begin(&(rt_config){.bytes = bytes, .collects = true});
+}
+
+static void run_thread(void* (*f)(void*), void* arg) {
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, f, arg), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void expect_refused(const void* p) {
+  assert_null(p);
+  assert_int_equal(errno, ENOMEM);
+  errno = 0;
+}
+
+/* ---- Blocks whose size is known -------------------------------------------------------------- */
+
+enum { SLOTS = 300 };
+static struct slot {
+  unsigned char* p;
+  size_t size;
+  unsigned char fill;
+} slots[SLOTS];
+
+/* Looks at all of a small block, and at a large one here and there. */
+static void check(const struct slot* s, size_t size) {
+  for (size_t i = 0; i < size; i += size < 4096 ? 1 : 61) assert_int_equal(s->p[i], s->fill);
+  if (size > 0) assert_int_equal(s->p[size - 1], s->fill);
+}
+
+static void set(struct slot* s, unsigned char* p, size_t size) {
+  size_t kept = size < s->size ? size : s->size;
+  s->p = p;
+  s->size = size;
+  check(s, kept);
+  if (kept == 0) s->fill = (unsigned char)(1 + rnd(255));
+  memset(p + kept, s->fill, size - kept);
+}
+
+static size_t random_size(size_t limit) {
+  switch (rnd(10)) {
+    case 0:
+      return rnd(limit + limit / 8 + 2);
+    case 1:
+      return 0;
+    case 2:
+    case 3:
+      return rnd(limit / 8 + 1);
+    default:
+      return rnd(limit / 50 + 20);
+  }
+}
+
+/* As rt_alloc and rt_realloc; `held` is what the test says that the task holds. */
+static void resize(struct slot* s, size_t size, size_t* held, size_t limit) {
+  bool fits = size <= s->size || *held - s->size + size <= limit;
+  unsigned char* p = s->p == NULL && rnd(2) ? rt_alloc(size) : rt_realloc(s->p, s->size, size);
+  if (fits) {
+    assert_non_null(p);
+    *held += size - s->size;
+    set(s, p, size);
+  } else {
+    expect_refused(p);
+    if (s->p != NULL) check(s, s->size);
+  }
+}
+
+static void exact_blocks(size_t limit) {
+  rt_task* t = begin_limited(limit);
+  size_t held = 0, peak = 0, refused = 0;
+  errno = 0;
+  for (int i = 0; i < 20000; i++) {
+    struct slot* s = &slots[rnd(SLOTS)];
+    size_t before = held, size = random_size(limit);
+    if (rnd(3) > 0) {
+      resize(s, size, &held, limit);
+      refused += size > s->size;
+    } else if (s->p != NULL) {
+      check(s, s->size);
+      rt_free_sized(s->p, s->size);
+      held -= s->size;
+      *s = (struct slot){0};
+    }
+    if (held > peak) peak = held;
+    assert_int_equal(rt_bytes(t), held);
+    if (held > before) assert_int_equal(rt_bytes_peak(t), peak);
+    assert_true(held <= limit);
+  }
+  assert_true(refused > 100);
+  for (int i = 0; i < SLOTS; i++) {
+    rt_free_sized(slots[i].p, slots[i].size);
+    slots[i] = (struct slot){0};
+  }
+  assert_int_equal(rt_bytes(t), 0);
+  assert_int_equal(rt_bytes_peak(t), peak);
+  end(t);
+}
+
+static void test_exact_blocks(void** state) {
+  (void)state;
+  static const size_t limits[] = {1, 100, 1000, 10007, 100000, 1048577, 20000000};
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) exact_blocks(limits[i]);
+  assert_true(nothing_lives());
+}
+
+/* Sizes that cannot be change nothing, with a limit and without one. */
+static void test_impossible_sizes(void** state) {
+  (void)state;
+  volatile size_t all = SIZE_MAX, most = PTRDIFF_MAX;
+  for (size_t limit = 0; limit <= 1000; limit += 1000) {
+    rt_task* t = begin_limited(limit);
+    char* p = rt_alloc(100);
+    assert_non_null(p);
+    memcpy(p, "as before", 10);
+    for (size_t i = 0; i < 100; i += 33) {
+      errno = 0;
+      expect_refused(rt_alloc(all - i));
+      expect_refused(rt_alloc(most + 1 - i));
+      expect_refused(rt_realloc(p, 100, all - i));
+      expect_refused(rt_realloc(p, 100, most + 1 - i));
+      expect_refused(rt_realloc(NULL, 0, all - i));
+    }
+    assert_string_equal(p, "as before");
+    assert_int_equal(rt_bytes(t), 100);
+    assert_int_equal(rt_expired(t), RT_NONE);
+    rt_free_sized(p, 100);
+    assert_int_equal(rt_bytes(t), 0);
+    end(t);
+  }
+}
+
+/* Not even while the task holds all that it may, and the block has to move. */
+static void test_shrinking_never_fails(void** state) {
+  (void)state;
+  enum { LIMIT = 3000000 };
+  for (int round = 0; round < 50; round++) {
+    rt_task* t = begin_limited(LIMIT);
+    struct slot s = {0};
+    size_t size = 1000000 + rnd(1000000), rest = LIMIT - size;
+    void* full = rt_alloc(rest);
+    set(&s, rt_alloc(size), size);
+    while (size > 0) {
+      expect_refused(rt_realloc(s.p, s.size, s.size + LIMIT - rt_bytes(t) + 1));
+      check(&s, s.size);
+      size = size > 100 ? size - 1 - rnd(size) : size - 1;
+      void* p = rt_realloc(s.p, s.size, size);
+      assert_non_null(p);
+      set(&s, p, size);
+      assert_int_equal(rt_bytes(t), rest + size);
+    }
+    rt_free_sized(s.p, 0);
+    rt_free_sized(full, rest);
+    assert_int_equal(rt_bytes(t), 0);
+    end(t);
+  }
+}
+
+/* It stays counted where it was allocated, and nothing goes below zero. */
+static void test_block_of_another_task(void** state) {
+  (void)state;
+  rt_task* from = begin(NULL);
+  void* p = rt_alloc(5000);
+  rt_leave();
+  rt_task* t = begin_limited(1000);
+  rt_free_sized(p, 5000);
+  assert_int_equal(rt_bytes(t), 0);
+  p = rt_alloc(1000);
+  assert_non_null(p);
+  expect_refused(rt_alloc(1));
+  rt_free_sized(p, 1000);
+  assert_int_equal(rt_bytes(t), 0);
+  assert_int_equal(rt_bytes(from), 5000);
+  end(t);
+  assert_int_equal(rt_task_end(from), 0);
+  assert_true(nothing_lives());
+}
+
+/* ---- Objects --------------------------------------------------------------------------------- */
+
+enum { NODE_BYTES = 24 };
+
+/* Other ways to get a block, by its logical size. */
+static void* object_of_bytes(size_t size) { return rc_bytes(0, size - 16); }
+static void* grown(size_t size) {
+  void* small = rt_alloc(8);
+  void* p = rt_realloc(small, 8, size);
+  if (p == NULL) rt_free_sized(small, 8);
+  return p;
+}
+
+/* Garbage of `n` nodes waits; what does not fit beside it fits once it is gone. */
+static void check_drain(size_t n, size_t limit, void* (*alloc)(size_t), bool fits) {
+  rt_task* t = begin_limited(limit);
+  set_pace(1, 0);
+  rc_object* live = list_of(100);
+  rc_dec(list_of(n));
+  assert_true(rc_pending() > 0);
+  size_t size = limit - 100 * NODE_BYTES + (fits ? 0 : 1), waits = rt_bytes(t) - 100 * NODE_BYTES;
+  assert_in_range(waits, 1, n * NODE_BYTES);
+  errno = 0;
+  void* p = alloc(size);
+  if (fits)
+    assert_non_null(p);
+  else
+    expect_refused(p);
+  assert_int_equal(rc_pending(), 0);
+  assert_int_equal(rt_bytes(t), 100 * NODE_BYTES + (fits ? size : 0));
+  rc_dec(live);
+  rc_drain(SIZE_MAX);
+  assert_int_equal(rt_bytes(t), fits ? size : 0);
+  end(t);
+}
+
+static void test_drain_before_refusal(void** state) {
+  (void)state;
+  static void* (*const allocs[])(size_t) = {rt_alloc, grown, object_of_bytes};
+  for (int i = 0; i < 3; i++)
+    for (size_t n = 100; n <= 100000; n *= 10) {
+      check_drain(n, (n + 300) * NODE_BYTES, allocs[i], true);
+      check_drain(n, (n + 300) * NODE_BYTES, allocs[i], false);
+    }
+}
+
+/* Lists grow, are dropped and wait; the test knows what lives and not how much garbage is left. */
+static void test_objects(void** state) {
+  (void)state;
+  enum { LIMIT = 200000, LISTS = 8 };
+  rt_task* t = begin_limited(LIMIT);
+  rc_word lists[LISTS];
+  size_t bytes[LISTS] = {0}, live = 0, refused = 0;
+  for (int i = 0; i < LISTS; i++) lists[i] = RC_NIL;
+  for (int step = 0; step < 150000; step++) {
+    size_t i = rnd(LISTS), fields = 1 + rnd(rnd(20) == 0 ? 300 : 5), size = 8 + 8 * fields;
+    if (rnd(700) == 0) {
+      rc_dec_word(lists[i]);
+      lists[i] = RC_NIL;
+      live -= bytes[i];
+      bytes[i] = 0;
+    }
+    errno = 0;
+    rc_object* o = rc_alloc(0, fields);
+    assert_true((o != NULL) == (live + size <= LIMIT));
+    if (o == NULL) {
+      expect_refused(o);
+      assert_int_equal(rt_bytes(t), live);
+      assert_int_equal(rc_pending(), 0);
+      refused++;
+      continue;
+    }
+    for (size_t k = 1; k < fields; k++) rc_init(o, k, RC_NIL);
+    rc_init(o, 0, lists[i]);
+    lists[i] = rc_from(o);
+    live += size;
+    bytes[i] += size;
+    assert_in_range(rt_bytes(t), live, LIMIT);
+  }
+  assert_true(refused > 1000);
+  for (int i = 0; i < LISTS; i++) rc_dec_word(lists[i]);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* ---- Expiry and grace ------------------------------------------------------------------------ */
+
+/* A task that collects expires when it says so. */
+static void check_grace(const rt_config* config, rt_limit why, size_t grace) {
+  rt_task* t = begin(config);
+  size_t first = why == RT_MEMORY ? config->bytes : 0;
+  void* p = rt_alloc(first);
+  rt_expire(RT_NONE); /* is no reason */
+  if (why == RT_MEMORY) expect_refused(rt_alloc(1));
+  assert_int_equal(rt_expired(t), RT_NONE);
+  rt_expire(why);
+  rt_expire(RT_CANCELLED); /* a second time opens no second grace */
+  size_t more = config->bytes - first + grace;
+  expect_refused(rt_alloc(more + 1));
+  void* q = rt_alloc(more);
+  assert_non_null(q);
+  expect_refused(rt_alloc(1));
+  expect_refused(mi_malloc(1));
+  assert_int_equal(rt_expired(t), why);
+  rt_free_sized(p, first);
+  rt_free_sized(q, more);
+  assert_int_equal(rt_bytes(t), 0);
+  end(t);
+}
+
+static void test_grace(void** state) {
+  (void)state;
+  static const rt_limit reasons[] = {RT_MEMORY, RT_HEARTBEATS, RT_CANCELLED};
+  for (int i = 0; i < 3; i++) {
+    check_grace(&(rt_config){.bytes = 10000, .grace_bytes = 5000, .collects = true}, reasons[i],
+                5000);
+    check_grace(&(rt_config){.bytes = 10000, .grace_bytes = 1, .collects = true}, reasons[i], 1);
+    check_grace(&(rt_config){.bytes = 1000000, .collects = true}, reasons[i], 256 * KIB);
+  }
+}
+
+/* A task that does not collect expires at the first request that does not fit, which is served from
+** the grace if it fits there; garbage is no reason. */
+static void check_expiry(void* (*alloc)(size_t), size_t size) {
+  enum { LIMIT = 500000, GRACE = 100000 };
+  rt_task* t = begin(&(rt_config){.bytes = LIMIT, .grace_bytes = GRACE});
+  size_t counts = alloc == mi_malloc ? granted(size) : size, held = 0;
+  for (int i = 0; held + counts <= LIMIT; i++) {
+    if (i % 20 == 0 && LIMIT - held >= 100 * NODE_BYTES) rc_dec(list_of(100));
+    assert_non_null(alloc(size));
+    held += counts;
+    assert_int_equal(rt_expired(t), RT_NONE);
+    assert_int_equal(rt_poll(), RT_OK);
+  }
+  while (held + counts <= LIMIT + GRACE) {
+    assert_non_null(alloc(size));
+    held += counts;
+    assert_int_equal(rt_expired(t), RT_MEMORY);
+    assert_int_equal(rt_poll(), RT_EXPIRED);
+  }
+  errno = 0;
+  expect_refused(alloc(size));
+  assert_int_equal(rt_expired(t), RT_MEMORY);
+  assert_int_equal(rc_pending(), 0);
+  assert_int_equal(rt_bytes(t), held);
+  end(t);
+}
+
+static void test_expiry(void** state) {
+  (void)state;
+  static void* (*const allocs[])(size_t) = {rt_alloc, mi_malloc, object_of_bytes, grown};
+  static const size_t sizes[] = {16, 100, 1000, 30000, 70000, 300000, 2000000};
+  for (int i = 0; i < 4; i++)
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) check_expiry(allocs[i], sizes[k]);
+}
+
+/* ---- Blocks of mi_malloc --------------------------------------------------------------------- */
+
+/* Allocates until nothing fits, links the blocks; returns how many. */
+static size_t fill(rt_task* t, size_t size, size_t limit, void*** list) {
+  size_t n = 0;
+  for (void** p; (p = mi_malloc(size)) != NULL; n++) {
+    assert_in_range(rt_bytes(t), n * granted(size), limit);
+    *p = *list;
+    *list = p;
+  }
+  assert_int_equal(errno, ENOMEM);
+  assert_true(rt_bytes(t) <= limit && rt_bytes_peak(t) <= limit);
+  return n;
+}
+
+static void free_list(void** list) {
+  for (void** next; list != NULL; list = next) {
+    next = *list;
+    mi_free(list);
+  }
+}
+
+static void test_fits(void** state) {
+  (void)state;
+  static const size_t limits[] = {65536, 100000, 1000001, 5000000};
+  static const size_t sizes[] = {8,    24,    64,    100,   600,   1000,  1024,   5000,
+                                 8192, 20000, 40000, 65536, 65537, 70000, 131072, 200000};
+  printf("fits:");
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+      rt_task* t = begin_limited(limits[i]);
+      void** list = NULL;
+      size_t n = fill(t, sizes[k], limits[i], &list);
+      printf(" %zu", n);
+      assert_int_equal(n, limits[i] / granted(sizes[k]));
+      free_list(list);
+      mi_collect(false);
+      assert_int_equal(rt_bytes(t), 0);
+      end(t);
+    }
+  printf("\n");
+}
+
+/* Of a list of blocks, what is to stay: every tenth. */
+static void* free_most(void* arg) {
+  void*** list = arg;
+  void** kept = NULL;
+  size_t i = 0;
+  for (void **p = *list, **next; p != NULL; p = next, i++) {
+    next = *p;
+    if (i % 10 != 0) {
+      mi_free(p);
+    } else {
+      *p = kept;
+      kept = p;
+    }
+  }
+  *list = kept;
+  return NULL;
+}
+
+/* Each page keeps a few blocks of a tenth of the limit in all. The rest can be used again, for any
+** size and whoever has freed it. */
+static void check_reuse(bool by_thread) {
+  enum { LIMIT = 4000000 };
+  static const size_t sizes[] = {64, 16, 200, 3000, 30000, 100000};
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    rt_task* t = begin_limited(LIMIT);
+    void **kept = NULL, **again = NULL;
+    size_t n = fill(t, 64, LIMIT, &kept), left = LIMIT - (n + 9) / 10 * 64;
+    if (by_thread)
+      run_thread(free_most, &kept);
+    else
+      free_most(&kept);
+    assert_int_equal(fill(t, sizes[i], LIMIT, &again), left / granted(sizes[i]));
+    free_list(again);
+    again = NULL;
+    void* p = rt_alloc(left);
+    assert_non_null(p);
+    expect_refused(rt_alloc(1));
+    expect_refused(mi_malloc(sizes[i]));
+    rt_free_sized(p, left);
+    free_list(kept);
+    mi_collect(false);
+    assert_int_equal(rt_bytes(t), 0);
+    end(t);
+  }
+}
+
+static void test_freed_blocks_are_usable(void** state) {
+  (void)state;
+  check_reuse(false);
+  check_reuse(true);
+  assert_true(nothing_lives());
+}
+
+static void test_single_blocks(void** state) {
+  (void)state;
+  static const size_t limits[] = {65535, 65536, 65537, 100000, 131071, 131072, 1000001, 30000000};
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    rt_task* t = begin_limited(limits[i]);
+    for (int n = 0; n < 300; n++) {
+      size_t size = 64 * KIB + 1 + rnd(limits[i] + 100000);
+      errno = 0;
+      void* p = n % 3 == 0   ? mi_malloc(size)
+                : n % 3 == 1 ? mi_malloc_aligned(size, (size_t)1 << (16 + rnd(4)))
+                             : mi_realloc(NULL, size);
+      assert_true((p != NULL) == (granted(size) <= limits[i]));
+      if (p == NULL) expect_refused(p);
+      assert_int_equal(rt_bytes(t), p != NULL ? granted(size) : 0);
+      mi_free(p);
+      assert_int_equal(rt_bytes(t), 0);
+    }
+    assert_true(rt_bytes_peak(t) <= limits[i]);
+    end(t);
+  }
+}
+
+/* Heaps come and go; their blocks count until they are freed. */
+static void test_heaps(void** state) {
+  (void)state;
+  enum { BLOCKS = 2000 };
+  static void* blocks[BLOCKS];
+  rt_task* t = begin(NULL);
+  for (int round = 0; round < 20; round++) {
+    mi_heap_t *moved = mi_heap_new(), *gone = mi_heap_new();
+    assert_true(moved != NULL && gone != NULL);
+    size_t bytes = 0;
+    for (int i = 0; i < BLOCKS; i++) {
+      size_t size = rnd(rnd(100) == 0 ? 200000 : 500);
+      blocks[i] = mi_heap_malloc(moved, size);
+      assert_true(blocks[i] != NULL && mi_heap_malloc(gone, size) != NULL);
+      bytes += granted(size);
+    }
+    mi_collect(false);
+    assert_int_equal(rt_bytes(t), 2 * bytes);
+    mi_heap_delete(moved);
+    assert_int_equal(rt_bytes(t), 2 * bytes);
+    mi_heap_destroy(gone);
+    assert_int_equal(rt_bytes(t), bytes);
+    for (int i = 0; i < BLOCKS; i++) mi_free(blocks[i]);
+    mi_collect(false);
+    assert_int_equal(rt_bytes(t), 0);
+  }
+  end(t);
+}
+
+/* ---- All together ---------------------------------------------------------------------------- */
+
+typedef enum origin { NOWHERE, OF_MI, OF_HEAP, OF_RT, OF_RC } origin;
+static struct item {
+  void* p;
+  size_t size, counts;
+  origin from;
+} items[SLOTS];
+
+static size_t item_free(struct item* x) {
+  size_t counts = x->counts;
+  if (x->from == OF_MI || x->from == OF_HEAP) mi_free(x->p);
+  if (x->from == OF_RT) rt_free_sized(x->p, x->size);
+  if (x->from == OF_RC) rc_dec(x->p);
+  *x = (struct item){0};
+  return counts;
+}
+
+static struct item item_of(origin from, size_t size, mi_heap_t* heap) {
+  struct item x = {NULL, size, from == OF_RT ? size : granted(size), from};
+  switch (from) {
+    case OF_MI:
+      x.p = mi_malloc(size);
+      break;
+    case OF_HEAP:
+      x.p = mi_heap_zalloc(heap, size);
+      break;
+    case OF_RT:
+      x.p = rt_alloc(size);
+      break;
+    default:
+      x.counts = 16 + size;
+      x.p = rc_bytes(0, size);
+  }
+  return x;
+}
+
+/* The new block is there before the old one is freed, unless it is the old one. */
+static void item_realloc(struct item* x, size_t size, size_t* counted, size_t limit) {
+  void* p = mi_realloc(x->p, size);
+  if (p == NULL) {
+    expect_refused(p);
+    assert_true(*counted + granted(size) > limit);
+  } else if (p != x->p) {
+    assert_true(*counted + granted(size) <= limit);
+    *counted += granted(size) - x->counts;
+    *x = (struct item){p, size, granted(size), x->from};
+  }
+}
+
+static void* free_some_items(void* arg) {
+  size_t* freed = arg;
+  for (int i = 0; i < SLOTS; i += 3)
+    if (items[i].from == OF_MI || items[i].from == OF_HEAP) *freed += item_free(&items[i]);
+  return NULL;
+}
+
+static void all_together(size_t limit) {
+  rt_task* t = begin_limited(limit);
+  mi_heap_t* heap = mi_heap_new();
+  size_t counted = 0, refused = 0;
+  assert_non_null(heap);
+  for (int step = 0; step < 12000; step++) {
+    struct item* x = &items[rnd(SLOTS)];
+    size_t size = random_size(limit);
+    if (step % 1000 == 0) {
+      size_t freed = 0;
+      run_thread(free_some_items, &freed);
+      counted -= freed;
+    } else if (x->from == OF_MI && rnd(2)) {
+      item_realloc(x, size, &counted, limit);
+    } else {
+      counted -= item_free(x);
+      if (rnd(3) == 0) continue;
+      struct item fresh = item_of((origin)(1 + rnd(4)), size, heap);
+      assert_true((fresh.p != NULL) == (counted + fresh.counts <= limit));
+      refused += fresh.p == NULL;
+      if (fresh.p != NULL) *x = fresh, counted += fresh.counts;
+    }
+    assert_in_range(rt_bytes(t), counted, limit);
+    if (step % 100 != 0) continue;
+    mi_collect(true);
+    assert_int_equal(rt_bytes(t), counted);
+  }
+  assert_true(refused > 100);
+  mi_heap_delete(heap);
+  for (int i = 0; i < SLOTS; i++) item_free(&items[i]);
+  mi_collect(true);
+  assert_int_equal(rt_bytes(t), 0);
+  assert_true(rt_bytes_peak(t) <= limit);
+  end(t);
+}
+
+static void test_all_together(void** state) {
+  (void)state;
+  static const size_t limits[] = {3000, 100000, 1000001, 10000000};
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) all_together(limits[i]);
+  assert_true(nothing_lives());
+}
+
+/* ---- Callbacks ------------------------------------------------------------------------------- */
+
+/* A cache that the host gives up when memory must come back, and only then. */
+static void* cache;
+static size_t cache_size;
+static void give_up_cache(bool force, unsigned long long beat, void* arg) {
+  (void)beat;
+  (void)arg;
+  if (!force || cache == NULL) return;
+  rt_free_sized(cache, cache_size);
+  cache = NULL;
+}
+
+static void test_force_before_refusal(void** state) {
+  (void)state;
+  enum { LIMIT = 500000 };
+  static void* (*const allocs[])(size_t) = {rt_alloc, mi_malloc, object_of_bytes, grown};
+  mi_register_deferred_free(give_up_cache, NULL);
+  for (int i = 0; i < 4; i++) {
+    rt_task* t = begin_limited(LIMIT);
+    cache_size = 300000;
+    cache = rt_alloc(cache_size);
+    void* p = allocs[i](100000);
+    assert_true(p != NULL && cache != NULL);
+    p = allocs[i](200000);
+    assert_true(p != NULL && cache == NULL);
+    assert_true(rt_bytes(t) <= LIMIT);
+    end(t);
+  }
+  mi_register_deferred_free(NULL, NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_exact_blocks),
+      cmocka_unit_test(test_impossible_sizes),
+      cmocka_unit_test(test_shrinking_never_fails),
+      cmocka_unit_test(test_block_of_another_task),
+      cmocka_unit_test(test_drain_before_refusal),
+      cmocka_unit_test(test_objects),
+      cmocka_unit_test(test_grace),
+      cmocka_unit_test(test_expiry),
+      cmocka_unit_test(test_fits),
+      cmocka_unit_test(test_freed_blocks_are_usable),
+      cmocka_unit_test(test_single_blocks),
+      cmocka_unit_test(test_heaps),
+      cmocka_unit_test(test_all_together),
+      cmocka_unit_test(test_force_before_refusal),
+  };
+  return cmocka_run_group_tests_name("runtime limit", tests, NULL, NULL);
+}
