@@ -60,10 +60,14 @@ for source in tests/stress/*.c; do
   single "tsan/$name" "$build/tests/tsan/$name" 3
 done
 
-# The same random calls give the same beats in every build.
-beats=("$log"/*-heartbeat_test.log)
-single "beats equal in all builds" bash -c \
-  '[ $# -ge 4 ] && [ "$(sed -n "s/^beats: //p" "$@" | sort -u | wc -l)" = 1 ]' beats "${beats[@]}"
+# What a program prints behind a word is the same in every build.
+equal() { # NAME WORD PROGRAM
+  single "$1" bash -c '[ $# -ge 4 ] && [ "$(sed -n "s/^$0: //p" "$@" | sort -u | wc -l)" = 1 ]' \
+    "$2" "$log"/*-"$3".log
+}
+equal "beats equal in all builds" beats heartbeat_test
+equal "as many blocks fit in all builds" fits runtime_limit_test
+equal "addresses equal in all builds" offsets runtime_region_test
 
 script lua tests/lua/run.sh "$build/slua" "$build/slua-asan"
 script misuse tests/misuse/run.sh "$build"
