@@ -192,6 +192,40 @@ static void test_large_alignments(void** state) {
   assert_true(nothing_lives());
 }
 
+/* Blocks have every alignment that the size of their class has, in all builds, wherever they lie in
+** their page: so a request for an alignment is a request for a size. */
+static void test_alignment_of_classes(void** state) {
+  (void)state;
+  enum { BLOCKS = 100 };
+  static void* p[BLOCKS];
+  for (unsigned c = 1; c < CLASS_LARGE; c++) {
+    size_t size = class_words(c) * WORD, align = size & -size;
+    if (class_of_bytes(size) != c) continue; /* an odd number of words is for objects */
+    uintptr_t bits = 0;
+    for (int i = 0; i < BLOCKS; i++) bits |= (uintptr_t)(p[i] = mi_malloc(size));
+    assert_int_equal(bits % align, 0);
+    for (int i = 0; i < BLOCKS; i++) mi_free(p[i]);
+  }
+}
+
+static void test_small_alignments(void** state) {
+  (void)state;
+  enum { BLOCKS = 12 };
+  static void* p[BLOCKS];
+  for (size_t align = 1; align <= SLICE; align *= 2)
+    for (size_t size = 0; size <= CLASS_BLOCK_MAX; size += 1 + size / 8 + align / 64) {
+      uintptr_t bits = 0;
+      for (int i = 0; i < BLOCKS; i++) {
+        p[i] = i % 2 ? mi_malloc_aligned(size, align) : mi_zalloc_aligned(size, align);
+        assert_true(mi_usable_size(p[i]) >= size);
+        bits |= (uintptr_t)p[i];
+      }
+      assert_int_equal(bits % align, 0);
+      for (int i = 0; i < BLOCKS; i++) mi_free(p[i]);
+    }
+  assert_true(nothing_lives());
+}
+
 static void expect_failure(void* p, int error) {
   assert_null(p);
   assert_int_equal(errno, error);
@@ -347,6 +381,8 @@ int main(void) {
       cmocka_unit_test(test_classes),
       cmocka_unit_test(test_random_program),
       cmocka_unit_test(test_large_alignments),
+      cmocka_unit_test(test_alignment_of_classes),
+      cmocka_unit_test(test_small_alignments),
       cmocka_unit_test(test_impossible_sizes),
       cmocka_unit_test(test_good_size),
       cmocka_unit_test(test_huge_blocks_return),
