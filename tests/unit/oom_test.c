@@ -147,6 +147,53 @@ static void test_every_call_fails(void** state) {
   }
 }
 
+/* What frees ask of the system may fail; the caller's errno is not touched. The calls from `first`
+** to `last` of each free fail. Returns in how many frees that happened. */
+static long free_all(void* p[], const size_t sizes[], int count, long first, long last) {
+  long refusals = 0;
+  for (int i = 0; i < count; i++) {
+    calls = 0;
+    fail_first = first;
+    fail_last = last;
+    errno = 1234;
+    if (rt_current() != NULL)
+      rt_free_sized(p[i], sizes[i]);
+    else
+      mi_free(p[i]);
+    fail_first = -1;
+    assert_int_equal(errno, 1234);
+    refusals += calls > first;
+  }
+  return refusals;
+}
+
+/* Blocks of the process, or of the task's region; many, so that pages are given back. */
+static long free_with_failures(long first, long last) {
+  enum { BLOCKS = 200 };
+  static const size_t kinds[] = {100, 5000, 40000, 200000, 3 * MiB, 20 * MiB};
+  void* p[BLOCKS];
+  size_t sizes[BLOCKS];
+  for (int i = 0; i < BLOCKS; i++) {
+    sizes[i] = kinds[i % 30 == 0 ? 5 : i % 5];
+    p[i] = rt_current() != NULL ? rt_alloc(sizes[i]) : mi_malloc(sizes[i]);
+    assert_non_null(p[i]);
+  }
+  return free_all(p, sizes, BLOCKS, first, last);
+}
+
+static void test_free_keeps_errno(void** state) {
+  (void)state;
+  for (int in_task = 0; in_task < 2; in_task++)
+    for (long first = 0; first < (in_task ? 1 : 2); first++) {
+      rt_task* task = in_task ? rt_task_new(&(rt_config){.repeatable_addresses = true}) : NULL;
+      assert_true(!in_task || (task != NULL && rt_enter(task) == 0));
+      assert_true(free_with_failures(first, first) > 5);
+      assert_true(free_with_failures(first, 1000) > 5);
+      rt_leave();
+      assert_true(!in_task || rt_task_end(task) == 0);
+    }
+}
+
 /* A thread whose very first call finds no memory. */
 static void* starving_thread(void* arg) {
   (void)arg;
@@ -172,6 +219,7 @@ static void test_thread_without_memory(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_call_fails),
+      cmocka_unit_test(test_free_keeps_errno),
       cmocka_unit_test(test_thread_without_memory),
   };
   return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
