@@ -2,6 +2,7 @@
 ** it. Where the library reports and goes on, results are checked here, and the heap must still
 ** work afterwards. */
 #include "alloc/mimalloc.h"
+#include "runtime/runtime.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -280,6 +281,77 @@ static void too_many_callbacks(void) {
   for (int i = 0; i < 9; i++) mi_register_deferred_free(on_deferred, NULL);
 }
 
+/* A callback that ends a heap, or leaves its task: nothing happens, and all goes on. It is called
+** by the first refill, or by the first beat. */
+static mi_heap_t* victim;
+static void delete_victim(bool force, unsigned long long beat, void* arg) {
+  (void)force, (void)beat, (void)arg;
+  mi_heap_delete(victim);
+}
+static void destroy_victim(bool force, unsigned long long beat, void* arg) {
+  (void)force, (void)beat, (void)arg;
+  mi_heap_destroy(victim);
+}
+static void leave(bool force, unsigned long long beat, void* arg) {
+  (void)force, (void)beat, (void)arg;
+  rt_leave();
+}
+
+static void end_heap_in_callback(mi_deferred_free_fun* end, bool at_beat) {
+  victim = mi_heap_new();
+  char* p = victim == NULL ? NULL : mi_heap_malloc(victim, 100);
+  expect(p != NULL, "memory");
+  strcpy(p, "as before");
+  mi_register_deferred_free(end, NULL);
+  if (at_beat)
+    mi_tick(mi_heartbeat_period());
+  else
+    expect(mi_heap_malloc(victim, 20000) != NULL, "memory of the heap that was to end");
+  mi_register_deferred_free(NULL, NULL);
+  expect(strcmp(p, "as before") == 0 && mi_usable_size(p) >= 100, "the block is as before");
+  mi_heap_destroy(victim);
+}
+static void delete_in_refill(void) { end_heap_in_callback(delete_victim, false); }
+static void delete_at_beat(void) { end_heap_in_callback(delete_victim, true); }
+static void destroy_in_refill(void) { end_heap_in_callback(destroy_victim, false); }
+static void destroy_at_beat(void) { end_heap_in_callback(destroy_victim, true); }
+
+/* ---- Tasks ----------------------------------------------------------------------------------- */
+
+static void leave_in_callback(bool at_beat) {
+  rt_task* task = rt_task_new(NULL);
+  expect(task != NULL && rt_enter(task) == 0, "a task");
+  mi_register_deferred_free(leave, NULL);
+  if (at_beat)
+    mi_tick(mi_heartbeat_period());
+  else
+    mi_free(mi_malloc(100));
+  mi_register_deferred_free(NULL, NULL);
+  expect(rt_current() == task && rt_ticks(task) > 0, "the task stays");
+  rt_leave();
+  expect(rt_current() == NULL && rt_task_end(task) == 0, "the task ends");
+}
+static void leave_in_refill(void) { leave_in_callback(false); }
+static void leave_at_beat(void) { leave_in_callback(true); }
+
+static void* end_within_task(void* task) {
+  char* p = get(100);
+  expect(rt_enter(task) == 0, "a task");
+  mi_free(get(100));
+  return p;
+}
+
+/* The thread's own block can be freed, the task it has not left cannot be ended. */
+static void thread_ends_within_task(void) {
+  pthread_t t;
+  void* p;
+  rt_task* task = rt_task_new(NULL);
+  expect(task != NULL && pthread_create(&t, NULL, end_within_task, task) == 0, "a thread");
+  expect(pthread_join(t, &p) == 0 && *(char*)p == 7, "the thread's block");
+  mi_free(p);
+  expect(rt_task_end(task) == EBUSY, "the task is still entered");
+}
+
 /* ---- For the options ------------------------------------------------------------------------- */
 
 static void nothing(void) {}
@@ -327,6 +399,13 @@ static const struct misuse {
     {"heap_of_another", heap_of_another},
     {"end_heap_twice", end_heap_twice},
     {"too_many_callbacks", too_many_callbacks},
+    {"delete_in_refill", delete_in_refill},
+    {"delete_at_beat", delete_at_beat},
+    {"destroy_in_refill", destroy_in_refill},
+    {"destroy_at_beat", destroy_at_beat},
+    {"leave_in_refill", leave_in_refill},
+    {"leave_at_beat", leave_at_beat},
+    {"thread_ends_within_task", thread_ends_within_task},
     {"nothing", nothing},
     {"leak", leak},
 };

@@ -114,6 +114,20 @@ many='sluice: warning: 8 deferred-free callbacks are registered, one more is ref
 expect "plain too_many_callbacks" 0 "$many" "$plain" too_many_callbacks
 expect "debug too_many_callbacks" 0 "$many" "$debug" too_many_callbacks
 
+# ---- Callbacks and tasks
+
+for case in delete_in_refill delete_at_beat destroy_in_refill destroy_at_beat; do
+  reported $case "$error heap $p cannot end within a callback of the allocator"
+done
+for case in leave_in_refill leave_at_beat; do
+  reported $case "$error rt_leave within a callback of the allocator: the task stays"
+done
+ended='sluice: warning: a thread ended within a task \(rt_leave is missing\); what it had before '
+ended+='stays'
+for program in "$plain" "$debug"; do
+  expect "$program thread_ends_within_task" 0 "$ended" "$program" thread_ends_within_task
+done
+
 # ---- Options
 
 warning='sluice: warning: MIMALLOC_'
