@@ -3,7 +3,7 @@
 ** is parked or is about to end. Tasks end emptied or full, and new ones begin. What must hold: the
 ** list keeps its contents; ticks, beats and limits are what the calls add up to; an emptied task
 ** holds 0 bytes; no block is lost or handed out twice, and none of an ended thread dies with a
-** task. */
+** task. Meanwhile the statistics are printed. */
 #include "rc/rc.h"
 #include "runtime/runtime.h"
 
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
   THREADS = 4,
@@ -291,17 +292,62 @@ static void keep_line(const char* line, void* arg) {
   snprintf(last_line, sizeof last_line, "%s", line);
 }
 
+/* ---- The reporter ---------------------------------------------------------------------------- */
+
+/* Prints the statistics now and then while tasks and regions come and go, by turns from within a
+** task with a region of its own. The figures are approximate then, but each table is complete. Not
+** under the thread sanitizer yet: the table reads what owners write without atomics. */
+static atomic_bool work_is_done;
+#ifdef __SANITIZE_THREAD__
+enum { REPORTS = 0 };
+#else
+enum { REPORTS = 1 };
+#endif
+
+static void count_line(const char* line, void* arg) {
+  int* lines = arg;
+  if (strncmp(line, "heap stats:", 11) == 0 && *lines != 0) fail("a table begins twice");
+  if (line[0] == 0 || line[strlen(line) - 1] != '\n') fail("a table has a line without end");
+  (*lines)++;
+}
+
+static void print_table(void) {
+  int lines = 0;
+  mi_stats_print_out(count_line, &lines);
+  if (lines < 3) fail("a table is not complete");
+}
+
+static void* report(void* arg) {
+  (void)arg;
+  rt_task* own = rt_task_new(&(rt_config){.repeatable_addresses = true});
+  if (own == NULL) fail("no task");
+  while (REPORTS && !atomic_load_explicit(&work_is_done, memory_order_relaxed)) {
+    print_table();
+    if (rt_enter(own) != 0) fail("a parked task cannot be entered");
+    void* p = mi_malloc(100);
+    print_table();
+    mi_free(p);
+    rt_leave();
+    nanosleep(&(struct timespec){0, 2000000}, NULL);
+  }
+  if (rt_task_end(own) != 0) fail("a task could not be ended");
+  return NULL;
+}
+
 /* Threads end one by one while the others go on, and the next takes the place. */
 int main(int argc, char** argv) {
   uintptr_t lives = (argc > 1 ? strtoul(argv[1], NULL, 10) : 100) * LIVES_PER_UNIT;
   uint64_t state = 88172645463325252u;
-  pthread_t threads[THREADS];
+  pthread_t threads[THREADS], reporter;
   for (int i = 0; i < JOBS; i++) job_begin(&jobs[i], &state);
+  if (pthread_create(&reporter, NULL, report, NULL) != 0) fail("no thread");
   for (uintptr_t i = 0; i < lives; i++) {
     if (i >= THREADS) pthread_join(threads[i % THREADS], NULL);
     if (pthread_create(&threads[i % THREADS], NULL, live, (void*)i) != 0) fail("no thread");
   }
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  atomic_store_explicit(&work_is_done, true, memory_order_relaxed);
+  pthread_join(reporter, NULL);
   for (int i = 0; i < JOBS; i++) job_end(&jobs[i], i % 2 == 0);
   drop_all_blocks(&outside);
   mi_collect(true);
