@@ -352,6 +352,19 @@ static void thread_ends_within_task(void) {
   expect(rt_task_end(task) == EBUSY, "the task is still entered");
 }
 
+static void* only_within_task(void* task) {
+  expect(rt_enter(task) == 0, "a task");
+  mi_free(get(100));
+  return NULL;
+}
+
+/* The thread has allocated nothing outside. */
+static void thread_lives_within_task(void) {
+  rt_task* task = rt_task_new(NULL);
+  expect(task != NULL, "a task");
+  in_thread(only_within_task, task);
+}
+
 /* ---- For the options ------------------------------------------------------------------------- */
 
 static void nothing(void) {}
@@ -406,6 +419,7 @@ static const struct misuse {
     {"leave_in_refill", leave_in_refill},
     {"leave_at_beat", leave_at_beat},
     {"thread_ends_within_task", thread_ends_within_task},
+    {"thread_lives_within_task", thread_lives_within_task},
     {"nothing", nothing},
     {"leak", leak},
 };

@@ -125,7 +125,9 @@ done
 ended='sluice: warning: a thread ended within a task \(rt_leave is missing\); what it had before '
 ended+='stays'
 for program in "$plain" "$debug"; do
-  expect "$program thread_ends_within_task" 0 "$ended" "$program" thread_ends_within_task
+  for case in thread_ends_within_task thread_lives_within_task; do
+    expect "$program $case" 0 "$ended" "$program" $case
+  done
 done
 
 # ---- Options

@@ -295,14 +295,8 @@ static void keep_line(const char* line, void* arg) {
 /* ---- The reporter ---------------------------------------------------------------------------- */
 
 /* Prints the statistics now and then while tasks and regions come and go, by turns from within a
-** task with a region of its own. The figures are approximate then, but each table is complete. Not
-** under the thread sanitizer yet: the table reads what owners write without atomics. */
+** task with a region of its own. The figures are approximate then, but each table is complete. */
 static atomic_bool work_is_done;
-#ifdef __SANITIZE_THREAD__
-enum { REPORTS = 0 };
-#else
-enum { REPORTS = 1 };
-#endif
 
 static void count_line(const char* line, void* arg) {
   int* lines = arg;
@@ -321,7 +315,7 @@ static void* report(void* arg) {
   (void)arg;
   rt_task* own = rt_task_new(&(rt_config){.repeatable_addresses = true});
   if (own == NULL) fail("no task");
-  while (REPORTS && !atomic_load_explicit(&work_is_done, memory_order_relaxed)) {
+  while (!atomic_load_explicit(&work_is_done, memory_order_relaxed)) {
     print_table();
     if (rt_enter(own) != 0) fail("a parked task cannot be entered");
     void* p = mi_malloc(100);

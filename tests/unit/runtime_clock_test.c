@@ -161,7 +161,7 @@ static void make_call(const call* c) {
       break;
     }
     case 4:
-      assert_null(c->size % 2 ? mi_malloc(SIZE_MAX - c->size) : mi_zalloc(SIZE_MAX - c->size));
+      assert_null(c->size % 2 ? mi_malloc(SIZE_MAX - c->size) : rt_alloc(SIZE_MAX - c->size));
       break;
     case 15:
     case 16:
@@ -270,6 +270,21 @@ static void test_end_of_the_clock(void** state) {
     }
     end(t);
   }
+}
+
+/* Nor does anything else go on from there. */
+static void test_clock_stays_at_its_end(void** state) {
+  (void)state;
+  rt_task* t = begin(&(rt_config){.heartbeats = CLOCK_END / PERIOD + 1});
+  mi_tick(UINT64_MAX);
+  for (int i = 0; i < 3 * PERIOD; i++) {
+    mi_tick(rnd(3) == 0 ? UINT64_MAX >> rnd(64) : rnd(1000));
+    mi_free(mi_malloc(rnd(3000)));
+    assert_true(rt_ticks(t) == CLOCK_END && mi_ticks() == CLOCK_END);
+    assert_true(rt_heartbeats(t) == CLOCK_END / PERIOD);
+  }
+  assert_int_equal(rt_expired(t), RT_NONE);
+  end(t);
 }
 
 /* ---- Beats in unusual places ----------------------------------------------------------------- */
@@ -490,6 +505,7 @@ int main(void) {
       cmocka_unit_test(test_limit_to_the_tick),
       cmocka_unit_test(test_periods),
       cmocka_unit_test(test_end_of_the_clock),
+      cmocka_unit_test(test_clock_stays_at_its_end),
       cmocka_unit_test(test_first_charges),
       cmocka_unit_test(test_beats_of_calls_without_effect),
       cmocka_unit_test(test_beats_of_refused_requests),

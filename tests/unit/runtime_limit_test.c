@@ -128,9 +128,9 @@ static void test_exact_blocks(void** state) {
 /* Sizes that cannot be change nothing, with a limit and without one. */
 static void test_impossible_sizes(void** state) {
   (void)state;
-  volatile size_t all = SIZE_MAX, most = PTRDIFF_MAX;
+  volatile size_t all = SIZE_MAX, most = PTRDIFF_MAX, petabyte = (size_t)1 << 50;
   for (size_t limit = 0; limit <= 1000; limit += 1000) {
-    rt_task* t = begin_limited(limit);
+    rt_task* t = begin(&(rt_config){.bytes = limit, .collects = limit != 0});
     char* p = rt_alloc(100);
     assert_non_null(p);
     memcpy(p, "as before", 10);
@@ -141,10 +141,13 @@ static void test_impossible_sizes(void** state) {
       expect_refused(rt_realloc(p, 100, all - i));
       expect_refused(rt_realloc(p, 100, most + 1 - i));
       expect_refused(rt_realloc(NULL, 0, all - i));
+      expect_refused(rt_alloc(petabyte));
+      expect_refused(rt_realloc(p, 100, petabyte));
     }
     assert_string_equal(p, "as before");
     assert_int_equal(rt_bytes(t), 100);
     assert_int_equal(rt_expired(t), RT_NONE);
+    assert_int_equal(rt_bytes_peak(t), 100);
     rt_free_sized(p, 100);
     assert_int_equal(rt_bytes(t), 0);
     end(t);
@@ -181,17 +184,19 @@ static void test_shrinking_never_fails(void** state) {
 static void test_block_of_another_task(void** state) {
   (void)state;
   rt_task* from = begin(NULL);
-  void* p = rt_alloc(5000);
+  void *p = rt_alloc(5000), *other = rt_alloc(600);
   rt_leave();
   rt_task* t = begin_limited(1000);
   rt_free_sized(p, 5000);
   assert_int_equal(rt_bytes(t), 0);
   p = rt_alloc(1000);
   assert_non_null(p);
+  rt_free_sized(other, 600);
+  assert_int_equal(rt_bytes(t), 1000);
   expect_refused(rt_alloc(1));
   rt_free_sized(p, 1000);
   assert_int_equal(rt_bytes(t), 0);
-  assert_int_equal(rt_bytes(from), 5000);
+  assert_int_equal(rt_bytes(from), 5600);
   end(t);
   assert_int_equal(rt_task_end(from), 0);
   assert_true(nothing_lives());
@@ -633,6 +638,29 @@ static void test_force_before_refusal(void** state) {
   mi_register_deferred_free(NULL, NULL);
 }
 
+/* While garbage waits, a callback's request does not end the guest. */
+static void allocate_at_beat(bool force, unsigned long long beat, void* size) {
+  (void)beat;
+  if (force) return;
+  void* p = rt_alloc(*(size_t*)size);
+  if (p != NULL) rt_free_sized(p, *(size_t*)size);
+}
+
+static void test_callback_at_the_limit(void** state) {
+  (void)state;
+  enum { LIMIT = 1000000 };
+  static size_t size = 5000;
+  rt_task* t = begin(&(rt_config){.bytes = LIMIT});
+  rt_alloc(LIMIT - 20000 * NODE_BYTES);
+  rc_dec(list_of(20000));
+  assert_true(rt_bytes(t) > LIMIT - size && rc_pending() > 0);
+  mi_register_deferred_free(allocate_at_beat, &size);
+  mi_tick(1000 - rt_ticks(t) % 1000);
+  mi_register_deferred_free(NULL, NULL);
+  assert_int_equal(rt_expired(t), RT_NONE);
+  end(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exact_blocks),
@@ -649,6 +677,7 @@ int main(void) {
       cmocka_unit_test(test_heaps),
       cmocka_unit_test(test_all_together),
       cmocka_unit_test(test_force_before_refusal),
+      cmocka_unit_test(test_callback_at_the_limit),
   };
   return cmocka_run_group_tests_name("runtime limit", tests, NULL, NULL);
 }
