@@ -230,10 +230,9 @@ void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t o
 /* ---- Free ------------------------------------------------------------------------------------ */
 
 static void free_block(page_t* page, block_t* block) {
-  uintptr_t owner = page_owner(page);
-  if ((owner & ~(uintptr_t)PAGE_FLAGS) != (uintptr_t)tls.task)
+  if (!page_is_of(page, tls.task))
     remote_free(page, block);
-  else if (owner & PAGE_FULL)
+  else if (page_is_full(page))
     page_free_full(page, block);
   else
     page_free_local(page, block);
@@ -250,7 +249,7 @@ static __attribute__((noinline)) void free_checked(void* p) {
 /* Not an own page, or a full one, or one with addresses inside blocks. In a page of one slice and
 ** many blocks there is nothing that a check could find. */
 static __attribute__((noinline)) void free_slow(page_t* slot, void* p) {
-  if (likely(slot->slices == 1 && slot->stride != 0 && !is_inside(slot)))
+  if (likely(page_figure(&slot->slices) == 1 && slot->stride != 0 && !is_inside(slot)))
     free_block(slot, p);
   else
     free_checked(p);

@@ -74,23 +74,23 @@ static void table_set(const char* base, page_t* records) {
 page_t* page_of(const void* p) {
   if ((uintptr_t)p >> ADDRESS_BITS != 0) return NULL;
   page_t* slot = slot_of(p);
-  if (slot->slices == 0) return NULL;
-  return slot - slot->behind;
+  if (page_figure(&slot->slices) == 0) return NULL;
+  return slot - page_figure(&slot->behind);
 }
 
 /* Makes the slots of a run one page's: the first has the record, the others lead to it. A record's
 ** chunk never changes and is written once, since late threads read it (abandoned_release). */
 static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
   page_t* page = &c->records[first];
-  page->slices = slices;
-  page->behind = 0;
+  page_set_figure(&page->slices, slices);
+  page_set_figure(&page->behind, 0);
   if (page->chunk != c) page->chunk = c;
   page->start = c->base + (size_t)first * SLICE;
   page->span = (size_t)slices * SLICE;
   for (uint32_t i = 1; i < slices; i++) {
     mi_assert(page_owner(&page[i]) == 0);
-    page[i].slices = slices;
-    page[i].behind = i;
+    page_set_figure(&page[i].slices, slices);
+    page_set_figure(&page[i].behind, i);
   }
   return page;
 }
@@ -98,9 +98,9 @@ static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
 /* A slot that is not a page's first has owner 0, for frees in the middle of a page; so a record
 ** is left with owner 0, whoever released it. */
 static void page_unclaim(page_t* page) {
-  uint32_t slices = page->slices;
+  uint32_t slices = page_figure(&page->slices);
   atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
-  for (uint32_t i = 0; i < slices; i++) page[i].slices = 0;
+  for (uint32_t i = 0; i < slices; i++) page_set_figure(&page[i].slices, 0);
 }
 
 /* ---- Bitmaps --------------------------------------------------------------------------------- */
@@ -305,7 +305,7 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   char* start = base + lead;
   table_set(start, c->records);
   page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
-  page->slices = 1;
+  page_set_figure(&page->slices, 1);
   page->chunk = c;
   page->start = start;
   page->span = (size + SLICE - 1) & ~(size_t)(SLICE - 1);
@@ -399,7 +399,7 @@ void slices_free(page_t* page) {
   }
   chunk_t* c = page->chunk;
   arena_t* arena = c->arena;
-  uint32_t first = page_first_slice(page), n = page->slices;
+  uint32_t first = page_first_slice(page), n = page_figure(&page->slices);
   page_unclaim(page);
   uint32_t fresh = bits_set(c->dirty, first, first + n);
   uint32_t dirty =
@@ -448,7 +448,8 @@ void arena_delete(arena_t* arena) {
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
     for (uint32_t i = 1; i < CHUNK_SLICES; i++)
-      if (c->records[i].slices != 0 && c->records[i].behind == 0) visit(&c->records[i], arg);
+      if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
+        visit(&c->records[i], arg);
   pthread_mutex_lock(&arena->lock);
   for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
   pthread_mutex_unlock(&arena->lock);

@@ -139,9 +139,9 @@ struct page {
   page_t* delayed_next;
   page_t* next;
   page_t* prev;
-  uint32_t accounted; /* used, when the heap's statistics last looked */
-  uint32_t behind;
-  uint32_t slices;
+  _Atomic uint32_t accounted; /* used, when the heap's statistics last looked */
+  _Atomic uint32_t behind;    /* these three are read by any thread, relaxed, for statistics */
+  _Atomic uint32_t slices;
   uint32_t granted_slices; /* a single block's, for byte limits */
   size_t span;             /* bytes from start to the end of the block area */
   chunk_t* chunk;
@@ -432,6 +432,12 @@ static inline mi_heap_t* page_heap(page_t* page) {
 static inline unsigned page_class(const page_t* page) {
   return atomic_load_explicit(&page->class, memory_order_relaxed);
 }
+static inline uint32_t page_figure(const _Atomic uint32_t* figure) {
+  return atomic_load_explicit(figure, memory_order_relaxed);
+}
+static inline void page_set_figure(_Atomic uint32_t* figure, uint32_t value) {
+  atomic_store_explicit(figure, value, memory_order_relaxed);
+}
 static inline uintptr_t page_owner(const page_t* page) {
   return atomic_load_explicit(&page->owner, memory_order_relaxed);
 }
@@ -439,6 +445,9 @@ static inline void page_set_owner(page_t* page, const mi_task_t* task, uintptr_t
   bool inside = atomic_load_explicit(&page->inside, memory_order_relaxed);
   uintptr_t word = (uintptr_t)task | full | (inside ? PAGE_INSIDE : 0);
   atomic_store_explicit(&page->owner, word, memory_order_relaxed);
+}
+static inline bool page_is_of(const page_t* page, const mi_task_t* task) {
+  return (page_owner(page) & ~(uintptr_t)PAGE_FLAGS) == (uintptr_t)task;
 }
 static inline bool page_is_full(const page_t* page) { return (page_owner(page) & PAGE_FULL) != 0; }
 
@@ -514,8 +523,11 @@ static inline bool task_reserve(mi_task_t* task, size_t bytes) {
   size_t held = task->bytes + bytes;
   if (unlikely(held > task->bytes_limit || held < bytes)) return task_reserve_slow(task, bytes);
   task->bytes = held;
-  if (held > task->bytes_peak) task->bytes_peak = held;
   return true;
+}
+/* The memory was there, too. */
+static inline void task_reserved(mi_task_t* task) {
+  if (task->bytes > task->bytes_peak) task->bytes_peak = task->bytes;
 }
 /* What another task allocated was counted there. */
 static inline void task_unreserve(mi_task_t* task, size_t bytes) {

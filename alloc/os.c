@@ -42,7 +42,10 @@ bool os_commit(void* p, size_t size) { return mprotect(p, size, PROT_READ | PROT
 
 /* If the protection stays, the memory is lost all the same: madvise comes first. */
 bool os_decommit(void* p, size_t size) {
-  return os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0;
+  int saved = errno;
+  bool ok = os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0;
+  errno = saved;
+  return ok;
 }
 
 /* A refusal (the system's limit of mappings, say) leaves the range mapped, unused and, if the

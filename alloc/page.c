@@ -61,14 +61,14 @@ static size_t granted_bytes(const page_t* page) {
 /* Brings the heap's figures up to the page's `used`. */
 static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   class_stat_t* s = &heap->stat[page_class(page)];
-  int64_t delta = (int64_t)used - page->accounted;
-  page->accounted = used;
+  int64_t delta = (int64_t)used - page_figure(&page->accounted);
+  page_set_figure(&page->accounted, used);
   uint64_t current = stat_get(&s->current) + (uint64_t)delta;
   stat_set(&s->current, current);
   if (current > stat_get(&s->peak)) stat_set(&s->peak, current);
   if (heap->by_grant) {
     heap->task->bytes += (size_t)delta * granted_bytes(page);
-    if (heap->task->bytes > heap->task->bytes_peak) heap->task->bytes_peak = heap->task->bytes;
+    task_reserved(heap->task);
   }
 }
 
@@ -89,7 +89,8 @@ static bool is_padded(const mi_heap_t* heap) {
 
 static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) {
   page->local_free = page->free = NULL;
-  page->used = page->capacity = page->nfree = page->accounted = 0;
+  page->used = page->capacity = page->nfree = 0;
+  page_set_figure(&page->accounted, 0);
   page->zero = zero;
   page->padded = is_padded(heap);
   atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
@@ -355,6 +356,6 @@ void page_check(page_t* page) {
   mi_assert((size_t)page->reserved * page->stride <= page->span);
   mi_assert(list_check(page, page->free) == page->nfree);
   mi_assert(page->capacity == page->used + page->nfree + list_check(page, page->local_free));
-  mi_assert((page_owner(page) & ~(uintptr_t)PAGE_FLAGS) == (uintptr_t)page_heap(page)->task);
+  mi_assert(page_is_of(page, page_heap(page)->task));
   mi_assert(page_of(page->start) == page);
 }

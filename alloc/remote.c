@@ -259,11 +259,14 @@ void remote_free(page_t* page, block_t* block) {
 
 /* ---- For those who only look ------------------------------------------------------------------ */
 
+/* Of another task's page, `used` is what its heap's statistics last saw. */
 uint32_t page_live(page_t* page) {
   remote_t w = look(page);
   remote_t mode = w & REMOTE_MODE;
   if (mode == REMOTE_ORPHAN) return 0;
-  return mode == REMOTE_NORMAL ? page->used - remote_count(w) : remote_count(w);
+  if (mode != REMOTE_NORMAL) return remote_count(w);
+  uint32_t used = page_is_of(page, tls.task) ? page->used : page_figure(&page->accounted);
+  return used > remote_count(w) ? used - remote_count(w) : 0;
 }
 
 /* Others put more in front of it; the owner alone takes it away. */

@@ -174,7 +174,8 @@ static void callback_leave(mi_task_t* task) {
 
 uint64_t task_ticks(const mi_task_t* task) {
   bool running = task == tls.task && !task->in_callback;
-  return task->goal - (uint64_t)(running ? tls.countdown : task->parked);
+  uint64_t ticks = task->goal - (uint64_t)(running ? tls.countdown : task->parked);
+  return ticks < CLOCK_MAX ? ticks : CLOCK_MAX;
 }
 
 static void call_deferred(mi_task_t* task, bool force) {
@@ -256,13 +257,16 @@ void task_charge_slow(uint64_t ticks) {
   mi_task_t* task = task_self();
   if (task != NULL && task->in_callback) return;
   uint64_t now = (task != NULL ? task->goal : COUNTDOWN_NONE) - (uint64_t)tls.countdown;
-  if (ticks > CLOCK_MAX - now) ticks = CLOCK_MAX - now;
+  uint64_t room = now < CLOCK_MAX ? CLOCK_MAX - now : 0;
+  if (ticks > room) ticks = room;
   tls.countdown -= (int64_t)ticks;
   if (task == NULL || tls.countdown > 0) return;
   now += ticks;
+  bool stopped = now > CLOCK_MAX; /* the fast path does not look at the end of the clock */
+  if (stopped) now = CLOCK_MAX;
   task->goal = (now / task->period + 1) * task->period;
   tls.countdown = (int64_t)(task->goal - now);
-  beat(task);
+  if (!stopped) beat(task);
 }
 
 uint64_t mi_ticks(void) {
@@ -305,6 +309,5 @@ bool task_reserve_slow(mi_task_t* task, size_t bytes) {
     return false;
   }
   task->bytes += bytes;
-  if (task->bytes > task->bytes_peak) task->bytes_peak = task->bytes;
   return true;
 }

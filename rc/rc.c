@@ -11,6 +11,7 @@ static rc_object* object_new(size_t bytes) {
     task_unreserve(heap->task, bytes);
     return NULL;
   }
+  task_reserved(heap->task);
   state_of(heap->task)->counted.allocated++;
   return o;
 }

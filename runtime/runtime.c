@@ -102,6 +102,7 @@ rt_task* rt_task_new(const rt_config* config) {
 
 /* Acquire and release: what the task's last thread did happens before what the next one does. */
 int rt_enter(rt_task* t) {
+  (void)task_self(); /* its end tells of a missing rt_leave */
   bool idle = false;
   if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
                                                memory_order_relaxed))
@@ -150,6 +151,7 @@ static void expire(rt_task* t, rt_limit why) {
 static bool on_refusal(mi_task_t* task) {
   rt_task* t = current;
   if (t == NULL || t->task != task || t->collects || t->expired != RT_NONE) return false;
+  if (task->bytes_limit == SIZE_MAX || task->in_callback) return false;
   expire(t, RT_MEMORY);
   return true;
 }
@@ -196,7 +198,10 @@ static void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
   void* p = heap_alloc(heap, size, false);
-  if (p == NULL) task_unreserve(heap->task, size);
+  if (p != NULL)
+    task_reserved(heap->task);
+  else
+    task_unreserve(heap->task, size);
   return p;
 }
 
@@ -217,14 +222,17 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
     task_unreserve(heap->task, newsize - oldsize);
     return NULL;
   }
+  task_reserved(heap->task);
   if (newsize < oldsize) task_unreserve(heap->task, oldsize - newsize);
   return q != NULL ? q : p;
 }
 
+/* What another task allocated was counted there. */
 void rt_free_sized(void* p, size_t size) {
   if (p == NULL) return;
   mi_task_t* task = task_self();
-  if (task != NULL) task_unreserve(task, size);
+  page_t* page = page_of(p);
+  if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
   mi_free(p);
 }
 
