@@ -4,8 +4,8 @@
 ** total blocks granted (from heaps; what is granted and not handed out is taken back first)
 ** freed total less the blocks that pages still hold, found by walking the pages of the process
 **        (those in another task's region may go at any time: there it is what their heaps know)
-** peak the most that a heap's pages held at a refill: summed over the heaps that are alive, or
-**        the largest of those that ended
+** peak the most that a heap's pages held at a refill, where what is granted counts as held: summed
+**        over the heaps that are alive, or the largest of those that ended; but no more than total
 ** Other threads that run meanwhile make the figures approximate. */
 #include "alloc/internal.h"
 
@@ -64,6 +64,7 @@ static void print_row(output_t out, unsigned class, row_t row) {
   bool large = class == CLASS_LARGE; /* of no common size: they are counted only */
   double unit = large ? 1 : (double)(class_words(class) * WORD), base = large ? 1000 : 1024;
   const char* what = large ? "" : "b";
+  if (row.peak > row.total) row.peak = row.total;
   print_amount(peak, sizeof peak, (double)row.peak * unit, base, what);
   print_amount(total, sizeof total, (double)row.total * unit, base, what);
   print_amount(freed, sizeof freed, (double)(row.total - row.live) * unit, base, what);
