@@ -5,6 +5,13 @@
 ** nothing. */
 #include "alloc/internal.h"
 
+/* There is no memory; the program is told, and may do something for the next request. */
+static void* fail(void) {
+  call_error_fun(ENOMEM);
+  errno = ENOMEM;
+  return NULL;
+}
+
 /* ---- Refill ---------------------------------------------------------------------------------- */
 
 /* Words to hand out while dead objects wait: whole blocks, up to the quantum. */
@@ -45,10 +52,7 @@ static block_t* refill(mi_heap_t* heap, unsigned class) {
     if (!find_or_force(heap, class, limit)) limit = 0;
   }
   block_t* block = heap->list[class];
-  if (block == NULL || limit == 0) {
-    errno = ENOMEM;
-    return NULL;
-  }
+  if (block == NULL || limit == 0) return fail();
   heap->list[class] = block->next;
   return block;
 }
@@ -71,16 +75,6 @@ static inline block_t* take(mi_heap_t* heap, unsigned class) {
 }
 
 /* ---- Without charge -------------------------------------------------------------------------- */
-
-static void* fail(void) {
-  errno = ENOMEM;
-  return NULL;
-}
-
-size_t page_block_size(const page_t* page) {
-  if (page->stride != 0) return class_words(page_class(page)) * WORD;
-  return page->span - (page->padded ? TRAILER_SINGLE : 0);
-}
 
 /* All of the block, since a later mi_rezalloc counts on it. Memory that was never freed is still
 ** zero but for the link in the first word. */
@@ -194,7 +188,8 @@ static block_t* block_of(const page_t* page, void* p) {
 page_t* page_checked(const void* p, const char* what) {
   page_t* page = page_of(p);
   if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
-    report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
+    report_error(EINVAL,
+                 "sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return NULL;
   }

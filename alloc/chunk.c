@@ -199,6 +199,14 @@ static char* space_take(arena_t* arena, size_t size, size_t align) {
   return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
 }
 
+static void count_mapped(arena_t* arena, size_t size) {
+  size_t now = atomic_fetch_add_explicit(&arena->mapped, size, memory_order_relaxed) + size;
+  size_t peak = atomic_load_explicit(&arena->mapped_peak, memory_order_relaxed);
+  while (now > peak &&
+         !atomic_compare_exchange_weak_explicit(&arena->mapped_peak, &peak, now,
+                                                memory_order_relaxed, memory_order_relaxed)) {}
+}
+
 static chunk_t* chunk_new(arena_t* arena) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
@@ -210,7 +218,7 @@ static chunk_t* chunk_new(arena_t* arena) {
   *c = (chunk_t){.base = base, .records = (page_t*)base, .size = CHUNK, .arena = arena};
   atomic_store_explicit(&c->busy[0], 1, memory_order_relaxed);
   atomic_store_explicit(&c->free_slices, CHUNK_SLICES - 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&arena->mapped, CHUNK, memory_order_relaxed);
+  count_mapped(arena, CHUNK);
   table_set(base, c->records);
   return c;
 }
@@ -301,7 +309,7 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   }
   if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
   *c = (chunk_t){.base = base, .records = (page_t*)base, .size = total, .arena = arena};
-  atomic_fetch_add_explicit(&arena->mapped, total, memory_order_relaxed);
+  count_mapped(arena, total);
   char* start = base + lead;
   table_set(start, c->records);
   page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
@@ -406,7 +414,7 @@ void slices_free(page_t* page) {
       atomic_fetch_add_explicit(&arena->dirty_slices, fresh, memory_order_relaxed) + fresh;
   atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
   bits_clear(c->busy, first, first + n, memory_order_release);
-  if (dirty > DIRTY_MAX && arena == &arena_main)
+  if (dirty > DIRTY_MAX && arena == &arena_main && option_value(mi_option_purge_delay) >= 0)
     for (uint32_t done = 0, i = first; done < 2 + n / PURGE_RUN && i < CHUNK_SLICES; done++)
       i = chunk_purge_run(c, i);
 }

@@ -46,7 +46,8 @@ static const char* first_not_slack(const char* at, const char* end) {
 bool debug_check(const page_t* page, const void* p, const char* what) {
   size_t offset = (size_t)((const char*)p - page->start);
   if (page->stride != 0 && page_block_index(page, offset) >= page->reserved) {
-    report_error("sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
+    report_error(EINVAL,
+                 "sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return false;
   }
@@ -54,12 +55,13 @@ bool debug_check(const page_t* page, const void* p, const char* what) {
   const trailer_t* t = trailer_of(page, block);
   if (t->state == STATE_FREED) {
     bool again = strcmp(what, "free") == 0;
-    report_error("sluice: error: %s of %sblock %p (%zu bytes when it was freed first)",
+    report_error(EAGAIN, "sluice: error: %s of %sblock %p (%zu bytes when it was freed first)",
                  again ? "double free" : what, again ? "" : "freed ", p, (size_t)t->size);
     return false;
   }
   if (t->state != STATE_LIVE || t->size > page_block_size(page)) {
     report_error(
+        EFAULT,
         "sluice: error: %s of %p: invalid pointer, or a buffer overflow has overwritten what "
         "follows its block",
         what, p);
@@ -68,8 +70,8 @@ bool debug_check(const page_t* page, const void* p, const char* what) {
   const char* user = (const char*)block + t->adjust;
   if (p == user) return true;
   report_error(
-      "sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes", what,
-      p, (const void*)user, (size_t)t->size);
+      EINVAL, "sluice: error: %s of invalid pointer %p: it points inside the block %p of %zu bytes",
+      what, p, (const void*)user, (size_t)t->size);
   return false;
 }
 
@@ -78,6 +80,7 @@ void debug_free(const page_t* page, void* p) {
   const char* bad = first_not_slack((char*)p + t->size, (char*)t);
   if (bad != NULL)
     report_error(
+        EFAULT,
         "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
         (size_t)t->size, (size_t)(bad - (char*)p));
   memset(p, FREED, t->size);

@@ -17,7 +17,8 @@ static size_t product(size_t count, size_t size) {
 
 /* Pages of a heap are its task's, so allocation by another thread would race. */
 static __attribute__((noinline)) mi_heap_t* not_mine(const mi_heap_t* heap) {
-  report_error("sluice: error: allocation from heap %p, which is another task's, or has ended",
+  report_error(EPERM,
+               "sluice: error: allocation from heap %p, which is another task's, or has ended",
                (const void*)heap);
   errno = EPERM;
   return NULL;
@@ -319,18 +320,20 @@ void mi_free_small(void* p) { mi_free(p); }
 
 void mi_free_size(void* p, size_t size) {
   if (MI_DEBUG && p != NULL && mi_usable_size(p) < size)
-    report_error("sluice: error: sized free of block %p of %zu bytes as one of %zu", p,
+    report_error(EINVAL, "sluice: error: sized free of block %p of %zu bytes as one of %zu", p,
                  mi_usable_size(p), size);
   mi_free(p);
 }
 void mi_free_aligned(void* p, size_t alignment) {
   if (MI_DEBUG && alignment != 0 && (uintptr_t)p % alignment != 0)
-    report_error("sluice: error: free of block %p, which is not aligned to %zu", p, alignment);
+    report_error(EINVAL, "sluice: error: free of block %p, which is not aligned to %zu", p,
+                 alignment);
   mi_free(p);
 }
 void mi_free_size_aligned(void* p, size_t size, size_t alignment) {
   if (MI_DEBUG && alignment != 0 && (uintptr_t)p % alignment != 0)
-    report_error("sluice: error: free of block %p, which is not aligned to %zu", p, alignment);
+    report_error(EINVAL, "sluice: error: free of block %p, which is not aligned to %zu", p,
+                 alignment);
   mi_free_size(p, size);
 }
 

@@ -138,7 +138,8 @@ static void move_queue(mi_heap_t* from, mi_heap_t* to, unsigned class) {
 
 static bool is_mine(mi_heap_t* heap) {
   if (heap != NULL && heap_is_mine(heap)) return true;
-  report_error("sluice: error: heap %p is not one of the calling task, or has ended", (void*)heap);
+  report_error(EPERM, "sluice: error: heap %p is not one of the calling task, or has ended",
+               (void*)heap);
   return false;
 }
 
@@ -146,7 +147,8 @@ static bool is_mine(mi_heap_t* heap) {
 static bool may_end(mi_heap_t* heap) {
   if (!is_mine(heap)) return false;
   if (!heap->task->in_callback) return true;
-  report_error("sluice: error: heap %p cannot end within a callback of the allocator", (void*)heap);
+  report_error(EPERM, "sluice: error: heap %p cannot end within a callback of the allocator",
+               (void*)heap);
   return false;
 }
 
@@ -160,8 +162,8 @@ void mi_heap_delete(mi_heap_t* heap) {
   mi_heap_t* to = task_backing_heap();
   if (heap == to) return;
   if (to == NULL) {
-    message("sluice: warning: heap %p stays: there is no memory for a heap to move its blocks to",
-            (void*)heap);
+    warn("sluice: warning: heap %p stays: there is no memory for a heap to move its blocks to",
+         (void*)heap);
     return;
   }
   no_default(heap);

@@ -7,8 +7,8 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c forms.c stats.c debug.c
-**   override.c
+**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c forms.c visit.c stats.c
+**   process.c debug.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -195,10 +195,10 @@ struct chunk {
 struct arena {
   _Atomic(chunk_t*) chunks;
   _Atomic uint32_t dirty_slices;
-  _Atomic size_t mapped; /* bytes, for statistics */
-  chunk_t* huge;         /* those with one huge block; under the lock */
-  pthread_mutex_t lock;  /* held while a chunk is added or taken away */
-  char* region;          /* NULL: the process's arena */
+  _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
+  chunk_t* huge;                      /* those with one huge block; under the lock */
+  pthread_mutex_t lock;               /* held while a chunk is added or taken away */
+  char* region;                       /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
 };
@@ -352,20 +352,23 @@ bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost *
 void os_unmap(void* p, size_t size);
 bool os_purge(void* p, size_t size); /* gives the memory back; reads as zero afterwards */
 uint64_t os_now_ns(void);
+/* The start of a file, as text; false: it cannot be read. */
+bool os_read_file(const char* path, char* text, size_t room);
 void os_write_error(const char* text, size_t length);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
-typedef struct options {
-  long heartbeat_period, show_stats, verbose, show_errors, abort_on_error;
-} options_t;
-extern options_t options;
+enum { OPTION_COUNT = mi_option_abort_on_error + 1 };
+long option_value(mi_option_t id);
 void options_init(void);
-void options_print(void);
+void options_print_at_start(void);
+void output_write(const char* text, void* unused); /* to what was registered, or stderr */
 void message(const char* format, ...) __attribute__((format(printf, 1, 2)));
-/* A misuse that was found: one line "sluice: error: ...", then abort if the build or option says
-** so. */
-void report_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
+void warn(const char* format, ...) __attribute__((format(printf, 1, 2))); /* up to MAX_WARNINGS */
+/* A misuse that was found: one line "sluice: error: ...", then the program's error function, then
+** abort if the build or option says so. */
+void report_error(int code, const char* format, ...) __attribute__((format(printf, 2, 3)));
+void call_error_fun(int code);
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
@@ -421,6 +424,7 @@ void queue_push(queue_t* q, page_t* page);
 void queue_remove(queue_t* q, page_t* page);
 void full_push(mi_heap_t* heap, page_t* page);
 void full_remove(mi_heap_t* heap, page_t* page);
+size_t page_block_size(const page_t* page); /* that a program may use */
 /* Which block an offset from page->start lies in; no division. */
 void page_init_reciprocals(void);
 size_t page_block_index(const page_t* page, size_t offset);
@@ -479,6 +483,7 @@ void heap_check(mi_heap_t* heap);
 void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
 
 void process_init(void);
+extern uint64_t process_start_ns;
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */
 mi_heap_t* task_default_heap(void); /* the same for its default heap, */
 mi_heap_t* task_backing_heap(void); /* and for its first one */
@@ -548,7 +553,6 @@ page_t* page_checked(const void* p, const char* what);
 /* What the program may use behind p. */
 size_t page_usable(const page_t* page, const void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
-size_t page_block_size(const page_t* page);
 
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 

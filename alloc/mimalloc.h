@@ -301,15 +301,113 @@ bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc
 
 /* mi_heap_collect for every heap of the calling task, and the pages that ended threads left. */
 void mi_collect(bool force);
+/* The same with force; the argument is of no use here. */
+void mi_collect_reduce(size_t target_thread_owned);
 /* MI_MALLOC_VERSION. */
 int mi_version(void);
 
 /* Called with pieces of text; msg is borrowed for the call. */
 typedef void(mi_output_fun)(const char* msg, void* arg);
-/* Writes the statistics table to `out` (NULL: stderr), see alloc/README.md. Not charged. */
+/* Where messages go from now on, instead of stderr (NULL: there again). `arg` is borrowed for good. The
+** function may allocate; it may be called by any thread, by several at once. */
+void mi_register_output(mi_output_fun* out, void* arg);
+/* Called behind the message about a misuse, with EAGAIN (double free), EFAULT (memory was overwritten),
+** EINVAL (no block) or EPERM (another task's), and when there is no memory, with ENOMEM. NULL: none. The
+** same rules. */
+typedef void(mi_error_fun)(int err, void* arg);
+void mi_register_error(mi_error_fun* fun, void* arg);
+
+/* Writes the statistics table to `out` (NULL: where messages go), see alloc/README.md. Not charged. */
 void mi_stats_print_out(mi_output_fun* out, void* arg);
-/* The same to stderr; the argument is unused, as in mimalloc. */
+/* The same to where messages go; the argument is unused, as in mimalloc. */
 void mi_stats_print(void* unused);
+
+/* All happens by itself; these do it now. mi_thread_done is the end of a thread as far as its heaps go
+** (what it allocates afterwards begins anew); not within a task of runtime/. mi_process_done collects, and
+** prints the statistics if the option says so; allocation goes on to work. */
+void mi_process_init(void);
+void mi_process_done(void);
+void mi_thread_init(void);
+void mi_thread_done(void);
+/* Changes nothing: idle threads hoard no more than others. */
+void mi_thread_set_in_threadpool(void);
+/* false: that is a matter of Windows. */
+bool mi_is_redirected(void);
+/* Milliseconds since the start and of the processor; bytes resident and mapped by the allocator, now and
+** at most; major page faults. Each may be NULL. */
+void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs,
+                     size_t* current_rss, size_t* peak_rss, size_t* current_commit,
+                     size_t* peak_commit, size_t* page_faults);
+
+/* ---- Options ------------------------------------------------------------------------------------
+**
+** mimalloc's names; alloc/README.md tells which have an effect here. The environment sets option X as
+** MIMALLOC_X. Those that are read when something begins (a task, a message) hold from then on. */
+typedef enum mi_option_e {
+  mi_option_show_errors,
+  mi_option_show_stats,
+  mi_option_verbose,
+  mi_option_eager_commit,
+  mi_option_arena_eager_commit,
+  mi_option_purge_decommits,
+  mi_option_allow_large_os_pages,
+  mi_option_reserve_huge_os_pages,
+  mi_option_reserve_huge_os_pages_at,
+  mi_option_reserve_os_memory,
+  mi_option_deprecated_segment_cache,
+  mi_option_deprecated_page_reset,
+  mi_option_abandoned_page_purge,
+  mi_option_deprecated_segment_reset,
+  mi_option_eager_commit_delay,
+  mi_option_purge_delay,
+  mi_option_use_numa_nodes,
+  mi_option_disallow_os_alloc,
+  mi_option_os_tag,
+  mi_option_max_errors,
+  mi_option_max_warnings,
+  mi_option_max_segment_reclaim,
+  mi_option_destroy_on_exit,
+  mi_option_arena_reserve,
+  mi_option_arena_purge_mult,
+  mi_option_purge_extend_delay,
+  mi_option_abandoned_reclaim_on_free,
+  mi_option_disallow_arena_alloc,
+  mi_option_retry_on_oom,
+  mi_option_visit_abandoned,
+  mi_option_guarded_min,
+  mi_option_guarded_max,
+  mi_option_guarded_precise,
+  mi_option_guarded_sample_rate,
+  mi_option_guarded_sample_seed,
+  mi_option_target_segments_per_thread,
+  mi_option_generic_collect,
+  mi_option_allow_thp,
+  _mi_option_last,
+  mi_option_heartbeat_period, /* Sluice's own */
+  mi_option_abort_on_error,
+  mi_option_large_os_pages = mi_option_allow_large_os_pages, /* names of old */
+  mi_option_eager_region_commit = mi_option_arena_eager_commit,
+  mi_option_reset_decommits = mi_option_purge_decommits,
+  mi_option_reset_delay = mi_option_purge_delay,
+  mi_option_abandoned_page_reset = mi_option_abandoned_page_purge,
+  mi_option_limit_os_alloc = mi_option_disallow_os_alloc
+} mi_option_t;
+
+/* The value; 0 for what is no option. _clamp: within [min, max]; _size: in bytes, at least 0. */
+long mi_option_get(mi_option_t option);
+long mi_option_get_clamp(mi_option_t option, long min, long max);
+size_t mi_option_get_size(mi_option_t option);
+bool mi_option_is_enabled(mi_option_t option);
+/* A value that the option cannot have gets a warning and changes nothing. The _default forms do nothing
+** if the environment or the program has set the option. */
+void mi_option_set(mi_option_t option, long value);
+void mi_option_set_default(mi_option_t option, long value);
+void mi_option_set_enabled(mi_option_t option, bool enable);
+void mi_option_set_enabled_default(mi_option_t option, bool enable);
+void mi_option_enable(mi_option_t option);
+void mi_option_disable(mi_option_t option);
+/* Prints those that have an effect. */
+void mi_options_print(void);
 
 /* ---- Deferred free, and the heartbeat -------------------------------------------------------- */
 

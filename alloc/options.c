@@ -1,35 +1,140 @@
-/* options.c: options from the environment (MIMALLOC_<NAME>), and messages to the user. Nothing here
-** allocates, so it may run before the first allocation and in the middle of any. */
+/* options.c: options, from the environment (MIMALLOC_<NAME>) or the program, and what is said to the
+** user. Nothing here allocates, so it may run before the first allocation and in the middle of any;
+** what a program registers may allocate, and is called without a lock. */
 #include "alloc/internal.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 extern char** environ;
 
-options_t options = {.heartbeat_period = 1000, .show_errors = 1, .abort_on_error = MI_DEBUG};
+/* ---- The table -------------------------------------------------------------------------------- */
 
-static const struct option {
+enum { SWITCH = 1, IN_KIB = 2, NO_EFFECT = 4 }; /* kinds of option */
+
+/* `value` is read by any thread; `is_set` tells that the environment or the program chose it. */
+static struct option {
   const char* name;
-  long* value;
+  _Atomic long value;
   long min, max;
-} known[] = {
-    {"HEARTBEAT_PERIOD", &options.heartbeat_period, 1, 1000000000000},
-    {"SHOW_STATS", &options.show_stats, 0, 1},
-    {"VERBOSE", &options.verbose, 0, 1},
-    {"SHOW_ERRORS", &options.show_errors, 0, 1},
-    {"ABORT_ON_ERROR", &options.abort_on_error, 0, 1},
+  int kind;
+  atomic_bool is_set;
+} table[OPTION_COUNT] = {
+    [mi_option_show_errors] = {"SHOW_ERRORS", 1, 0, 1, SWITCH, false},
+    [mi_option_show_stats] = {"SHOW_STATS", 0, 0, 1, SWITCH, false},
+    [mi_option_verbose] = {"VERBOSE", 0, 0, 1, SWITCH, false},
+    [mi_option_max_errors] = {"MAX_ERRORS", -1, -1, LONG_MAX, 0, false},
+    [mi_option_max_warnings] = {"MAX_WARNINGS", -1, -1, LONG_MAX, 0, false},
+    [mi_option_purge_delay] = {"PURGE_DELAY", 0, -1, LONG_MAX, 0, false},
+    [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 1, SWITCH, false},
+    [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
+    [mi_option_abort_on_error] = {"ABORT_ON_ERROR", MI_DEBUG, 0, 1, SWITCH, false},
+#define WITHOUT_EFFECT(id, name, value, kind) \
+  [mi_option_##id] = {name, value, LONG_MIN, LONG_MAX, (kind) | NO_EFFECT, false}
+    WITHOUT_EFFECT(eager_commit, "EAGER_COMMIT", 1, 0),
+    WITHOUT_EFFECT(arena_eager_commit, "ARENA_EAGER_COMMIT", 2, 0),
+    WITHOUT_EFFECT(purge_decommits, "PURGE_DECOMMITS", 1, SWITCH),
+    WITHOUT_EFFECT(allow_large_os_pages, "ALLOW_LARGE_OS_PAGES", 0, 0),
+    WITHOUT_EFFECT(reserve_huge_os_pages, "RESERVE_HUGE_OS_PAGES", 0, 0),
+    WITHOUT_EFFECT(reserve_huge_os_pages_at, "RESERVE_HUGE_OS_PAGES_AT", -1, 0),
+    WITHOUT_EFFECT(reserve_os_memory, "RESERVE_OS_MEMORY", 0, IN_KIB),
+    WITHOUT_EFFECT(deprecated_segment_cache, "SEGMENT_CACHE", 0, 0),
+    WITHOUT_EFFECT(deprecated_page_reset, "PAGE_RESET", 0, 0),
+    WITHOUT_EFFECT(abandoned_page_purge, "ABANDONED_PAGE_PURGE", 0, SWITCH),
+    WITHOUT_EFFECT(deprecated_segment_reset, "SEGMENT_RESET", 0, 0),
+    WITHOUT_EFFECT(eager_commit_delay, "EAGER_COMMIT_DELAY", 1, 0),
+    WITHOUT_EFFECT(use_numa_nodes, "USE_NUMA_NODES", 0, 0),
+    WITHOUT_EFFECT(disallow_os_alloc, "DISALLOW_OS_ALLOC", 0, SWITCH),
+    WITHOUT_EFFECT(os_tag, "OS_TAG", 100, 0),
+    WITHOUT_EFFECT(max_segment_reclaim, "MAX_SEGMENT_RECLAIM", 10, 0),
+    WITHOUT_EFFECT(destroy_on_exit, "DESTROY_ON_EXIT", 0, SWITCH),
+    WITHOUT_EFFECT(arena_reserve, "ARENA_RESERVE", 1024 * 1024, IN_KIB),
+    WITHOUT_EFFECT(arena_purge_mult, "ARENA_PURGE_MULT", 10, 0),
+    WITHOUT_EFFECT(purge_extend_delay, "PURGE_EXTEND_DELAY", 1, 0),
+    WITHOUT_EFFECT(abandoned_reclaim_on_free, "ABANDONED_RECLAIM_ON_FREE", 1, SWITCH),
+    WITHOUT_EFFECT(disallow_arena_alloc, "DISALLOW_ARENA_ALLOC", 0, SWITCH),
+    WITHOUT_EFFECT(retry_on_oom, "RETRY_ON_OOM", 400, 0),
+    WITHOUT_EFFECT(visit_abandoned, "VISIT_ABANDONED", 0, SWITCH),
+    WITHOUT_EFFECT(guarded_min, "GUARDED_MIN", 0, 0),
+    WITHOUT_EFFECT(guarded_max, "GUARDED_MAX", 0, 0),
+    WITHOUT_EFFECT(guarded_precise, "GUARDED_PRECISE", 0, SWITCH),
+    WITHOUT_EFFECT(guarded_sample_rate, "GUARDED_SAMPLE_RATE", 1000, 0),
+    WITHOUT_EFFECT(guarded_sample_seed, "GUARDED_SAMPLE_SEED", 0, 0),
+    WITHOUT_EFFECT(target_segments_per_thread, "TARGET_SEGMENTS_PER_THREAD", 0, 0),
+    WITHOUT_EFFECT(generic_collect, "GENERIC_COLLECT", 10000, 0),
 };
-enum { KNOWN = sizeof known / sizeof known[0] };
+
+long option_value(mi_option_t id) {
+  return atomic_load_explicit(&table[id].value, memory_order_relaxed);
+}
+
+static bool is_option(mi_option_t id) {
+  return (unsigned)id < OPTION_COUNT && table[id].name != NULL;
+}
+
+static bool store(struct option* o, long value) {
+  if (value < o->min || value > o->max) return false;
+  atomic_store_explicit(&o->value, value, memory_order_relaxed);
+  atomic_store_explicit(&o->is_set, true, memory_order_relaxed);
+  return true;
+}
+
+/* ---- What is said ----------------------------------------------------------------------------- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the next two */
+static struct {
+  mi_output_fun* fn;
+  void* arg;
+} output;
+static struct {
+  mi_error_fun* fn;
+  void* arg;
+} on_error;
+
+void mi_register_output(mi_output_fun* out, void* arg) {
+  pthread_mutex_lock(&lock);
+  output.fn = out;
+  output.arg = arg;
+  pthread_mutex_unlock(&lock);
+}
+
+void mi_register_error(mi_error_fun* fun, void* arg) {
+  pthread_mutex_lock(&lock);
+  on_error.fn = fun;
+  on_error.arg = arg;
+  pthread_mutex_unlock(&lock);
+}
+
+void output_write(const char* text, void* unused) {
+  (void)unused;
+  pthread_mutex_lock(&lock);
+  mi_output_fun* fn = output.fn;
+  void* arg = output.arg;
+  pthread_mutex_unlock(&lock);
+  if (fn != NULL)
+    fn(text, arg);
+  else
+    os_write_error(text, strlen(text));
+}
+
+void call_error_fun(int code) {
+  pthread_mutex_lock(&lock);
+  mi_error_fun* fn = on_error.fn;
+  void* arg = on_error.arg;
+  pthread_mutex_unlock(&lock);
+  if (fn != NULL) fn(code, arg);
+}
 
 static void say(const char* format, va_list args) {
   char line[512];
   int n = vsnprintf(line, sizeof line - 1, format, args);
   if (n < 0) return;
   size_t length = (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
-  line[length++] = '\n';
-  os_write_error(line, length);
+  line[length] = '\n';
+  line[length + 1] = '\0';
+  output_write(line, NULL);
 }
 
 void message(const char* format, ...) {
@@ -39,14 +144,31 @@ void message(const char* format, ...) {
   va_end(args);
 }
 
-void report_error(const char* format, ...) {
-  if (options.show_errors) {
+/* One message more of a kind of which there may be so many; -1: any number. */
+static bool may_say(_Atomic long* said, mi_option_t most) {
+  long limit = option_value(most);
+  return limit < 0 || atomic_fetch_add_explicit(said, 1, memory_order_relaxed) < limit;
+}
+
+void warn(const char* format, ...) {
+  static _Atomic long said;
+  if (!may_say(&said, mi_option_max_warnings)) return;
+  va_list args;
+  va_start(args, format);
+  say(format, args);
+  va_end(args);
+}
+
+void report_error(int code, const char* format, ...) {
+  static _Atomic long said;
+  if (option_value(mi_option_show_errors) && may_say(&said, mi_option_max_errors)) {
     va_list args;
     va_start(args, format);
     say(format, args);
     va_end(args);
   }
-  if (options.abort_on_error) abort();
+  call_error_fun(code);
+  if (option_value(mi_option_abort_on_error)) abort();
 }
 
 void invariant_failed(const char* what, const char* file, int line) {
@@ -54,6 +176,8 @@ void invariant_failed(const char* what, const char* file, int line) {
           file, line);
   abort();
 }
+
+/* ---- The environment -------------------------------------------------------------------------- */
 
 /* "yes", "on", "true" and their opposites are what mimalloc accepts for switches. */
 static bool parse(const char* text, bool is_switch, long* value) {
@@ -66,10 +190,11 @@ static bool parse(const char* text, bool is_switch, long* value) {
   return *text != 0 && *end == 0 && errno == 0;
 }
 
-static const struct option* find(const char* name, size_t length) {
-  for (int i = 0; i < KNOWN; i++)
-    if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)
-      return &known[i];
+static struct option* find(const char* name, size_t length) {
+  for (int i = 0; i < OPTION_COUNT; i++)
+    if (table[i].name != NULL && strlen(table[i].name) == length &&
+        memcmp(table[i].name, name, length) == 0)
+      return &table[i];
   return NULL;
 }
 
@@ -79,17 +204,16 @@ static void read_option(const char* entry) {
   const char* name = entry + sizeof prefix - 1;
   const char* equals = strchr(name, '=');
   if (equals == NULL) return;
-  const struct option* option = find(name, (size_t)(equals - name));
+  struct option* o = find(name, (size_t)(equals - name));
   long value;
-  if (option == NULL)
-    message("sluice: warning: option MIMALLOC_%.*s is unknown here and has no effect",
-            (int)(equals - name), name);
-  else if (!parse(equals + 1, option->max == 1, &value) || value < option->min ||
-           value > option->max)
-    message("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used",
-            option->name, equals + 1, option->min, option->max, *option->value);
-  else
-    *option->value = value;
+  if (o == NULL)
+    warn("sluice: warning: option MIMALLOC_%.*s is unknown here and has no effect",
+         (int)(equals - name), name);
+  else if (o->kind & NO_EFFECT)
+    warn("sluice: warning: option MIMALLOC_%s has no effect here", o->name);
+  else if (!parse(equals + 1, o->kind & SWITCH, &value) || !store(o, value))
+    warn("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used", o->name,
+         equals + 1, o->min, o->max, (long)o->value);
 }
 
 void options_init(void) {
@@ -98,8 +222,59 @@ void options_init(void) {
   errno = saved;
 }
 
-void options_print(void) {
+/* ---- The program's side ----------------------------------------------------------------------- */
+
+static void print_options(void) {
+  for (int i = 0; i < OPTION_COUNT; i++)
+    if (table[i].name != NULL && !(table[i].kind & NO_EFFECT))
+      message("sluice: option %s: %ld", table[i].name, option_value((mi_option_t)i));
+}
+
+void options_print_at_start(void) {
   message("sluice: process init: version 0.1 (mimalloc API %d), debug level %d", MI_MALLOC_VERSION,
           MI_DEBUG);
-  for (int i = 0; i < KNOWN; i++) message("sluice: option %s: %ld", known[i].name, *known[i].value);
+  print_options();
 }
+
+void mi_options_print(void) {
+  process_init();
+  print_options();
+}
+
+long mi_option_get(mi_option_t option) {
+  process_init();
+  return is_option(option) ? option_value(option) : 0;
+}
+
+long mi_option_get_clamp(mi_option_t option, long min, long max) {
+  long value = mi_option_get(option);
+  return value < min ? min : value > max ? max : value;
+}
+
+size_t mi_option_get_size(mi_option_t option) {
+  long value = mi_option_get(option);
+  size_t size = value > 0 ? (size_t)value : 0;
+  return is_option(option) && (table[option].kind & IN_KIB) ? size * KiB : size;
+}
+
+bool mi_option_is_enabled(mi_option_t option) { return mi_option_get(option) != 0; }
+
+void mi_option_set(mi_option_t option, long value) {
+  process_init();
+  if (is_option(option) && store(&table[option], value)) return;
+  warn("sluice: warning: option %d cannot be set to %ld", (int)option, value);
+}
+
+void mi_option_set_default(mi_option_t option, long value) {
+  process_init();
+  if (is_option(option) && atomic_load_explicit(&table[option].is_set, memory_order_relaxed))
+    return;
+  mi_option_set(option, value);
+}
+
+void mi_option_set_enabled(mi_option_t option, bool enable) { mi_option_set(option, enable); }
+void mi_option_set_enabled_default(mi_option_t option, bool enable) {
+  mi_option_set_default(option, enable);
+}
+void mi_option_enable(mi_option_t option) { mi_option_set(option, 1); }
+void mi_option_disable(mi_option_t option) { mi_option_set(option, 0); }

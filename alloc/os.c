@@ -2,6 +2,7 @@
 ** behind when the system refuses. */
 #include "alloc/internal.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,15 +27,28 @@ static void* map_aligned(size_t size, size_t align, int protection) {
   return start;
 }
 
+/* If the user says so; a refusal (a system without them) is as good. */
+static void no_huge_pages(void* p, size_t size) {
+  int saved = errno;
+  if (!option_value(mi_option_allow_thp)) (void)madvise(p, size, MADV_NOHUGEPAGE);
+  errno = saved;
+}
+
 void* os_map(size_t size, size_t align) {
   void* p = map_aligned(size, align, PROT_READ | PROT_WRITE);
-  if (p == NULL) errno = ENOMEM;
+  if (p == NULL)
+    errno = ENOMEM;
+  else
+    no_huge_pages(p, size);
   return p;
 }
 
 void* os_reserve(size_t size, size_t align) {
   void* p = map_aligned(size, align, PROT_NONE);
-  if (p == NULL) errno = ENOMEM;
+  if (p == NULL)
+    errno = ENOMEM;
+  else
+    no_huge_pages(p, size);
   return p;
 }
 
@@ -56,7 +70,7 @@ void os_unmap(void* p, size_t size) {
   if (munmap(p, size) != 0) {
     os_purge(p, size);
     if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-      message(
+      warn(
           "sluice: warning: munmap of %zu bytes failed (limit of mappings?); its addresses stay "
           "taken",
           size);
@@ -75,6 +89,15 @@ uint64_t os_now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+bool os_read_file(const char* path, char* text, size_t room) {
+  int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read(fd, text, room - 1) : -1;
+  if (fd >= 0) close(fd);
+  if (n >= 0) text[n] = '\0';
+  errno = saved;
+  return n >= 0;
 }
 
 void os_write_error(const char* text, size_t length) {

@@ -51,6 +51,11 @@ void full_remove(mi_heap_t* heap, page_t* page) {
 
 static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_class(page)]; }
 
+size_t page_block_size(const page_t* page) {
+  if (page->stride != 0) return class_words(page_class(page)) * WORD;
+  return page->span - (page->padded ? TRAILER_SINGLE : 0);
+}
+
 /* ---- Statistics and limits: at grants and when a page comes or goes -------------------------- */
 
 /* What a block counts against a byte limit: the same in all builds. */

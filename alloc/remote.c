@@ -18,8 +18,9 @@ static _Atomic size_t idle_all; /* the sum over all heaps */
 
 static bool seems_idle(mi_heap_t* heap, size_t span) {
   size_t own = atomic_load_explicit(&heap->idle_bytes, memory_order_relaxed) + span;
-  return own > IDLE_MAX ||
-         (own > IDLE_LEAST && atomic_load_explicit(&idle_all, memory_order_relaxed) > IDLE_ALL);
+  bool idle = own > IDLE_MAX || (own > IDLE_LEAST &&
+                                 atomic_load_explicit(&idle_all, memory_order_relaxed) > IDLE_ALL);
+  return idle && option_value(mi_option_purge_delay) >= 0;
 }
 
 static void idle_count(mi_heap_t* heap, size_t span) {
@@ -218,7 +219,7 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
   bool last;
   do {
     if (word_is_freed(w)) {
-      report_error("sluice: error: double free of block %p: its page has no block in use",
+      report_error(EAGAIN, "sluice: error: double free of block %p: its page has no block in use",
                    (void*)block);
       return;
     }

@@ -21,11 +21,6 @@ typedef struct output {
   void* arg;
 } output_t;
 
-static void to_stderr(const char* text, void* arg) {
-  (void)arg;
-  os_write_error(text, strlen(text));
-}
-
 static void count_page(page_t* page, void* rows) {
   ((row_t*)rows)[page_class(page)].live += page_live(page);
 }
@@ -89,7 +84,7 @@ static void print_process(output_t out) {
 }
 
 void mi_stats_print_out(mi_output_fun* fn, void* arg) {
-  output_t out = {fn != NULL ? fn : to_stderr, arg};
+  output_t out = {fn != NULL ? fn : output_write, arg};
   row_t rows[CLASS_COUNT] = {{0}};
   mi_task_t* task = task_self();
   if (task != NULL)

@@ -32,6 +32,8 @@ _Atomic(drain_fun*) task_drain_orphans;
 
 /* ---- Process and thread ---------------------------------------------------------------------- */
 
+uint64_t process_start_ns;
+
 /* Blocks that other destructors free or allocate afterwards start a new task, which ends the
 ** same way. While a task of runtime/ is entered, the thread's own waits for it to be left, by a
 ** later destructor perhaps. */
@@ -45,26 +47,34 @@ static void thread_exit(void* arg) {
   } else if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
     pthread_setspecific(exit_key, task);
   } else {
-    message(
+    warn(
         "sluice: warning: a thread ended within a task (rt_leave is missing); what it had "
         "before stays");
   }
+}
+
+void mi_thread_done(void) {
+  mi_task_t* task = tls.task;
+  if (task == NO_TASK || !task->implicit) return;
+  if (have_key) pthread_setspecific(exit_key, NULL);
+  thread_exit(task);
 }
 
 static void exit_hook_set(mi_task_t* task) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
   if (have_key && pthread_setspecific(exit_key, task) == 0) return;
   if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-    message("sluice: warning: no thread key, or no memory for it; what threads leave stays theirs");
+    warn("sluice: warning: no thread key, or no memory for it; what threads leave stays theirs");
 }
 
 static void init(void) {
+  process_start_ns = os_now_ns();
   options_init();
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
   page_init_reciprocals();
   have_key = pthread_key_create(&exit_key, thread_exit) == 0;
-  if (options.verbose) options_print();
+  if (option_value(mi_option_verbose)) options_print_at_start();
 }
 
 void process_init(void) { pthread_once(&once, init); }
@@ -72,7 +82,7 @@ void process_init(void) { pthread_once(&once, init); }
 __attribute__((constructor)) static void load(void) { process_init(); }
 
 __attribute__((destructor)) static void unload(void) {
-  if (options.show_stats) mi_stats_print(NULL);
+  if (option_value(mi_option_show_stats)) mi_stats_print(NULL);
 }
 
 /* ---- Records --------------------------------------------------------------------------------- */
@@ -114,7 +124,7 @@ void task_delete(mi_task_t* task, bool abandon) {
 /* What the thread was charged before it had a task (its first call) is the new task's. */
 static void thread_task(void) {
   process_init();
-  mi_task_t* task = task_new(&arena_main, (uint64_t)options.heartbeat_period);
+  mi_task_t* task = task_new(&arena_main, (uint64_t)option_value(mi_option_heartbeat_period));
   if (task == NULL) return;
   task->implicit = true;
   int64_t charged = COUNTDOWN_NONE - tls.countdown;
@@ -200,9 +210,9 @@ void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
   pthread_mutex_unlock(&tasks_lock);
   if (set != NULL || fn == NULL) return;
   if (n == DEFERRED_MAX)
-    message("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
+    warn("sluice: warning: %d deferred-free callbacks are registered, one more is refused", n);
   else
-    message("sluice: warning: no memory to register a deferred-free callback");
+    warn("sluice: warning: no memory to register a deferred-free callback");
 }
 
 static bool drain(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words, drain_mode mode) {
@@ -276,7 +286,7 @@ uint64_t mi_ticks(void) {
 
 uint64_t mi_heartbeat_period(void) {
   mi_task_t* task = task_self();
-  return task == NULL ? (uint64_t)options.heartbeat_period : task->period;
+  return task == NULL ? (uint64_t)option_value(mi_option_heartbeat_period) : task->period;
 }
 
 uint64_t mi_heartbeat(void) { return mi_ticks() / mi_heartbeat_period(); }

@@ -103,7 +103,7 @@ bool mi_heap_visit_blocks(const mi_heap_t* visited, bool visit_blocks, mi_block_
   mi_heap_t* heap = (mi_heap_t*)visited;
   visit_t v = {visitor, arg, visit_blocks};
   if (heap == NULL || !heap_is_mine(heap)) {
-    report_error("sluice: error: heap %p is not one of the calling task, or has ended",
+    report_error(EPERM, "sluice: error: heap %p is not one of the calling task, or has ended",
                  (const void*)heap);
     return false;
   }

@@ -58,7 +58,8 @@ static bool build(rt_task* t, const rt_config* config) {
   arena_t* arena = config->repeatable_addresses ? arena_new() : &arena_main;
   if (arena == NULL) return false;
   uint64_t period = config->heartbeat_period;
-  t->task = task_new(arena, period != 0 ? period : (uint64_t)options.heartbeat_period);
+  t->task =
+      task_new(arena, period != 0 ? period : (uint64_t)option_value(mi_option_heartbeat_period));
   if (t->task == NULL) {
     if (arena != &arena_main) arena_delete(arena);
     return false;
@@ -118,7 +119,8 @@ void rt_leave(void) {
   rt_task* t = current;
   if (t == NULL) return;
   if (t->task->in_callback) {
-    report_error("sluice: error: rt_leave within a callback of the allocator: the task stays");
+    report_error(EPERM,
+                 "sluice: error: rt_leave within a callback of the allocator: the task stays");
     return;
   }
   task_bind(t->before);

@@ -146,12 +146,14 @@ for value in 0 -5 1000x 1e6 99999999999999999999 yes; do
   option MIMALLOC_HEARTBEAT_PERIOD=$value "${warning}HEARTBEAT_PERIOD=$value $period"
 done
 option MIMALLOC_EAGER_COMMIT=1 \
-  'sluice: warning: option MIMALLOC_EAGER_COMMIT is unknown here and has no effect'
+  'sluice: warning: option MIMALLOC_EAGER_COMMIT has no effect here'
 option MIMALLOC_=1 'sluice: warning: option MIMALLOC_ is unknown here and has no effect'
 option MIMALLOC_SHOW_STATS=no ''
 expect "two bad options" 0 "$warning[^$n]*${n}sluice: warning: [^$n]*" \
   MIMALLOC_VERBOSE=maybe MIMALLOC_NOPE=1 "$plain" nothing
 
+expect "few warnings" 0 "sluice: warning: option MIMALLOC_[AB] is unknown here and has no effect" \
+  MIMALLOC_MAX_WARNINGS=1 MIMALLOC_A=1 MIMALLOC_B=1 "$plain" nothing
 expect "errors can be silenced" 0 '' MIMALLOC_SHOW_ERRORS=0 "$plain" free_stack
 expect "errors can be silenced, debug" $ABORTED '' MIMALLOC_SHOW_ERRORS=no "$debug" free_stack
 expect "errors can abort" $ABORTED "$error free of $no_block" \
@@ -159,8 +161,8 @@ expect "errors can abort" $ABORTED "$error free of $no_block" \
 
 verbose() { # DEBUG-LEVEL
   echo "sluice: process init: version [0-9.]+ \\(mimalloc API [0-9]+\\), debug level $1"
-  printf 'sluice: option %s\n' 'HEARTBEAT_PERIOD: 50' 'SHOW_STATS: 0' 'VERBOSE: 1' \
-    'SHOW_ERRORS: 1' "ABORT_ON_ERROR: $1"
+  printf 'sluice: option %s\n' 'SHOW_ERRORS: 1' 'SHOW_STATS: 0' 'VERBOSE: 1' 'PURGE_DELAY: 0' \
+    'MAX_ERRORS: -1' 'MAX_WARNINGS: -1' 'ALLOW_THP: 1' 'HEARTBEAT_PERIOD: 50' "ABORT_ON_ERROR: $1"
 }
 for set in VERBOSE=1 VERBOSE=yes; do
   expect "plain $set" 0 "$(verbose 0)" MIMALLOC_HEARTBEAT_PERIOD=50 MIMALLOC_$set "$plain" nothing

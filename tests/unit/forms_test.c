@@ -377,7 +377,8 @@ static void test_heap_of_another_thread(void** state) {
   (void)state;
   pthread_t thread;
   void* p = mi_malloc(10);
-  options.show_errors = options.abort_on_error = 0;
+  mi_option_disable(mi_option_show_errors);
+  mi_option_disable(mi_option_abort_on_error);
   pthread_barrier_init(&barrier, NULL, 2);
   assert_int_equal(pthread_create(&thread, NULL, make_heap, NULL), 0);
   pthread_barrier_wait(&barrier);
@@ -392,7 +393,8 @@ static void test_heap_of_another_thread(void** state) {
   mi_heap_delete(other_heap);
   pthread_barrier_wait(&barrier);
   pthread_join(thread, NULL);
-  options.show_errors = 1, options.abort_on_error = MI_DEBUG;
+  mi_option_enable(mi_option_show_errors);
+  mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
   mi_free(p);
   assert_nothing_lives();
 }
