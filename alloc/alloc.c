@@ -89,6 +89,7 @@ static void block_zero(block_t* block, size_t size) {
 static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero) {
   block_t* block = take(heap, class);
   if (block == NULL) return NULL;
+  if (MI_DEBUG) debug_taken(page_of(block), block);
   if (zero) block_zero(block, size);
   if (MI_DEBUG) debug_alloc(page_of(block), block, 0, size, zero);
   return block;

@@ -4,7 +4,8 @@
 **   | (inside) | the program's bytes | SLACK up to the trailer   | trailer           | unused |
 **
 ** Fresh memory is filled with FRESH and freed memory with FREED, so that a program which reads
-** either shows it. In other builds TRAILER is 0, no page is padded, and nothing here is called. */
+** either shows it, and a write to freed memory is found when the block is used again. In other
+** builds TRAILER is 0, no page is padded, and nothing here is called. */
 #include "alloc/internal.h"
 
 enum { FRESH = 0xD0, FREED = 0xDF, SLACK = 0xDE };
@@ -38,9 +39,33 @@ void debug_alloc(page_t* page, void* block, size_t adjust, size_t size, bool zer
   *t = (trailer_t){STATE_LIVE, (uint32_t)adjust, size};
 }
 
-static const char* first_not_slack(const char* at, const char* end) {
-  while (at < end && (unsigned char)*at == SLACK) at++;
+static const char* first_not(unsigned char fill, const char* at, const char* end) {
+  while (at < end && (unsigned char)*at == fill) at++;
   return at < end ? at : NULL;
+}
+
+/* What lies there may be another page's, from before. */
+void debug_fresh(page_t* page, block_t* block) {
+  if (page->padded) trailer_of(page, block)->state = 0;
+}
+
+static bool is_link(const page_t* page, const block_t* next) {
+  size_t offset = (size_t)((const char*)next - page->start);
+  return next == NULL || (offset < page->span && block_of(page, next) == (void*)next);
+}
+
+void debug_taken(const page_t* page, const block_t* block) {
+  if (!page->padded) return;
+  const trailer_t* t = trailer_of(page, block);
+  if (t->state != STATE_FREED || t->size > page_block_size(page)) return;
+  const char *user = (const char*)block + t->adjust, *end = user + t->size;
+  const char* from = t->adjust < sizeof *block ? (const char*)(block + 1) : user;
+  const char* bad = is_link(page, block->next) ? first_not(FREED, from, end) : (const char*)block;
+  if (bad != NULL)
+    report_error(EFAULT,
+                 "sluice: error: write after free: block %p of %zu bytes was written to at offset "
+                 "%td after it was freed",
+                 (const void*)user, (size_t)t->size, bad - user);
 }
 
 bool debug_check(const page_t* page, const void* p, const char* what) {
@@ -77,7 +102,7 @@ bool debug_check(const page_t* page, const void* p, const char* what) {
 
 void debug_free(const page_t* page, void* p) {
   trailer_t* t = trailer_of(page, block_of(page, p));
-  const char* bad = first_not_slack((char*)p + t->size, (char*)t);
+  const char* bad = first_not(SLACK, (char*)p + t->size, (char*)t);
   if (bad != NULL)
     report_error(
         EFAULT,

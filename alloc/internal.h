@@ -355,6 +355,7 @@ uint64_t os_now_ns(void);
 /* The start of a file, as text; false: it cannot be read. */
 bool os_read_file(const char* path, char* text, size_t room);
 void os_write_error(const char* text, size_t length);
+void os_keep_stderr(void); /* for what is written when the program has closed it */
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
@@ -557,6 +558,9 @@ page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 
 void debug_alloc(page_t* page, void* block, size_t adjust, size_t size, bool zero);
+void debug_fresh(page_t* page, block_t* block); /* it comes into being */
+/* It was taken from a list: has the program written to it, or over its link, since it was freed? */
+void debug_taken(const page_t* page, const block_t* block);
 /* Is p a block in use? false: misuse in a call of `what`, reported. */
 bool debug_check(const page_t* page, const void* p, const char* what);
 void debug_free(const page_t* page, void* p);

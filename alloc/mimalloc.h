@@ -74,8 +74,8 @@ mi_attr_size(2) void* mi_expand(void* p, size_t newsize);
 void* mi__expand(void* p, size_t newsize);
 /* Gives the block back; p may be NULL, and may come from any heap and thread. Fast for the
 ** owner, one compare-and-swap for others. Not charged. A pointer that is no block is reported, not
-** freed: any outside of our memory (but those that no process of this machine can have crash), and
-** those into a large block; into small ones, and double frees, in the debug build. */
+** freed: any outside of our memory (an address that no process can have crashes instead), those into a
+** large block, and a second free of one; into small ones, and all double frees, in the debug build. */
 void mi_free(void* p);
 /* The same by a caller who knows more; debug builds report what is not so. mi_free_small: a block of
 ** mi_malloc_small. mi_cfree leaves alone what is no block of ours. */

@@ -100,10 +100,24 @@ bool os_read_file(const char* path, char* text, size_t room) {
   return n >= 0;
 }
 
+static int kept_stderr = -1;
+
+void os_keep_stderr(void) {
+  int saved = errno;
+  kept_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+  errno = saved;
+}
+
+/* A program may have closed stderr by now, as ls and others do before they end. */
+static ssize_t write_error(const char* text, size_t length) {
+  ssize_t n = write(STDERR_FILENO, text, length);
+  return n < 0 && errno == EBADF && kept_stderr >= 0 ? write(kept_stderr, text, length) : n;
+}
+
 void os_write_error(const char* text, size_t length) {
   int saved = errno;
   while (length > 0) {
-    ssize_t n = write(STDERR_FILENO, text, length);
+    ssize_t n = write_error(text, length);
     if (n <= 0) break;
     text += n;
     length -= (size_t)n;

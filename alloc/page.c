@@ -204,6 +204,8 @@ static void page_extend(page_t* page, size_t limit) {
   ((block_t*)at)->next = NULL;
   page->nfree = n;
   page->capacity += n;
+  if (MI_DEBUG)
+    for (block_t* block = page->free; block != NULL; block = block->next) debug_fresh(page, block);
 }
 
 /* Takes at most `limit` blocks off page->free. */

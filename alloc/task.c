@@ -74,6 +74,7 @@ static void init(void) {
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
   page_init_reciprocals();
   have_key = pthread_key_create(&exit_key, thread_exit) == 0;
+  if (option_value(mi_option_show_stats)) os_keep_stderr();
   if (option_value(mi_option_verbose)) options_print_at_start();
 }
 

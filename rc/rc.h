@@ -8,7 +8,9 @@
 ** Boehm, "The space cost of lazy reference counting", POPL 2004). See rc/README.md for the
 ** bounds.
 **
-** An object belongs to the task that made it and is used by one thread at a time.
+** An object belongs to the task that made it and is used by one thread at a time, not in other
+** tasks. A cycle lives until its task ends. Objects passed to functions are not NULL, and were made
+** and filled (see rc_alloc); nothing checks it.
 **
 ** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
 ** A word is never 0; "nothing" is RC_NIL, the integer 0.
@@ -68,9 +70,9 @@ static inline rc_object* rc_to(rc_word w) { return (rc_object*)w; }
 /* n fields (at most RC_FIELDS_MAX, else NULL and EINVAL), uninitialised: store all of them with
 ** rc_init before the object can die. `tag` is the guest's. */
 rc_object* rc_alloc(uint8_t tag, size_t n);
-/* n words, all `fill`, which must be an integer (else NULL and EINVAL); n below 2^32. */
+/* n words, all `fill`, which must be an integer; n below 2^32 (else NULL and EINVAL). */
 rc_object* rc_array(uint8_t tag, size_t n, rc_word fill);
-/* n bytes that are never looked at, uninitialised; n below 2^32. */
+/* n bytes that are never looked at, uninitialised; n below 2^32 (else NULL and EINVAL). */
 rc_object* rc_bytes(uint8_t tag, size_t n);
 
 /* ---- Counting: inline, one branch if the object lives on ------------------------------------- */

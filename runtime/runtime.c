@@ -9,8 +9,8 @@
 #include "alloc/internal.h"
 
 /* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
-** had. `expired` is set once, by the thread that has entered the task; from then the byte limit,
-** if there is one, is higher by the grace. Other threads touch `entered` and `cancelled` only. */
+** had. `expired` is set once, by the thread that has entered the task; from then the byte limit is
+** what was, or could be, held, and the grace. Other threads touch `entered` and `cancelled` only. */
 struct rt_task {
   mi_task_t* task;
   mi_task_t* before;
@@ -25,6 +25,7 @@ struct rt_task {
 };
 
 static const size_t GRACE = 256 * KiB;
+enum { PERIOD = 1000 }; /* not an option's: limits depend on the program alone */
 
 static _Thread_local rt_task* current;
 static pthread_mutex_t unused_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,8 +59,7 @@ static bool build(rt_task* t, const rt_config* config) {
   arena_t* arena = config->repeatable_addresses ? arena_new() : &arena_main;
   if (arena == NULL) return false;
   uint64_t period = config->heartbeat_period;
-  t->task =
-      task_new(arena, period != 0 ? period : (uint64_t)option_value(mi_option_heartbeat_period));
+  t->task = task_new(arena, period != 0 ? period : PERIOD);
   if (t->task == NULL) {
     if (arena != &arena_main) arena_delete(arena);
     return false;
@@ -144,10 +144,10 @@ void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_o
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 
 static void expire(rt_task* t, rt_limit why) {
-  if (t->expired != RT_NONE || why == RT_NONE) return;
+  if (t->expired != RT_NONE || why <= RT_NONE || why > RT_CANCELLED) return;
   t->expired = why;
-  size_t* limit = &t->task->bytes_limit;
-  *limit = t->grace < SIZE_MAX - *limit ? *limit + t->grace : SIZE_MAX;
+  size_t from = why == RT_MEMORY ? t->task->bytes_limit : t->task->bytes;
+  t->task->bytes_limit = t->grace < SIZE_MAX - from ? from + t->grace : SIZE_MAX;
 }
 
 static bool on_refusal(mi_task_t* task) {
@@ -186,7 +186,7 @@ rt_limit rt_expired(const rt_task* t) { return t->expired; }
 const char* rt_limit_name(rt_limit limit) {
   static const char* const names[] = {"no limit", "heartbeat limit", "memory limit",
                                       "cancellation"};
-  return names[limit];
+  return (unsigned)limit <= RT_CANCELLED ? names[limit] : "unknown limit";
 }
 
 uint64_t rt_ticks(const rt_task* t) { return task_ticks(t->task); }

@@ -5,13 +5,13 @@
 ** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
 **
 ** A limit that is reached is sticky: the task is marked, and from then rt_tick and rt_poll answer
-** RT_EXPIRED until it ends. Nothing is torn down behind the guest's back: allocation goes on from a
-** small grace so that the interpreter can unwind (the very request that went beyond the byte limit
-** is served from it, if it fits), and frees always work. The interpreter polls at its safepoints and
-** stops the guest there.
+** RT_EXPIRED until it ends. The mark is all: an interpreter polls at its safepoints and stops the
+** guest there. Nothing is torn down behind the guest's back: allocation goes on from a small grace,
+** counted from what is held then, so that the interpreter can unwind (the very request that went beyond the byte limit
+** is served from it, if it fits), and frees always work.
 **
-** Every function concerns the task that the calling thread has entered unless it takes one. Calling
-** those without an entered task is fine: RT_OK, 0, or as mi_* does.
+** Every function concerns the task that the calling thread has entered unless it takes one, which is
+** not NULL. Calling those without an entered task is fine: RT_OK, 0, or as mi_* does.
 */
 #ifndef SLUICE_RUNTIME_H
 #define SLUICE_RUNTIME_H
@@ -34,10 +34,11 @@ typedef enum rt_limit { RT_NONE = 0, RT_HEARTBEATS, RT_MEMORY, RT_CANCELLED } rt
 
 /* What a task may use; zero everywhere is a task without limits. */
 typedef struct rt_config {
-  uint64_t heartbeats;       /* expire at this beat; 0: no limit */
-  uint64_t heartbeat_period; /* ticks to a beat, at most 2^62; 0: the default, 1000 */
-  uint64_t bytes;            /* logical bytes; 0: no limit */
-  uint64_t grace_bytes;      /* what may be allocated beyond `bytes` after expiry; 0: 256 KiB */
+  uint64_t heartbeats; /* expire at this beat; 0: no limit */
+  uint64_t
+      heartbeat_period; /* ticks to a beat, at most 2^62; 0: 1000, whatever the environment says */
+  uint64_t bytes;       /* logical bytes; 0: no limit */
+  uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   bool collects; /* the interpreter has a collector of its own: a request beyond `bytes` is refused
                     and no more, so that it can collect and ask again, or give up: rt_expire */
   bool
@@ -53,10 +54,11 @@ typedef struct rt_config {
 ** the call; NULL means no limits. NULL and errno (ENOMEM, EINVAL) on failure. */
 rt_task* rt_task_new(const rt_config* config);
 /* Binds the task to the calling thread until rt_leave; a task entered before is suspended
-** meanwhile. 0, or EBUSY if a thread has entered it already. Two loads and stores; O(1). */
+** meanwhile. 0, or EBUSY if a thread, this one included, has entered it already. O(1). */
 int rt_enter(rt_task* task);
-/* Back to what the thread had before the last rt_enter. Not within a callback of the allocator
-** (reported, and nothing happens). A thread leaves its tasks before it ends. */
+/* Back to what the thread had before the last rt_enter; nothing, if that was none. Not within a
+** callback of the allocator (reported, and nothing happens). A thread leaves its tasks before it ends:
+** one that it did not leave stays entered for good, and cannot be ended. */
 void rt_leave(void);
 /* The task that the calling thread has entered last, or NULL. Borrowed. */
 rt_task* rt_current(void);
@@ -77,13 +79,13 @@ rt_status rt_poll(void);
 rt_limit rt_expired(const rt_task* task);
 /* Marks the current task as expired for that reason (unless it is already) and opens the grace. */
 void rt_expire(rt_limit why);
-/* "heartbeat limit", "memory limit", ... : for messages; static storage. */
+/* "heartbeat limit", "memory limit", ... ("unknown limit"): for messages; static storage. */
 const char* rt_limit_name(rt_limit limit);
 
 uint64_t rt_ticks(const rt_task* task);      /* charged so far */
 uint64_t rt_heartbeats(const rt_task* task); /* number of its last beat */
 uint64_t rt_bytes(const rt_task* task);      /* logical bytes held now, waiting dead included */
-uint64_t rt_bytes_peak(const rt_task* task); /* the most so far */
+uint64_t rt_bytes_peak(const rt_task* task); /* the most so far, the grace included */
 
 /* ---- Memory whose size is known at both ends: counted exactly -------------------------------- */
 

@@ -160,6 +160,28 @@ static void overflow_realloc(void) {
 
 /* ---- Use of what was freed, or never was a block --------------------------------------------- */
 
+/* A freed block is written to, and then used again. */
+static void write_and_reuse(size_t offset) {
+  char* volatile p = get(100);
+  mi_free(p);
+  p[offset] = 1;
+  for (int i = 0; i < 10000; i++) (void)get(100);
+}
+static void write_after_free(void) { write_and_reuse(50); }
+static void write_after_free_last(void) { write_and_reuse(99); }
+static void write_after_free_link(void) {
+  char* volatile p = get(100), * volatile q = get(100);
+  mi_free(q);
+  mi_free(p);
+  memset(q, 0x41, 8);
+  for (int i = 0; i < 10000; i++) (void)get(100);
+}
+
+static void close_stderr(void) {
+  mi_free(get(100));
+  fclose(stderr);
+}
+
 static void realloc_freed(void) {
   char* p = get(100);
   mi_free(p);
@@ -400,6 +422,10 @@ static const struct misuse {
     {"overflow_huge", overflow_huge},
     {"underflow", underflow},
     {"overflow_realloc", overflow_realloc},
+    {"close_stderr", close_stderr},
+    {"write_after_free", write_after_free},
+    {"write_after_free_last", write_after_free_last},
+    {"write_after_free_link", write_after_free_link},
     {"realloc_freed", realloc_freed},
     {"realloc_invalid", realloc_invalid},
     {"realloc_aligned_invalid", realloc_aligned_invalid},

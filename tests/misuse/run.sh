@@ -87,6 +87,11 @@ debug_reported overflow_far "$(overflow 5000 5119)"
 debug_reported overflow_large "$(overflow 100000 100000)"
 debug_reported overflow_huge "$(overflow 20971520 20971520)"
 debug_reported overflow_full_class "$overwritten"
+written() { echo "$error write after free: block $p of 100 bytes was written to at offset $1 after it was freed"; }
+debug_reported write_after_free "$(written 50)"
+debug_reported write_after_free_last "$(written 99)"
+expect "debug write_after_free_link" $ABORTED \
+  "$error invariant does not hold: [^$n]*; memory is corrupt, or a bug" "$debug" write_after_free_link
 debug_reported overflow_realloc "$error [^$n]*buffer overflow[^$n]*"
 debug_reported underflow "$overwritten"
 
@@ -176,6 +181,7 @@ table() { # LAST-LINE
   echo "($row +(ok|$1)$n)+process: mapped $amount, peak resident $amount, page faults [0-9]+"
   echo "$1"
 }
+expect "table, stderr closed" 0 "$(table ok)" MIMALLOC_SHOW_STATS=1 "$plain" close_stderr
 for library in plain debug; do
   program=${!library}
   expect "$library table" 0 "$(table ok)" MIMALLOC_SHOW_STATS=1 "$program" nothing

@@ -177,6 +177,7 @@ static void list_cut(job* j, uint64_t* state) {
 static void job_begin(job* j, uint64_t* state) {
   rt_config config = {.heartbeat_period = PERIOD,
                       .heartbeats = 1 + rnd(state, 60),
+                      .grace_bytes = PTRDIFF_MAX, /* it goes on for a while */
                       .repeatable_addresses = rnd(state, 3) == 0,
                       .measure_pauses = rnd(state, 2) == 0};
   j->limit = config.heartbeats;
