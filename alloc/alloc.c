@@ -35,21 +35,24 @@ static size_t grant_limit(mi_heap_t* heap, size_t size, size_t limit) {
   return room < limit ? room : limit;
 }
 
-static bool find_or_force(mi_heap_t* heap, unsigned class, size_t limit) {
+/* What is called with force may have allocated, so the room is looked at again. */
+static bool find_or_force(mi_heap_t* heap, unsigned class, size_t size, size_t limit) {
   if (heap_find(heap, class, limit)) return true;
   task_force(heap->task);
   heap_collect(heap);
-  return heap->list[class] != NULL || heap_find(heap, class, limit);
+  if (heap->list[class] != NULL) return true;
+  limit = grant_limit(heap, size, limit);
+  return limit > 0 && (heap->list[class] != NULL || heap_find(heap, class, limit));
 }
 
 /* The list of the class is empty: this is the regular moment at which everything expensive
 ** happens. */
 static block_t* refill(mi_heap_t* heap, unsigned class) {
-  size_t words = class_words(class);
-  size_t limit = grant_limit(heap, words * WORD, refill_limit(heap, class, words));
+  size_t words = class_words(class), size = words * WORD;
+  size_t limit = grant_limit(heap, size, refill_limit(heap, class, words));
   if (heap->list[class] == NULL && limit > 0) {
     remote_take_delayed(heap);
-    if (!find_or_force(heap, class, limit)) limit = 0;
+    if (!find_or_force(heap, class, size, limit)) limit = 0;
   }
   block_t* block = heap->list[class];
   if (block == NULL || limit == 0) return fail();
@@ -105,6 +108,7 @@ static page_t* single_page(mi_heap_t* heap, size_t size, size_t align, size_t sh
   task_force(heap->task);
   heap_collect(heap);
   arena_purge(heap->task->arena);
+  if (grant_limit(heap, single_bytes(size), 1) == 0) return NULL;
   return page_new_single(heap, size, align, shift);
 }
 
@@ -202,7 +206,20 @@ size_t page_usable(const page_t* page, const void* p) {
   return page_block_size(page) - adjustment(page, p);
 }
 
-/* In place if it fits and at least half of the block stays in use. */
+/* The block is large enough, and not too large. Debug builds move it all the same, unless that could
+** be seen: by another placement in a region, or by a limit that counts two blocks for a moment. */
+static bool resize_in_place(mi_heap_t* heap, page_t* page, void* p, size_t size, bool zero) {
+  size_t have = page_block_size(page) - adjustment(page, p);
+  if (size > have || size < have / 2) return false;
+  if (page->padded) {
+    if (heap->task == NULL || heap->task->bytes_limit == SIZE_MAX) return false;
+    debug_resize(page, p, size, zero);
+  } else if (zero) {
+    memset((char*)p + size, 0, have - size);
+  }
+  return true;
+}
+
 void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
   if (p == NULL) return heap_alloc_aligned(heap, size, align, offset, zero);
   page_t* page = page_checked(p, "realloc");
@@ -210,12 +227,9 @@ void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t o
     errno = EINVAL;
     return NULL;
   }
+  bool aligned = (((uintptr_t)p + offset) & (align - 1)) == 0;
+  if (aligned && resize_in_place(heap, page, p, size, zero)) return p;
   size_t have = page_usable(page, p);
-  bool fits = size <= have && size >= have / 2 && (((uintptr_t)p + offset) & (align - 1)) == 0;
-  if (fits && !MI_DEBUG) {
-    if (zero) memset((char*)p + size, 0, have - size);
-    return p;
-  }
   void* fresh = heap_alloc_aligned(heap, size, align, offset, zero);
   if (fresh == NULL) return NULL;
   memcpy(fresh, p, size < have ? size : have);

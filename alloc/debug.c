@@ -100,16 +100,29 @@ bool debug_check(const page_t* page, const void* p, const char* what) {
   return false;
 }
 
-void debug_free(const page_t* page, void* p) {
-  trailer_t* t = trailer_of(page, block_of(page, p));
+static void check_slack(const void* p, const trailer_t* t) {
   const char* bad = first_not(SLACK, (char*)p + t->size, (char*)t);
   if (bad != NULL)
     report_error(
         EFAULT,
         "sluice: error: buffer overflow: block %p of %zu bytes was written to at offset %zu", p,
         (size_t)t->size, (size_t)(bad - (char*)p));
+}
+
+void debug_free(const page_t* page, void* p) {
+  trailer_t* t = trailer_of(page, block_of(page, p));
+  check_slack(p, t);
   memset(p, FREED, t->size);
   t->state = STATE_FREED;
+}
+
+void debug_resize(const page_t* page, void* p, size_t size, bool zero) {
+  trailer_t* t = trailer_of(page, block_of(page, p));
+  char *start = p, *end = start + size;
+  check_slack(p, t);
+  if (size > t->size) memset(start + t->size, zero ? 0 : FRESH, size - t->size);
+  memset(end, SLACK, (size_t)((char*)t - end));
+  t->size = size;
 }
 
 size_t debug_usable(const page_t* page, const void* p) {

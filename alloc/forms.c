@@ -66,7 +66,7 @@ static void* resize(mi_heap_t* heap, void* p, size_t size, bool zero) {
 /* Frees p if there was no memory; a pointer that is no block was reported and stays. */
 static void* resize_or_free(mi_heap_t* heap, void* p, size_t size) {
   void* q = resize(heap, p, size, false);
-  if (q == NULL && errno == ENOMEM) mi_free(p);
+  if (q == NULL && errno != EINVAL) mi_free(p);
   return q;
 }
 
@@ -267,8 +267,11 @@ int mi_wdupenv_s(wchar_t** buf, size_t* size, const wchar_t* name) {
 /* ---- POSIX and glibc ------------------------------------------------------------------------- */
 
 int mi_posix_memalign(void** p, size_t alignment, size_t size) {
-  if (p == NULL || alignment < sizeof(void*) || (alignment & (alignment - 1)) != 0) return EINVAL;
   int saved = errno;
+  if (p == NULL || alignment < sizeof(void*) || (alignment & (alignment - 1)) != 0) {
+    task_charge(ticks_of(size));
+    return EINVAL;
+  }
   void* q = mi_malloc_aligned(size, alignment);
   errno = saved;
   if (q == NULL) return ENOMEM;
@@ -289,7 +292,8 @@ void* mi_valloc(size_t size) { return mi_malloc_aligned(size, system_page()); }
 void* mi_pvalloc(size_t size) {
   size_t page = system_page();
   size_t whole = size > PTRDIFF_MAX - page ? size : (size + page - 1) & ~(page - 1);
-  return mi_malloc_aligned(whole, page);
+  task_charge(ticks_of(size));
+  return heap_alloc_aligned(tls.heap, whole, page, 0, false);
 }
 
 void* mi_reallocarray(void* p, size_t count, size_t size) { return mi_reallocn(p, count, size); }
@@ -414,10 +418,9 @@ static _Noreturn void no_memory(size_t size) {
 /* The first try failed, and was charged. */
 static __attribute__((noinline)) void* new_again(mi_heap_t* heap, void* old, size_t size,
                                                  size_t align, bool throws) {
-  for (;;) {
-    mi_heap_t* from = is_alignment(align, 0) ? usable_heap(heap) : NULL;
-    if (from == NULL || !call_new_handler()) break;
-    void* p = heap_realloc(from, old, size, align, 0, false);
+  while (errno == ENOMEM && call_new_handler()) {
+    mi_heap_t* from = usable_heap(heap); /* the handler may have changed the default one */
+    void* p = from != NULL ? heap_realloc(from, old, size, align, 0, false) : NULL;
     if (p != NULL) return p;
   }
   if (throws) no_memory(size);

@@ -176,7 +176,7 @@ void mi_heap_delete(mi_heap_t* heap) {
 
 void mi_heap_destroy(mi_heap_t* heap) {
   if (!may_end(heap)) return;
-  if (heap == heap->task->backing || heap == heap->task->exact) {
+  if (heap == heap->task->backing) {
     heap_collect(heap);
     return;
   }

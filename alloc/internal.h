@@ -467,8 +467,10 @@ static inline void page_free_local(page_t* page, block_t* block) {
 static inline bool heap_adopts(const mi_heap_t* heap) {
   return heap->task->implicit && heap == heap->task->backing;
 }
+/* The calling task's, and for the program to use: not where a task of runtime/ counts exactly. */
 static inline bool heap_is_mine(const mi_heap_t* heap) {
-  return heap->task == tls.task && heap->alive;
+  return heap->task == tls.task && heap->alive &&
+         (heap != heap->task->exact || heap->task->implicit);
 }
 
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
@@ -564,6 +566,7 @@ void debug_taken(const page_t* page, const block_t* block);
 /* Is p a block in use? false: misuse in a call of `what`, reported. */
 bool debug_check(const page_t* page, const void* p, const char* what);
 void debug_free(const page_t* page, void* p);
+void debug_resize(const page_t* page, void* p, size_t size, bool zero); /* which fits */
 size_t debug_usable(const page_t* page, const void* p);
 
 #endif

@@ -11,6 +11,7 @@
 /* glibc: a size of 0 frees a block that is there. */
 EXPORT void* realloc(void* p, size_t size) {
   if (p != NULL && size == 0) {
+    mi_tick(1);
     mi_free(p);
     return NULL;
   }
@@ -20,6 +21,5 @@ EXPORT void* realloc(void* p, size_t size) {
 EXPORT void* reallocarray(void* p, size_t count, size_t size) {
   size_t total;
   if (!__builtin_mul_overflow(count, size, &total)) return realloc(p, total);
-  errno = ENOMEM;
-  return NULL;
+  return mi_reallocn(p, count, size);
 }

@@ -117,8 +117,9 @@ static void child_dec(sink_t* to, rc_object* child) {
   }
 }
 
+/* An object of another task stays counted there; what ended threads left was taken over. */
 static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
-  task_unreserve(task, object_bytes(o, kind));
+  if (task->implicit || page_is_of(page_of(o), task)) task_unreserve(task, object_bytes(o, kind));
   state_of(task)->counted.freed++;
   mi_free(o);
 }
@@ -313,6 +314,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
     task->units += spent;
     return false;
   }
+  if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
   size_t price = (size_t)pace_of(s) * words, quantum_price = (size_t)pace_of(s) * task->quantum;
   bool small = words <= QUANTUM_WORDS;
   size_t units =

@@ -2,8 +2,12 @@
 #include "rc/internal.h"
 
 /* The charge comes first and whatever happens; then the byte limit; then memory. */
-static rc_object* object_new(size_t bytes) {
+static rc_object* object_new(size_t bytes, bool valid) {
   task_charge(ticks_of(bytes));
+  if (unlikely(!valid)) {
+    errno = EINVAL;
+    return NULL;
+  }
   mi_heap_t* heap = task_exact_heap();
   if (unlikely(heap == NULL || !task_reserve(heap->task, bytes))) return NULL;
   rc_object* o = heap_alloc_words(heap, bytes_to_words(bytes));
@@ -16,22 +20,21 @@ static rc_object* object_new(size_t bytes) {
   return o;
 }
 
+/* What it would take; more than there can be if that overflows. */
+static size_t bytes_of(size_t head, size_t n, size_t item) {
+  size_t bytes;
+  bool overflow = __builtin_mul_overflow(n, item, &bytes);
+  return __builtin_add_overflow(bytes, head, &bytes) || overflow ? SIZE_MAX : bytes;
+}
+
 rc_object* rc_alloc(uint8_t tag, size_t n) {
-  if (unlikely(n > RC_FIELDS_MAX)) {
-    errno = EINVAL;
-    return NULL;
-  }
-  rc_object* o = object_new(WORD + n * WORD);
+  rc_object* o = object_new(bytes_of(WORD, n, WORD), n <= RC_FIELDS_MAX);
   if (likely(o != NULL)) *o = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return o;
 }
 
-static rc_object* long_new(uint8_t tag, uint8_t kind, size_t n, size_t item) {
-  if (n > UINT32_MAX) {
-    errno = EINVAL;
-    return NULL;
-  }
-  rc_object* o = object_new(2 * WORD + n * item);
+static rc_object* long_new(uint8_t tag, uint8_t kind, size_t n, size_t item, bool valid) {
+  rc_object* o = object_new(bytes_of(2 * WORD, n, item), valid && n <= UINT32_MAX);
   if (o == NULL) return NULL;
   *o = (rc_object){1, tag, kind, RC_LONG};
   ((uint64_t*)o)[1] = n;
@@ -39,15 +42,11 @@ static rc_object* long_new(uint8_t tag, uint8_t kind, size_t n, size_t item) {
 }
 
 rc_object* rc_array(uint8_t tag, size_t n, rc_word fill) {
-  if (!rc_is_int(fill)) {
-    errno = EINVAL;
-    return NULL;
-  }
-  rc_object* o = long_new(tag, RC_ARRAY, n, WORD);
+  rc_object* o = long_new(tag, RC_ARRAY, n, WORD, rc_is_int(fill));
   if (o == NULL) return NULL;
   rc_word* words = rc_words(o);
   for (size_t i = 0; i < n; i++) words[i] = fill;
   return o;
 }
 
-rc_object* rc_bytes(uint8_t tag, size_t n) { return long_new(tag, RC_BYTES, n, 1); }
+rc_object* rc_bytes(uint8_t tag, size_t n) { return long_new(tag, RC_BYTES, n, 1, true); }

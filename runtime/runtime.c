@@ -212,12 +212,23 @@ void* rt_alloc(size_t size) {
   return exact_alloc(size);
 }
 
+/* A block of another task, which stays counted there. */
+static void* move_here(void* p, size_t oldsize, size_t newsize) {
+  void* q = exact_alloc(newsize);
+  if (q == NULL) return NULL;
+  memcpy(q, p, oldsize < newsize ? oldsize : newsize);
+  mi_free(p);
+  return q;
+}
+
 /* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   task_charge(ticks_of(newsize));
   if (p == NULL) return exact_alloc(newsize);
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL) return NULL;
+  page_t* page = page_of(p);
+  if (page != NULL && !page_is_of(page, heap->task)) return move_here(p, oldsize, newsize);
   if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
   void* q = heap_realloc(heap, p, newsize, 1, 0, false);
   if (q == NULL && newsize > oldsize) {

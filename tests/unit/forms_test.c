@@ -1,6 +1,7 @@
 /* forms_test.c: each form of allocation gives what its name says: enough room, the alignment, zeros,
 ** the old contents; fails as documented; and is charged once, from its arguments. */
 #include "alloc/internal.h"
+#include "runtime/runtime.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -202,6 +203,7 @@ static uint64_t charge_of(size_t size) { return size > PTRDIFF_MAX ? 1 : 1 + siz
 
 static void charge_once(size_t size, size_t n, mi_heap_t* heap) {
   size_t all = arguments_product(n, size), bytes, other;
+  void* other_p;
   CHARGED(size, mi_rezalloc(NULL, size));
   CHARGED(all, mi_recalloc(NULL, n, size));
   CHARGED(size, mi_malloc_aligned_at(size, 64, 8));
@@ -217,6 +219,8 @@ static void charge_once(size_t size, size_t n, mi_heap_t* heap) {
   CHARGED(size, mi_memalign(48, size));
   CHARGED(size, mi_aligned_alloc(64, size));
   CHARGED(size, mi_valloc(size));
+  CHARGED(size, mi_pvalloc(size));
+  CHARGED(size, (mi_posix_memalign(&other_p, 3, size), NULL));
   CHARGED(all, mi_reallocarray(NULL, n, size));
   CHARGED(size, mi_umalloc(size, &bytes));
   CHARGED(all, mi_ucalloc(n, size, &bytes));
@@ -387,7 +391,7 @@ static void test_heap_of_another_thread(void** state) {
   expect_refused(mi_heap_calloc(other_heap, 10, 10));
   expect_refused(mi_heap_malloc_aligned(other_heap, 10, 64));
   expect_refused(mi_heap_realloc(other_heap, p, 100));
-  expect_refused(mi_heap_reallocf(other_heap, p, 100));
+  expect_refused(mi_heap_reallocf(other_heap, mi_malloc(10), 100)); /* is freed */
   expect_refused(mi_heap_strdup(other_heap, "text"));
   assert_null(mi_heap_set_default(other_heap));
   mi_heap_delete(other_heap);
@@ -397,6 +401,48 @@ static void test_heap_of_another_thread(void** state) {
   mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
   mi_free(p);
   assert_nothing_lives();
+}
+
+/* Where a task counts exactly, only rc_* and rt_* allocate, and nobody ends that heap. */
+static void test_exact_heap_of_a_task(void** state) {
+  (void)state;
+  rt_task* t = rt_task_new(&(rt_config){.bytes = 100000});
+  assert_int_equal(rt_enter(t), 0);
+  void* p = rt_alloc(16);
+  mi_heap_t* exact = mi_heap_of(p);
+  mi_option_disable(mi_option_show_errors);
+  mi_option_disable(mi_option_abort_on_error);
+  expect_refused(mi_heap_malloc(exact, 10));
+  assert_null(mi_heap_set_default(exact));
+  mi_heap_delete(exact);
+  mi_heap_destroy(exact);
+  assert_ptr_equal(mi_heap_of(p), exact);
+  mi_option_enable(mi_option_show_errors);
+  mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+  assert_nothing_lives();
+}
+
+/* realloc moves where the plain build moves: the offsets and what the limit allows are the same. */
+static void test_realloc_is_seen_alike(void** state) {
+  (void)state;
+  rt_task* t = rt_task_new(&(rt_config){.repeatable_addresses = true});
+  assert_int_equal(rt_enter(t), 0);
+  void* p = rt_alloc(100);
+  assert_ptr_equal(rt_realloc(p, 100, 110), p);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+  t = rt_task_new(&(rt_config){.bytes = 200000});
+  assert_int_equal(rt_enter(t), 0);
+  p = mi_malloc(100000);
+  memset(p, 7, 100000);
+  assert_ptr_equal(mi_realloc(p, 110000), p);
+  assert_bytes(p, 0, 100000, 7);
+  assert_int_equal(rt_expired(t), RT_NONE);
+  mi_free(p);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
 }
 
 static void test_default_heap(void** state) {
@@ -429,6 +475,8 @@ int main(void) {
       cmocka_unit_test(test_posix),
       cmocka_unit_test(test_sizes),
       cmocka_unit_test(test_heap_of_another_thread),
+      cmocka_unit_test(test_exact_heap_of_a_task),
+      cmocka_unit_test(test_realloc_is_seen_alike),
       cmocka_unit_test(test_default_heap),
   };
   return cmocka_run_group_tests_name("forms", tests, NULL, NULL);

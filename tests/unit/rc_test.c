@@ -219,6 +219,9 @@ static void test_errors(void** state) {
   expect_failure(rc_array(0, SIZE_MAX, RC_NIL), EINVAL);
   expect_failure(rc_bytes(0, (size_t)1 << 32), EINVAL);
   expect_failure(rc_bytes(0, SIZE_MAX), EINVAL);
+  uint64_t ticks = rt_ticks(t);
+  expect_failure(rc_alloc(0, RC_FIELDS_MAX + 1), EINVAL); /* charged all the same */
+  assert_int_equal(rt_ticks(t) - ticks, 1 + (8 + 8 * (RC_FIELDS_MAX + 1)) / 1024);
   expect_failure(rc_array(0, UINT32_MAX, RC_NIL),
                  ENOMEM); /* the task's limit, before memory is touched */
   expect_failure(rc_bytes(0, UINT32_MAX), ENOMEM);
@@ -338,6 +341,54 @@ static void test_ended_thread_and_task(void** state) {
   assert_true(nothing_lives());
 }
 
+/* An object that another task made stays counted there. */
+static void test_object_of_another_task(void** state) {
+  (void)state;
+  rt_task* a = begin(NULL);
+  rc_object* o = rc_bytes(0, 2000000);
+  rt_leave();
+  rt_task* b = begin(&(rt_config){.bytes = 4000000});
+  void* p = mi_malloc(1000000);
+  uint64_t bytes = rt_bytes(b);
+  rc_dec(o);
+  rc_drain(SIZE_MAX);
+  assert_int_equal(rt_bytes(b), bytes);
+  mi_free(p);
+  mi_collect(false);
+  assert_int_equal(rt_bytes(b), 0);
+  void* q = rt_alloc(100);
+  assert_non_null(q);
+  rt_free_sized(q, 100);
+  end(b);
+  assert_int_equal(rt_bytes(a), 2000016);
+  assert_int_equal(rt_task_end(a), 0);
+}
+
+/* Whoever takes over what ended threads left pays for a large request as for its own garbage. */
+static void* leave_much(void* arg) {
+  (void)arg;
+  rc_dec(list_of(1000000));
+  return NULL;
+}
+static void* request_much(void* arg) {
+  uint64_t* most = arg;
+  void* p = mi_malloc(400000);
+  *most = counters().request_units_max;
+  mi_free(p);
+  rc_drain(SIZE_MAX);
+  return NULL;
+}
+static void test_large_request_takes_over(void** state) {
+  (void)state;
+  uint64_t most = 0;
+  pthread_t thread;
+  run_thread(leave_much);
+  assert_int_equal(pthread_create(&thread, NULL, request_much, &most), 0);
+  pthread_join(thread, NULL);
+  assert_int_equal(most, REQUEST_UNITS);
+  assert_true(nothing_lives());
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_partial_drains),
@@ -354,6 +405,8 @@ int main(void) {
       cmocka_unit_test(test_ended_thread_drained_by_allocation),
       cmocka_unit_test(test_ended_thread_and_collect),
       cmocka_unit_test(test_ended_thread_and_task),
+      cmocka_unit_test(test_object_of_another_task),
+      cmocka_unit_test(test_large_request_takes_over),
   };
   return cmocka_run_group_tests_name("rc", tests, NULL, NULL);
 }

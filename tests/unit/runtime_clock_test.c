@@ -182,8 +182,8 @@ static void clear_slots(void) {
 
 /* Nothing tells of the limit before the call that reaches it, everything does from then on. */
 static void check_limit(uint64_t period, uint64_t limit) {
-  rt_task* t = begin(&(rt_config){
-      .heartbeat_period = period, .heartbeats = limit, .grace_bytes = PTRDIFF_MAX});
+  rt_task* t = begin(
+      &(rt_config){.heartbeat_period = period, .heartbeats = limit, .grace_bytes = PTRDIFF_MAX});
   uint64_t ticks = 0;
   for (int left = 100; left > 0; left -= ticks / period >= limit) {
     bool before = ticks / period >= limit;
