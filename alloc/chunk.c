@@ -14,7 +14,7 @@ arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
 ** and what is resident falls. */
 enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
 
-static pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER, table_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint32_t abandoned_pages[CLASS_COUNT];
 static chunk_t* chunks_unused; /* under records_lock, as the next two */
 static arena_t* arenas_unused;
@@ -64,11 +64,10 @@ static void chunk_record_free(chunk_t* c) {
 
 /* Writers are ordered by the lock: one may unmap an address that the system gives to the next. */
 static void table_set(const char* base, page_t* records) {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   intptr_t offset = records == NULL ? 0 : (intptr_t)((char*)records - (char*)page_table.none);
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&table_lock);
   page_table.offset[(uintptr_t)base >> CHUNK_SHIFT] = offset;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&table_lock);
 }
 
 page_t* page_of(const void* p) {

@@ -5,7 +5,7 @@
 
 mi_heap_t heap_none = {.delayed = DELAYED_CLOSED};
 
-static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
 static mi_heap_t* heaps_all;
 static mi_heap_t* heaps_unused;
 static mi_heap_t ended; /* the statistics of those that ended */

@@ -485,6 +485,11 @@ void heap_check(mi_heap_t* heap);
 ** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
 void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
 
+/* All locks, in the order in which they may be taken (arena_main's is between the heaps' and the
+** records'). They are held around a fork, so that the child finds what they guard whole; fork_guard
+** adds one of an upper layer, in front. */
+extern pthread_mutex_t tasks_lock, heaps_lock, records_lock, table_lock, output_lock;
+void fork_guard(pthread_mutex_t* lock);
 void process_init(void);
 extern uint64_t process_start_ns;
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */

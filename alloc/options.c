@@ -83,7 +83,7 @@ static bool store(struct option* o, long value) {
 
 /* ---- What is said ----------------------------------------------------------------------------- */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the next two */
+pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the next two */
 static struct {
   mi_output_fun* fn;
   void* arg;
@@ -94,25 +94,25 @@ static struct {
 } on_error;
 
 void mi_register_output(mi_output_fun* out, void* arg) {
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&output_lock);
   output.fn = out;
   output.arg = arg;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&output_lock);
 }
 
 void mi_register_error(mi_error_fun* fun, void* arg) {
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&output_lock);
   on_error.fn = fun;
   on_error.arg = arg;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&output_lock);
 }
 
 void output_write(const char* text, void* unused) {
   (void)unused;
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&output_lock);
   mi_output_fun* fn = output.fn;
   void* arg = output.arg;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&output_lock);
   if (fn != NULL)
     fn(text, arg);
   else
@@ -120,10 +120,10 @@ void output_write(const char* text, void* unused) {
 }
 
 void call_error_fun(int code) {
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&output_lock);
   mi_error_fun* fn = on_error.fn;
   void* arg = on_error.arg;
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&output_lock);
   if (fn != NULL) fn(code, arg);
 }
 

@@ -1,10 +1,47 @@
-/* process.c: begin and end of process and threads, as a program may ask for them, and what the process
-** uses. */
+/* process.c: fork, begin and end of process and threads, and what the process uses. */
 #include "alloc/internal.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/* ---- Fork --------------------------------------------------------------------------------------
+**
+** The child has one thread. Heaps of others stay as they were in the middle of something: nobody
+** allocates from them or adopts their pages, but their blocks can be freed (and a page whose last
+** block is freed may stay, since the thread that was to list it is gone). */
+
+enum { UPPER_LOCKS = 4 };
+static pthread_mutex_t* const own_locks[] = {&tasks_lock,   &heaps_lock, &arena_main.lock,
+                                             &records_lock, &table_lock, &output_lock};
+enum { OWN_LOCKS = sizeof own_locks / sizeof own_locks[0] };
+static pthread_mutex_t* upper_locks[UPPER_LOCKS];
+static unsigned upper_count;
+
+void fork_guard(pthread_mutex_t* lock) {
+  mi_assert(upper_count < UPPER_LOCKS);
+  upper_locks[upper_count++] = lock;
+}
+
+static void before_fork(void) {
+  for (unsigned i = 0; i < upper_count; i++) pthread_mutex_lock(upper_locks[i]);
+  for (unsigned i = 0; i < OWN_LOCKS; i++) pthread_mutex_lock(own_locks[i]);
+}
+
+static void after_fork(void) {
+  for (unsigned i = OWN_LOCKS; i-- > 0;) pthread_mutex_unlock(own_locks[i]);
+  for (unsigned i = upper_count; i-- > 0;) pthread_mutex_unlock(upper_locks[i]);
+}
+
+/* Early, so that what other handlers allocate comes before ours in the parent, and after them in
+** the child. */
+__attribute__((constructor)) static void load(void) {
+  process_init();
+  if (pthread_atfork(before_fork, after_fork, after_fork) != 0)
+    warn("sluice: warning: no memory to prepare for fork with threads");
+}
+
+/* ---- Begin and end ----------------------------------------------------------------------------- */
 
 void mi_process_init(void) { process_init(); }
 

@@ -14,8 +14,7 @@ uint8_t class_of_fast[FAST_MAX + 1];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key; /* its value is the thread's own task, if have_key */
 static bool have_key;
-static pthread_mutex_t tasks_lock =
-    PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
+pthread_mutex_t tasks_lock = PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
 static mi_task_t* tasks_unused;
 
 /* The callbacks that are registered. A set never changes: registering makes another one and
@@ -79,8 +78,6 @@ static void init(void) {
 }
 
 void process_init(void) { pthread_once(&once, init); }
-
-__attribute__((constructor)) static void load(void) { process_init(); }
 
 __attribute__((destructor)) static void unload(void) {
   if (option_value(mi_option_show_stats)) mi_stats_print(NULL);

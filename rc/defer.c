@@ -209,6 +209,8 @@ void rc_dec_last(rc_object* o) {
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
 static mi_task_t* orphans; /* tasks with waiting objects, linked by next; under the lock */
 
+__attribute__((constructor)) static void load(void) { fork_guard(&orphans_lock); }
+
 /* Not empty iff the hook is set by which other threads' refills come here. */
 static void orphans_set(mi_task_t* first) {
   orphans = first;

@@ -31,6 +31,8 @@ static _Thread_local rt_task* current;
 static pthread_mutex_t unused_lock = PTHREAD_MUTEX_INITIALIZER;
 static rt_task* unused;
 
+__attribute__((constructor)) static void load(void) { fork_guard(&unused_lock); }
+
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 static rt_task* record_new(void) {
