@@ -20,6 +20,7 @@ need libmimalloc2.0 has_file '/usr/lib/*/libmimalloc.so.2*'
 need spin command -v spin
 need util-linux command -v setarch
 need python3 command -v python3
+need perl command -v perl
 if [ "${1-}" = bench ]; then
   need libjemalloc2 has_file '/usr/lib/*/libjemalloc.so.2*'
   need libtcmalloc-minimal4 has_file '/usr/lib/*/libtcmalloc_minimal.so.4*'

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Programs under the preload libraries in $1: each must print what it prints without.
+build=$(realpath "${1:-build}")
+cd "$(dirname "$0")" || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0
+
+same() { # NAME COMMAND...: the same output and exit status with each library as without
+  local name=$1 library
+  shift
+  "$@" >"$dir/expected" 2>&1 </dev/null
+  echo "exit status $?" >>"$dir/expected"
+  for library in libsluice-preload.so libsluice-debug-preload.so; do
+    LD_PRELOAD=$build/$library timeout 120 "$@" >"$dir/seen" 2>&1 </dev/null
+    echo "exit status $?" >>"$dir/seen"
+    if cmp -s "$dir/expected" "$dir/seen"; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+      echo "FAILED: $name under $library"
+      diff "$dir/expected" "$dir/seen" | head -n 20
+    fi
+  done
+}
+
+gcc -std=c11 -D_GNU_SOURCE -O1 -g -fno-builtin -Wall -Wextra -Wno-use-after-free names.c -o "$dir/names" -pthread || exit 1
+LD_PRELOAD='' "$dir/names" | grep -q '^all names as they should be$' || {
+  echo "FAILED: names.c does not hold of the C library's malloc"
+  failed=$((failed + 1))
+}
+same 'all names' "$dir/names"
+same 'ls' ls -l /usr/lib
+same 'sort' sort -r names.c
+same 'shell' bash -c 'for i in {1..200}; do echo $((i * i)) | cat; done; x=$(seq 1000); echo ${#x}'
+same 'perl' perl -e 'my %h; $h{$_ % 977} .= $_ for 1 .. 200000; print join(",", map { length $h{$_} } sort keys %h), "\n"'
+same 'python' python3 -c '
+import json, threading, subprocess, sys
+data = {str(i): list(range(i % 50)) for i in range(5000)}
+text = json.dumps(data)
+threads = [threading.Thread(target=lambda: [json.loads(text) for _ in range(3)]) for _ in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(len(text), json.loads(text) == data)
+print(subprocess.run([sys.executable, "-c", "print(sum(range(1000)))"], capture_output=True, text=True).stdout)'
+same 'gcc' bash -c "gcc -std=c11 -D_GNU_SOURCE -O2 -w -c names.c -o '$dir/names.o' && cksum <'$dir/names.o'"
+same 'lua' lua5.4 -e 'local t = {} for i = 1, 1e6 do t[i % 1000 + 1] = {i, tostring(i)} end print(#t, t[500][2])'
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
