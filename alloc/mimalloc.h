@@ -434,5 +434,88 @@ uint64_t mi_heartbeat_period(void);
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
+
+/* ---- Allocators for the containers of C++ (11 and later) ------------------------------------------ */
+
+#include <memory>
+
+/* Allocates by mi_new. All are equal. */
+template <class T>
+struct mi_stl_allocator {
+  typedef T value_type;
+  typedef std::true_type is_always_equal;
+  mi_stl_allocator() noexcept {}
+  template <class U>
+  mi_stl_allocator(const mi_stl_allocator<U>&) noexcept {}
+  T* allocate(std::size_t n) { return static_cast<T*>(mi_new_aligned_n(n)); }
+  void deallocate(T* p, std::size_t n) noexcept { mi_free_size(p, n * sizeof(T)); }
+
+ private:
+  static void* mi_new_aligned_n(std::size_t n) {
+    if (alignof(T) <= 2 * sizeof(void*) || n > SIZE_MAX / sizeof(T)) return mi_new_n(n, sizeof(T));
+    return mi_new_aligned(n * sizeof(T), alignof(T));
+  }
+};
+template <class T, class U>
+bool operator==(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) noexcept {
+  return true;
+}
+template <class T, class U>
+bool operator!=(const mi_stl_allocator<T>&, const mi_stl_allocator<U>&) noexcept {
+  return false;
+}
+
+/* Allocates from a heap of the calling task: a given one, or a new one that ends with the last copy
+** of the allocator (`destroy`: with all its blocks, which are not freed one by one; else they live on).
+** Equal if the heap is the same. */
+template <class T, bool destroy>
+struct mi_heap_allocator_base {
+  typedef T value_type;
+  typedef std::true_type propagate_on_container_copy_assignment;
+  typedef std::true_type propagate_on_container_move_assignment;
+  typedef std::true_type propagate_on_container_swap;
+  typedef std::false_type is_always_equal;
+  std::shared_ptr<mi_heap_t> heap;
+
+  mi_heap_allocator_base() : heap(mi_heap_new(), destroy ? mi_heap_destroy : mi_heap_delete) {}
+  explicit mi_heap_allocator_base(mi_heap_t* given) : heap(given, [](mi_heap_t*) {}) {}
+  template <class U>
+  mi_heap_allocator_base(const mi_heap_allocator_base<U, destroy>& other) noexcept
+      : heap(other.heap) {}
+  T* allocate(std::size_t n) {
+    return static_cast<T*>(mi_heap_alloc_new_n(heap.get(), n, sizeof(T)));
+  }
+  void deallocate(T* p, std::size_t) noexcept {
+    if (!destroy) mi_free(p);
+  }
+  void collect(bool force) { mi_heap_collect(heap.get(), force); }
+};
+template <class T>
+struct mi_heap_stl_allocator : mi_heap_allocator_base<T, false> {
+  mi_heap_stl_allocator() {}
+  explicit mi_heap_stl_allocator(mi_heap_t* given) : mi_heap_allocator_base<T, false>(given) {}
+  template <class U>
+  mi_heap_stl_allocator(const mi_heap_stl_allocator<U>& other) noexcept
+      : mi_heap_allocator_base<T, false>(other) {}
+};
+template <class T>
+struct mi_heap_destroy_stl_allocator : mi_heap_allocator_base<T, true> {
+  mi_heap_destroy_stl_allocator() {}
+  explicit mi_heap_destroy_stl_allocator(mi_heap_t* given)
+      : mi_heap_allocator_base<T, true>(given) {}
+  template <class U>
+  mi_heap_destroy_stl_allocator(const mi_heap_destroy_stl_allocator<U>& other) noexcept
+      : mi_heap_allocator_base<T, true>(other) {}
+};
+template <class T, class U, bool d>
+bool operator==(const mi_heap_allocator_base<T, d>& a,
+                const mi_heap_allocator_base<U, d>& b) noexcept {
+  return a.heap == b.heap;
+}
+template <class T, class U, bool d>
+bool operator!=(const mi_heap_allocator_base<T, d>& a,
+                const mi_heap_allocator_base<U, d>& b) noexcept {
+  return a.heap != b.heap;
+}
 #endif
 #endif

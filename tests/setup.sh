@@ -11,6 +11,7 @@ need() { # PACKAGE TEST...
 has_file() { compgen -G "$1" >/dev/null; }
 
 need gcc command -v gcc
+need g++ command -v g++
 need libc6-dev has_file '/usr/include/stdlib.h'
 need binutils command -v ar
 need libcmocka-dev has_file '/usr/include/cmocka.h'
