@@ -110,7 +110,7 @@ $(foreach v,plain debug asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh
-.PHONY: all setup build-tests test demo bench model clean help
+.PHONY: all setup build-tests test demo bench model install clean help
 
 build-tests: all $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -129,6 +129,48 @@ bench: ## allocation speed as ratios to the allocators of this system
 
 model: setup ## check the protocol of remote frees with spin
 	@tests/model/run.sh
+
+# ---- Installation: PREFIX is where it will live, DESTDIR what is put in front of it for now
+
+PREFIX  = /usr/local
+VERSION = 0.1
+INCLUDE = $(DESTDIR)$(PREFIX)/include/sluice
+LIBDIR  = $(DESTDIR)$(PREFIX)/lib
+HEADERS = alloc/mimalloc.h alloc/mimalloc-new-delete.h rc/rc.h runtime/runtime.h
+
+define PKG_CONFIG
+prefix=$(PREFIX)
+Name: sluice
+Description: allocator, reference counting and limits for language runtimes
+Version: $(VERSION)
+Cflags: -I$${prefix}/include/sluice
+Libs: -L$${prefix}/lib -lsluice -pthread
+endef
+define CMAKE_PACKAGE
+get_filename_component(_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+set(sluice_VERSION $(VERSION))
+find_package(Threads REQUIRED)
+foreach(_kind STATIC SHARED)
+  string(TOLOWER $${_kind} _name)
+  if(NOT TARGET sluice::$${_name})
+    add_library(sluice::$${_name} $${_kind} IMPORTED)
+    set_target_properties(sluice::$${_name} PROPERTIES
+      IMPORTED_LOCATION $${_prefix}/lib/$${CMAKE_$${_kind}_LIBRARY_PREFIX}sluice$${CMAKE_$${_kind}_LIBRARY_SUFFIX}
+      INTERFACE_INCLUDE_DIRECTORIES $${_prefix}/include/sluice INTERFACE_LINK_LIBRARIES Threads::Threads)
+  endif()
+endforeach()
+endef
+export PKG_CONFIG CMAKE_PACKAGE
+
+install: all ## install below PREFIX (/usr/local): headers, libraries, slua, for pkg-config and CMake
+	install -d $(INCLUDE)/alloc $(INCLUDE)/rc $(INCLUDE)/runtime $(LIBDIR)/pkgconfig $(LIBDIR)/cmake/sluice \
+	  $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man7
+	for h in $(HEADERS); do install -m 644 $$h $(INCLUDE)/$$h; done
+	install -m 644 $(LIBS) $(LIBDIR)
+	install $(B)/slua $(DESTDIR)$(PREFIX)/bin
+	install -m 644 alloc/sluice.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	printenv PKG_CONFIG >$(LIBDIR)/pkgconfig/sluice.pc
+	printenv CMAKE_PACKAGE >$(LIBDIR)/cmake/sluice/sluiceConfig.cmake
 
 clean: ## remove build/
 	rm -rf $(B)

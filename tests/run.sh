@@ -71,6 +71,7 @@ equal "addresses equal in all builds" offsets runtime_region_test
 
 script lua tests/lua/run.sh "$build/slua" "$build/slua-asan"
 script misuse tests/misuse/run.sh "$build"
+script install tests/install.sh
 script cxx tests/cxx/run.sh "$build"
 script preload tests/preload/run.sh "$build"
 script model tests/model/run.sh

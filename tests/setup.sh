@@ -14,6 +14,7 @@ need gcc command -v gcc
 need g++ command -v g++
 need libc6-dev has_file '/usr/include/stdlib.h'
 need binutils command -v ar
+need pkgconf command -v pkg-config
 need libcmocka-dev has_file '/usr/include/cmocka.h'
 need liblua5.4-dev has_file '/usr/include/lua5.4/lua.h'
 need lua5.4 command -v lua5.4
