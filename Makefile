@@ -40,9 +40,22 @@ define archive
 	ar rcs $@ $^
 endef
 
+# What programs link has the public names only: the others could be a program's own. Tests see all.
+define sealed_archive
+	@rm -f $@
+	ld -r -o $(@:.a=.o) $^
+	objcopy --localize-hidden $(@:.a=.o)
+	ar rcs $@ $(@:.a=.o)
+	@rm -f $(@:.a=.o)
+endef
+
 $(B)/libsluice.a: $(call objects,plain,$(CORE))
-	$(archive)
+	$(sealed_archive)
 $(B)/libsluice-debug.a: $(call objects,debug,$(CORE))
+	$(sealed_archive)
+$(B)/libsluice-plain.a: $(call objects,plain,$(CORE))
+	$(archive)
+$(B)/libsluice-checked.a: $(call objects,debug,$(CORE))
 	$(archive)
 $(B)/libsluice-asan.a: $(call objects,asan,$(CORE))
 	$(archive)
@@ -94,8 +107,8 @@ TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug asan,$(B)/tests/$(v)
                 $(THREADED:%=$(B)/tests/tsan/%) \
                 $(foreach t,$(STRESS),$(foreach v,plain debug tsan,$(B)/tests/$(v)/$(t)))
 
-LIB_plain = $(B)/libsluice.a
-LIB_debug = $(B)/libsluice-debug.a
+LIB_plain = $(B)/libsluice-plain.a
+LIB_debug = $(B)/libsluice-checked.a
 LIB_asan  = $(B)/libsluice-asan.a
 LIB_tsan  = $(B)/libsluice-tsan.a
 define test_variant
@@ -130,7 +143,7 @@ bench: ## allocation speed as ratios to the allocators of this system
 model: setup ## check the protocol of remote frees with spin
 	@tests/model/run.sh
 
-# ---- Installation: PREFIX is where it will live, DESTDIR what is put in front of it for now
+# ---- Installation: PREFIX is where it will live, DESTDIR what is put in front of it meanwhile
 
 PREFIX  = /usr/local
 VERSION = 0.1

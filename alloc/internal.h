@@ -213,8 +213,8 @@ extern arena_t arena_main;
 ** thread that is late may read one in its next life. It pushes with one compare-and-swap of the
 ** whole word, after it has seen that the page is this heap's in that life (and a life is over
 ** only when no page is the heap's any more), so a page on the list is the heap's, or an orphan
-** that was. (22 bits of life: who sleeps between a load
-** and its compare-and-swap while a record lives 4 million times may be fooled.) */
+** that was. (22 bits of life: who sleeps between a load and its compare-and-swap while a record
+** lives 4 million times may be fooled.) */
 typedef uint64_t delayed_t;
 #define DELAYED_CLOSED ((delayed_t)1)
 #define DELAYED_PAGE (REMOTE_ONE - RECORD)
@@ -388,8 +388,8 @@ page_t* chunk_adopt(unsigned class);
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
-void* record_alloc(size_t size,
-                   size_t align); /* zero memory that is never freed; NULL: no memory */
+/* Zero memory that is never freed; NULL: no memory. */
+void* record_alloc(size_t size, size_t align);
 
 /* ---- remote.c -------------------------------------------------------------------------------- */
 
@@ -411,7 +411,7 @@ void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift);
-size_t single_bytes(size_t size);
+size_t single_bytes(size_t size); /* what it counts against a byte limit */
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
 void page_retire(page_t* page);
 void page_unfull(page_t* page);
@@ -476,11 +476,10 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
 
 mi_heap_t* heap_new(mi_task_t* task);
-void heap_end(mi_heap_t* heap,
-              bool abandon); /* abandons its pages, or frees them with all blocks */
+/* Abandons its pages, or frees them with all blocks. */
+void heap_end(mi_heap_t* heap, bool abandon);
 void heap_collect(mi_heap_t* heap);
 void heap_ungrant_all(mi_heap_t* heap);
-void heap_check(mi_heap_t* heap);
 /* Calls visit, which must not allocate, for each heap that is alive, by whichever thread; they do
 ** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
 void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
@@ -514,8 +513,6 @@ static inline bool task_has_hooks(const mi_task_t* task) {
 }
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
-void task_recover(
-    mi_task_t* task); /* the byte limit is hit: the same, and what is free uncounted */
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
 ** before the answer is no. */
 bool task_make_room(mi_task_t* task, size_t bytes);

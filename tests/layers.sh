@@ -15,6 +15,9 @@ check 'alloc/ includes nothing above it' includes_of alloc 'rc|runtime|demo-lang
 check 'rc/ includes nothing above it' includes_of rc 'runtime|demo-lang|tests'
 check 'runtime/ includes nothing above it' includes_of runtime 'demo-lang|tests'
 check 'only demo-lang knows Lua' grep -rnE '#include .*(lua|lauxlib|lualib)' alloc rc runtime
+static_names_but() { nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | grep -vE "$2"; }
+check 'libsluice.a defines its names only' static_names_but build/libsluice.a '^(mi|rc|rt)_'
+check 'libsluice-debug.a, too' static_names_but build/libsluice-debug.a '^(mi|rc|rt)_'
 check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|rc|rt)_'
 check 'the preload library exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
 echo "$ok passed, $bad failed"
