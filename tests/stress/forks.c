@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 3, SLOTS = 512, FORKS_PER_UNIT = 10, IN_TIME = 20 /* seconds, else SIGALRM */ };
+enum { THREADS = 3, SLOTS = 512, FORKS_PER_UNIT = 10, IN_TIME = 120 /* seconds, else SIGALRM */ };
 
 static _Noreturn void fail(const char* what) {
   fprintf(stderr, "forks: %s\n", what);

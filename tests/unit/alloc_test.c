@@ -323,7 +323,7 @@ static void test_ended_thread(void** state) {
 ** same amount again needs few new pages. */
 static void test_adoption(void** state) {
   (void)state;
-  if (MI_DEBUG) skip();
+  if (MI_DEBUG || THREAD_SANITIZER) skip();
   run_thread(allocate_many);
   for (int i = 0; i < MANY; i += 2) mi_free(blocks[i]);
   size_t before = resident();
