@@ -1,13 +1,11 @@
-/* chunk.c: chunks of address space, the slices in them, and arenas.
+/* chunk.c: chunks of address space and the slices in them.
 **
 ** A run of slices is taken first fit, lowest address first, so that placement in a region
 ** repeats. A bit is set with one CAS per bitmap word; a run that another thread meets halfway is
-** rolled back. Cost: O(chunks) loads, then O(1). Chunks of the process's arena stay mapped and
-** are purged; blocks above LARGE_BLOCK_MAX get chunks of their own, which are unmapped. */
+** rolled back. Cost: O(1). */
 #include "alloc/internal.h"
 
 page_table_t page_table;
-arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Free slices whose memory may be resident: above this many, each release purges some runs of its
 ** chunk: two, and as many as it added, so that the cost is spread over the releases that caused it
@@ -15,9 +13,8 @@ arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
 enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
 
 pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER, table_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint32_t abandoned_pages[CLASS_COUNT];
-static chunk_t* chunks_unused; /* under records_lock, as the next two */
-static arena_t* arenas_unused;
+static _Atomic uint32_t abandoned_pages[CLASS_COUNT]; /* in all chunks */
+static chunk_t* chunks_unused;                        /* under records_lock, as the next */
 static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
@@ -42,7 +39,7 @@ void* record_alloc(size_t size, size_t align) {
   return p;
 }
 
-static chunk_t* chunk_record(void) {
+chunk_t* chunk_record(void) {
   pthread_mutex_lock(&records_lock);
   chunk_t* c = chunks_unused;
   if (c != NULL)
@@ -53,7 +50,7 @@ static chunk_t* chunk_record(void) {
   return c;
 }
 
-static void chunk_record_free(chunk_t* c) {
+void chunk_record_free(chunk_t* c) {
   pthread_mutex_lock(&records_lock);
   atomic_store_explicit(&c->next, chunks_unused, memory_order_relaxed);
   chunks_unused = c;
@@ -63,7 +60,7 @@ static void chunk_record_free(chunk_t* c) {
 /* ---- The page table -------------------------------------------------------------------------- */
 
 /* Writers are ordered by the lock: one may unmap an address that the system gives to the next. */
-static void table_set(const char* base, page_t* records) {
+void table_set(const char* base, page_t* records) {
   intptr_t offset = records == NULL ? 0 : (intptr_t)((char*)records - (char*)page_table.none);
   pthread_mutex_lock(&table_lock);
   page_table.offset[(uintptr_t)base >> CHUNK_SHIFT] = offset;
@@ -171,72 +168,14 @@ static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
 
 /* ---- Chunks ---------------------------------------------------------------------------------- */
 
-/* The place for `count` chunks in the region, lowest first; under the arena's lock. */
-static char* region_take(arena_t* arena, uint32_t count) {
-  for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
-    run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
-    if (run < count) continue;
-    char* p = arena->region + (size_t)(i + 1 - count) * CHUNK;
-    if (!os_commit(p, (size_t)count * CHUNK)) return NULL;
-    for (uint32_t k = i + 1 - count; k <= i; k++)
-      arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
-    return p;
-  }
-  return NULL;
-}
-
-static void region_give(arena_t* arena, const char* p, size_t size) {
-  uint32_t first = (uint32_t)((size_t)(p - arena->region) / CHUNK);
-  for (uint32_t k = first; k < first + size / CHUNK; k++)
-    arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
-}
-
-/* Address space for a chunk, or for a huge block's chunks; under the arena's lock. */
-static char* space_take(arena_t* arena, size_t size, size_t align) {
-  if (arena->region == NULL) return os_map(size, align);
-  if (size > REGION || align > CHUNK) return NULL;
-  return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
-}
-
-static void count_mapped(arena_t* arena, size_t size) {
-  size_t now = atomic_fetch_add_explicit(&arena->mapped, size, memory_order_relaxed) + size;
-  size_t peak = atomic_load_explicit(&arena->mapped_peak, memory_order_relaxed);
-  while (now > peak &&
-         !atomic_compare_exchange_weak_explicit(&arena->mapped_peak, &peak, now,
-                                                memory_order_relaxed, memory_order_relaxed)) {}
-}
-
-static chunk_t* chunk_new(arena_t* arena) {
-  chunk_t* c = chunk_record();
-  if (c == NULL) return NULL;
-  char* base = space_take(arena, CHUNK, CHUNK);
-  if (base == NULL) {
-    chunk_record_free(c);
-    return NULL;
-  }
+void chunk_init(chunk_t* c, arena_t* arena, char* base) {
   *c = (chunk_t){.base = base, .records = (page_t*)base, .size = CHUNK, .arena = arena};
   atomic_store_explicit(&c->busy[0], 1, memory_order_relaxed);
   atomic_store_explicit(&c->free_slices, CHUNK_SLICES - 1, memory_order_relaxed);
-  count_mapped(arena, CHUNK);
   table_set(base, c->records);
-  return c;
 }
 
-/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds
-** the chunk finds it complete. */
-static bool arena_grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
-  pthread_mutex_lock(&arena->lock);
-  bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
-  if (!ok) {
-    chunk_t* c = chunk_new(arena);
-    ok = c != NULL;
-    if (ok) atomic_store_explicit(seen, c, memory_order_release);
-  }
-  pthread_mutex_unlock(&arena->lock);
-  return ok;
-}
-
-static page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
+page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
   for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++) {
     if (!bits_claim(c->busy, i, i + slices)) continue;
     atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
@@ -246,22 +185,6 @@ static page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
     return page_claim(c, i, slices);
   }
   return NULL;
-}
-
-page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
-  _Atomic(chunk_t*)* link = &arena->chunks;
-  for (;;) {
-    chunk_t* c = atomic_load_explicit(link, memory_order_acquire);
-    if (c == NULL) {
-      if (!arena_grow(arena, link)) return NULL;
-      continue;
-    }
-    if (atomic_load_explicit(&c->free_slices, memory_order_relaxed) >= slices) {
-      page_t* page = chunk_take(c, slices, zero);
-      if (page != NULL) return page;
-    }
-    link = &c->next;
-  }
 }
 
 /* ---- Huge blocks: a mapping of records and one block ----------------------------------------- */
@@ -308,7 +231,7 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   }
   if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
   *c = (chunk_t){.base = base, .records = (page_t*)base, .size = total, .arena = arena};
-  count_mapped(arena, total);
+  arena_count_mapped(arena, total);
   char* start = base + lead;
   table_set(start, c->records);
   page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
@@ -337,13 +260,7 @@ static void huge_free(page_t* page) {
   huge_unlink(c);
   table_set(page->start, NULL);
   atomic_fetch_sub_explicit(&arena->mapped, c->size, memory_order_relaxed);
-  if (arena->region == NULL) {
-    os_unmap(c->base, c->size);
-  } else {
-    pthread_mutex_lock(&arena->lock);
-    if (os_decommit(c->base, c->size)) region_give(arena, c->base, c->size);
-    pthread_mutex_unlock(&arena->lock);
-  }
+  space_give(arena, c->base, c->size);
   chunk_record_free(c);
 }
 
@@ -361,7 +278,7 @@ bool page_purge(page_t* page) {
 
 /* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds
 ** meanwhile. Returns the slice to go on from. */
-static uint32_t chunk_purge_run(chunk_t* c, uint32_t from) {
+static uint32_t purge_run(chunk_t* c, uint32_t from) {
   while (from < CHUNK_SLICES) {
     uint64_t dirty =
         atomic_load_explicit(&c->dirty[from / 64], memory_order_relaxed) >> (from % 64);
@@ -387,16 +304,8 @@ static uint32_t chunk_purge_run(chunk_t* c, uint32_t from) {
   return CHUNK_SLICES;
 }
 
-static chunk_t* first_chunk(arena_t* arena) {
-  return atomic_load_explicit(&arena->chunks, memory_order_acquire);
-}
-static chunk_t* next_chunk(chunk_t* c) {
-  return atomic_load_explicit(&c->next, memory_order_acquire);
-}
-
-void arena_purge(arena_t* arena) {
-  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
-    for (uint32_t i = 1; i < CHUNK_SLICES;) i = chunk_purge_run(c, i);
+void chunk_purge(chunk_t* c) {
+  for (uint32_t i = 1; i < CHUNK_SLICES;) i = purge_run(c, i);
 }
 
 void slices_free(page_t* page) {
@@ -415,51 +324,7 @@ void slices_free(page_t* page) {
   bits_clear(c->busy, first, first + n, memory_order_release);
   if (dirty > DIRTY_MAX && arena == &arena_main && option_value(mi_option_purge_delay) >= 0)
     for (uint32_t done = 0, i = first; done < 2 + n / PURGE_RUN && i < CHUNK_SLICES; done++)
-      i = chunk_purge_run(c, i);
-}
-
-/* ---- Arenas with a region -------------------------------------------------------------------- */
-
-arena_t* arena_new(void) {
-  pthread_mutex_lock(&records_lock);
-  arena_t* arena = arenas_unused;
-  if (arena != NULL)
-    arenas_unused = arena->next;
-  else
-    arena = records_take(sizeof *arena, 64);
-  pthread_mutex_unlock(&records_lock);
-  if (arena == NULL) return NULL;
-  memset(arena, 0, sizeof *arena);
-  pthread_mutex_init(&arena->lock, NULL);
-  arena->region = os_reserve(REGION, REGION);
-  if (arena->region != NULL) return arena;
-  arena_delete(arena);
-  errno = ENOMEM;
-  return NULL;
-}
-
-void arena_delete(arena_t* arena) {
-  for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
-    next = next_chunk(c);
-    table_set(c->base, NULL);
-    chunk_record_free(c);
-  }
-  if (arena->region != NULL) os_unmap(arena->region, REGION);
-  pthread_mutex_destroy(&arena->lock);
-  pthread_mutex_lock(&records_lock);
-  arena->next = arenas_unused;
-  arenas_unused = arena;
-  pthread_mutex_unlock(&records_lock);
-}
-
-void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
-  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
-    for (uint32_t i = 1; i < CHUNK_SLICES; i++)
-      if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
-        visit(&c->records[i], arg);
-  pthread_mutex_lock(&arena->lock);
-  for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
-  pthread_mutex_unlock(&arena->lock);
+      i = purge_run(c, i);
 }
 
 /* ---- Abandoned pages ------------------------------------------------------------------------- */
@@ -491,12 +356,14 @@ static page_t* adopt_in_word(chunk_t* c, uint32_t word, unsigned class) {
   return NULL;
 }
 
-page_t* chunk_adopt(unsigned class) {
-  if (atomic_load_explicit(&abandoned_pages[class], memory_order_relaxed) == 0) return NULL;
-  for (chunk_t* c = first_chunk(&arena_main); c != NULL; c = next_chunk(c))
-    for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
-      page_t* page = adopt_in_word(c, w, class);
-      if (page != NULL) return page;
-    }
+page_t* chunk_adopt(chunk_t* c, unsigned class) {
+  for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
+    page_t* page = adopt_in_word(c, w, class);
+    if (page != NULL) return page;
+  }
   return NULL;
+}
+
+bool chunk_some_abandoned(unsigned class) {
+  return atomic_load_explicit(&abandoned_pages[class], memory_order_relaxed) != 0;
 }

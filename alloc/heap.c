@@ -243,7 +243,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 /* What ended threads left behind is adopted only to be looked at: empty pages go. */
 static void collect_abandoned(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (page_t* page; (page = chunk_adopt(c)) != NULL;) {
+    for (page_t* page; (page = arena_adopt(c)) != NULL;) {
       remote_adopt(page, heap);
       queue_push(&heap->queue[page_class(page)], page);
     }

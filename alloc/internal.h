@@ -7,8 +7,8 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c remote.c page.c heap.c task.c alloc.c forms.c visit.c stats.c
-**   process.c debug.c override.c
+**   os.c options.c chunk.c arena.c remote.c page.c heap.c task.c alloc.c forms.c visit.c
+**   stats.c process.c debug.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -373,23 +373,38 @@ void call_error_fun(int code);
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
-page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
-page_t* huge_alloc(arena_t* arena, size_t size, size_t align);     /* memory is zero */
+/* Zero memory that is never freed; NULL: no memory. */
+void* record_alloc(size_t size, size_t align);
+chunk_t* chunk_record(void); /* NULL: no memory */
+void chunk_record_free(chunk_t* c);
+void table_set(const char* base, page_t* records);       /* NULL: the chunk is not ours any more */
+void chunk_init(chunk_t* c, arena_t* arena, char* base); /* base: CHUNK bytes of zero memory */
+page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero); /* NULL: no such run is free */
+void chunk_purge(chunk_t* c);
+page_t* huge_alloc(arena_t* arena, size_t size, size_t align); /* memory is zero */
 page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
 void slices_free(page_t* page);                     /* either kind */
 bool page_purge(page_t* page);
+void chunk_mark_abandoned(page_t* page);
+bool chunk_take_abandoned(page_t* page);   /* true: the caller owns the page now */
+bool chunk_some_abandoned(unsigned class); /* a hint: is there such a page in any chunk? */
+page_t* chunk_adopt(chunk_t* c, unsigned class);
+
+/* ---- arena.c --------------------------------------------------------------------------------- */
+
+page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
+/* Zero address space for a chunk, or for a huge block's chunks; the caller holds the lock. */
+char* space_take(arena_t* arena, size_t size, size_t align);
+void space_give(arena_t* arena, char* p, size_t size); /* takes the lock */
+void arena_count_mapped(arena_t* arena, size_t size);
 void arena_purge(arena_t* arena);
 arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
-void chunk_mark_abandoned(page_t* page);
-bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
-/* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
-page_t* chunk_adopt(unsigned class);
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
-/* Zero memory that is never freed; NULL: no memory. */
-void* record_alloc(size_t size, size_t align);
+/* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
+page_t* arena_adopt(unsigned class);
 
 /* ---- remote.c -------------------------------------------------------------------------------- */
 
@@ -405,7 +420,7 @@ void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where pag
 bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
 void page_drop(page_t* page);       /* the owner gives up an empty page that is in no list */
 void page_abandon(page_t* page);
-void remote_adopt(page_t* page, mi_heap_t* heap); /* after chunk_adopt */
+void remote_adopt(page_t* page, mi_heap_t* heap); /* after arena_adopt */
 
 /* ---- page.c ---------------------------------------------------------------------------------- */
 

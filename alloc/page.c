@@ -291,9 +291,9 @@ static bool queue_grant(mi_heap_t* heap, unsigned class, size_t limit) {
   return false;
 }
 
-/* A page that an ended thread left; perhaps of another class, see chunk_adopt. */
+/* A page that an ended thread left; perhaps of another class, see arena_adopt. */
 static bool adopt(mi_heap_t* heap, unsigned class) {
-  page_t* page = heap_adopts(heap) ? chunk_adopt(class) : NULL;
+  page_t* page = heap_adopts(heap) ? arena_adopt(class) : NULL;
   if (page == NULL) return false;
   remote_adopt(page, heap);
   page_account(heap, page);

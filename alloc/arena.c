@@ -1,0 +1,163 @@
+/* arena.c: where chunks come from: sets of them, from which a task's heaps get their slices.
+**
+** Slices are taken from the oldest chunk that has them. Cost: O(chunks) loads, then that of the
+** chunk. Chunks of the process's arena are mapped one by one, stay mapped and are purged; a region
+** is reserved as a whole and filled from its start. */
+#include "alloc/internal.h"
+
+arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static arena_t* arenas_unused; /* under records_lock */
+
+static chunk_t* first_chunk(arena_t* arena) {
+  return atomic_load_explicit(&arena->chunks, memory_order_acquire);
+}
+static chunk_t* next_chunk(chunk_t* c) {
+  return atomic_load_explicit(&c->next, memory_order_acquire);
+}
+
+/* ---- Address space --------------------------------------------------------------------------- */
+
+/* The place for `count` chunks in the region, lowest first; under the arena's lock. */
+static char* region_take(arena_t* arena, uint32_t count) {
+  for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
+    run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
+    if (run < count) continue;
+    char* p = arena->region + (size_t)(i + 1 - count) * CHUNK;
+    if (!os_commit(p, (size_t)count * CHUNK)) return NULL;
+    for (uint32_t k = i + 1 - count; k <= i; k++)
+      arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
+    return p;
+  }
+  return NULL;
+}
+
+static void region_give(arena_t* arena, const char* p, size_t size) {
+  uint32_t first = (uint32_t)((size_t)(p - arena->region) / CHUNK);
+  for (uint32_t k = first; k < first + size / CHUNK; k++)
+    arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
+}
+
+/* Address space for a chunk, or for a huge block's chunks; under the arena's lock. */
+char* space_take(arena_t* arena, size_t size, size_t align) {
+  if (arena->region == NULL) return os_map(size, align);
+  if (size > REGION || align > CHUNK) return NULL;
+  return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
+}
+
+void space_give(arena_t* arena, char* p, size_t size) {
+  if (arena->region == NULL) {
+    os_unmap(p, size);
+  } else {
+    pthread_mutex_lock(&arena->lock);
+    if (os_decommit(p, size)) region_give(arena, p, size);
+    pthread_mutex_unlock(&arena->lock);
+  }
+}
+
+void arena_count_mapped(arena_t* arena, size_t size) {
+  size_t now = atomic_fetch_add_explicit(&arena->mapped, size, memory_order_relaxed) + size;
+  size_t peak = atomic_load_explicit(&arena->mapped_peak, memory_order_relaxed);
+  while (now > peak &&
+         !atomic_compare_exchange_weak_explicit(&arena->mapped_peak, &peak, now,
+                                                memory_order_relaxed, memory_order_relaxed)) {}
+}
+
+/* ---- Slices ---------------------------------------------------------------------------------- */
+
+static chunk_t* new_chunk(arena_t* arena) {
+  chunk_t* c = chunk_record();
+  if (c == NULL) return NULL;
+  char* base = space_take(arena, CHUNK, CHUNK);
+  if (base == NULL) {
+    chunk_record_free(c);
+    return NULL;
+  }
+  chunk_init(c, arena, base);
+  arena_count_mapped(arena, CHUNK);
+  return c;
+}
+
+/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds
+** the chunk finds it complete. */
+static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
+  pthread_mutex_lock(&arena->lock);
+  bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
+  if (!ok) {
+    chunk_t* c = new_chunk(arena);
+    ok = c != NULL;
+    if (ok) atomic_store_explicit(seen, c, memory_order_release);
+  }
+  pthread_mutex_unlock(&arena->lock);
+  return ok;
+}
+
+page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
+  _Atomic(chunk_t*)* link = &arena->chunks;
+  for (;;) {
+    chunk_t* c = atomic_load_explicit(link, memory_order_acquire);
+    if (c == NULL) {
+      if (!grow(arena, link)) return NULL;
+      continue;
+    }
+    if (atomic_load_explicit(&c->free_slices, memory_order_relaxed) >= slices) {
+      page_t* page = chunk_take(c, slices, zero);
+      if (page != NULL) return page;
+    }
+    link = &c->next;
+  }
+}
+
+void arena_purge(arena_t* arena) {
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c)) chunk_purge(c);
+}
+
+/* ---- Arenas with a region -------------------------------------------------------------------- */
+
+arena_t* arena_new(void) {
+  pthread_mutex_lock(&records_lock);
+  arena_t* arena = arenas_unused;
+  if (arena != NULL) arenas_unused = arena->next;
+  pthread_mutex_unlock(&records_lock);
+  if (arena == NULL) arena = record_alloc(sizeof *arena, 64);
+  if (arena == NULL) return NULL;
+  memset(arena, 0, sizeof *arena);
+  pthread_mutex_init(&arena->lock, NULL);
+  arena->region = os_reserve(REGION, REGION);
+  if (arena->region != NULL) return arena;
+  arena_delete(arena);
+  errno = ENOMEM;
+  return NULL;
+}
+
+void arena_delete(arena_t* arena) {
+  for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
+    next = next_chunk(c);
+    table_set(c->base, NULL);
+    chunk_record_free(c);
+  }
+  if (arena->region != NULL) os_unmap(arena->region, REGION);
+  pthread_mutex_destroy(&arena->lock);
+  pthread_mutex_lock(&records_lock);
+  arena->next = arenas_unused;
+  arenas_unused = arena;
+  pthread_mutex_unlock(&records_lock);
+}
+
+void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
+    for (uint32_t i = 1; i < CHUNK_SLICES; i++)
+      if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
+        visit(&c->records[i], arg);
+  pthread_mutex_lock(&arena->lock);
+  for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
+  pthread_mutex_unlock(&arena->lock);
+}
+
+page_t* arena_adopt(unsigned class) {
+  if (!chunk_some_abandoned(class)) return NULL;
+  for (chunk_t* c = first_chunk(&arena_main); c != NULL; c = next_chunk(c)) {
+    page_t* page = chunk_adopt(c, class);
+    if (page != NULL) return page;
+  }
+  return NULL;
+}
