@@ -5,7 +5,8 @@
 ** is reserved as a whole and filled from its start. */
 #include "alloc/internal.h"
 
-arena_t arena_main = {.lock = PTHREAD_MUTEX_INITIALIZER};
+pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
+arena_t arena_main;
 static arena_t* arenas_unused; /* under records_lock */
 
 static chunk_t* first_chunk(arena_t* arena) {
@@ -17,7 +18,7 @@ static chunk_t* next_chunk(chunk_t* c) {
 
 /* ---- Address space --------------------------------------------------------------------------- */
 
-/* The place for `count` chunks in the region, lowest first; under the arena's lock. */
+/* The place for `count` chunks in the region, lowest first; under the lock. */
 static char* region_take(arena_t* arena, uint32_t count) {
   for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
     run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
@@ -37,7 +38,6 @@ static void region_give(arena_t* arena, const char* p, size_t size) {
     arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
 }
 
-/* Address space for a chunk, or for a huge block's chunks; under the arena's lock. */
 char* space_take(arena_t* arena, size_t size, size_t align) {
   if (arena->region == NULL) return os_map(size, align);
   if (size > REGION || align > CHUNK) return NULL;
@@ -48,9 +48,9 @@ void space_give(arena_t* arena, char* p, size_t size) {
   if (arena->region == NULL) {
     os_unmap(p, size);
   } else {
-    pthread_mutex_lock(&arena->lock);
+    pthread_mutex_lock(&arenas_lock);
     if (os_decommit(p, size)) region_give(arena, p, size);
-    pthread_mutex_unlock(&arena->lock);
+    pthread_mutex_unlock(&arenas_lock);
   }
 }
 
@@ -80,14 +80,14 @@ static chunk_t* new_chunk(arena_t* arena) {
 /* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds
 ** the chunk finds it complete. */
 static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
   if (!ok) {
     chunk_t* c = new_chunk(arena);
     ok = c != NULL;
     if (ok) atomic_store_explicit(seen, c, memory_order_release);
   }
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
   return ok;
 }
 
@@ -121,7 +121,6 @@ arena_t* arena_new(void) {
   if (arena == NULL) arena = record_alloc(sizeof *arena, 64);
   if (arena == NULL) return NULL;
   memset(arena, 0, sizeof *arena);
-  pthread_mutex_init(&arena->lock, NULL);
   arena->region = os_reserve(REGION, REGION);
   if (arena->region != NULL) return arena;
   arena_delete(arena);
@@ -136,7 +135,6 @@ void arena_delete(arena_t* arena) {
     chunk_record_free(c);
   }
   if (arena->region != NULL) os_unmap(arena->region, REGION);
-  pthread_mutex_destroy(&arena->lock);
   pthread_mutex_lock(&records_lock);
   arena->next = arenas_unused;
   arenas_unused = arena;
@@ -148,9 +146,9 @@ void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
     for (uint32_t i = 1; i < CHUNK_SLICES; i++)
       if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
         visit(&c->records[i], arg);
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
 }
 
 page_t* arena_adopt(unsigned class) {

@@ -194,22 +194,22 @@ static void huge_link(page_t* page) {
   chunk_t* c = page->chunk;
   arena_t* arena = c->arena;
   c->huge_page = page;
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   c->huge_next = arena->huge;
   if (c->huge_next != NULL) c->huge_next->huge_prev = c;
   arena->huge = c;
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
 }
 
 static void huge_unlink(chunk_t* c) {
   arena_t* arena = c->arena;
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   if (c->huge_prev != NULL)
     c->huge_prev->huge_next = c->huge_next;
   else
     arena->huge = c->huge_next;
   if (c->huge_next != NULL) c->huge_next->huge_prev = c->huge_prev;
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
 }
 
 /* The block starts at the first address after the records that is aligned; the table entry of
@@ -222,9 +222,9 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   if (total < size) return NULL;
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   char* base = space_take(arena, total, align > CHUNK ? align : CHUNK);
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
   if (base == NULL) {
     chunk_record_free(c);
     return NULL;
@@ -245,10 +245,10 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
 
 page_t* huge_around(arena_t* arena, const void* p) {
   page_t* found = NULL;
-  pthread_mutex_lock(&arena->lock);
+  pthread_mutex_lock(&arenas_lock);
   for (chunk_t* c = arena->huge; c != NULL && found == NULL; c = c->huge_next)
     if ((size_t)((const char*)p - c->huge_page->start) < c->huge_page->span) found = c->huge_page;
-  pthread_mutex_unlock(&arena->lock);
+  pthread_mutex_unlock(&arenas_lock);
   return found;
 }
 

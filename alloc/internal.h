@@ -174,7 +174,8 @@ static inline page_t* slot_of(const void* p) {
 ** that a free slice's memory may be resident and not zero; it is set before busy is cleared.
 ** Chunk records live forever and are reused. An arena is where a task's heaps get their slices:
 ** the process's one, or a region of its own, aligned to REGION, placed from its start so that
-** offsets repeat in every run. */
+** offsets repeat in every run. One lock, arenas_lock, is held while a chunk is added to any of
+** them or taken away, which is rare: a fork then has one to hold, not one for each. */
 #define REGION (4 * GiB)
 enum { REGION_CHUNKS = 128 };
 
@@ -197,7 +198,6 @@ struct arena {
   _Atomic uint32_t dirty_slices;
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
   chunk_t* huge;                      /* those with one huge block; under the lock */
-  pthread_mutex_t lock;               /* held while a chunk is added or taken away */
   char* region;                       /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
@@ -499,10 +499,9 @@ void heap_ungrant_all(mi_heap_t* heap);
 ** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
 void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
 
-/* All locks, in the order in which they may be taken (arena_main's is between the heaps' and the
-** records'). They are held around a fork, so that the child finds what they guard whole; fork_guard
-** adds one of an upper layer, in front. */
-extern pthread_mutex_t tasks_lock, heaps_lock, records_lock, table_lock, output_lock;
+/* All locks, in the order in which they may be taken. They are held around a fork, so that the child
+** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
+extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, records_lock, table_lock, output_lock;
 void fork_guard(pthread_mutex_t* lock);
 void process_init(void);
 extern uint64_t process_start_ns;
