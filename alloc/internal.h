@@ -7,8 +7,8 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c arena.c remote.c page.c heap.c task.c alloc.c forms.c visit.c
-**   stats.c process.c debug.c override.c
+**   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c task.c alloc.c forms.c
+**   visit.c stats.c process.c debug.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -381,9 +381,7 @@ void table_set(const char* base, page_t* records);       /* NULL: the chunk is n
 void chunk_init(chunk_t* c, arena_t* arena, char* base); /* base: CHUNK bytes of zero memory */
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero); /* NULL: no such run is free */
 void chunk_purge(chunk_t* c);
-page_t* huge_alloc(arena_t* arena, size_t size, size_t align); /* memory is zero */
-page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
-void slices_free(page_t* page);                     /* either kind */
+void slices_free(page_t* page);
 bool page_purge(page_t* page);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page);   /* true: the caller owns the page now */
@@ -405,6 +403,13 @@ void arena_delete(arena_t* arena);
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
 /* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
 page_t* arena_adopt(unsigned class);
+
+/* ---- huge.c ---------------------------------------------------------------------------------- */
+
+page_t* huge_alloc(arena_t* arena, size_t size, size_t align); /* memory is zero; or NULL */
+void huge_free(page_t* page);
+page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
+static inline bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_MAX; }
 
 /* ---- remote.c -------------------------------------------------------------------------------- */
 

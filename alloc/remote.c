@@ -52,7 +52,10 @@ static remote_t look(page_t* page) {
 
 static void page_release(page_t* page) {
   mi_assert((look(page) & REMOTE_HOLDS) == 0);
-  slices_free(page);
+  if (page_is_huge(page))
+    huge_free(page);
+  else
+    slices_free(page);
 }
 
 void page_drop(page_t* page) {
