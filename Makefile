@@ -3,7 +3,7 @@
 CC     = gcc
 B      = build
 CSTD   = -std=c11 -D_GNU_SOURCE -I.
-WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wundef
+WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion
 CFLAGS = -O2 -g
 BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -MP
 

@@ -329,7 +329,7 @@ static inline unsigned class_of_words(size_t words) {
   if (words <= 8) return (unsigned)words;
   size_t t = words - 1;
   unsigned b = 63u - (unsigned)__builtin_clzl(t);
-  return 8 + (b - 3) * 4 + ((t >> (b - 2)) & 3) + 1;
+  return 9 + (b - 3) * 4 + (unsigned)(t >> (b - 2) & 3);
 }
 static inline size_t class_words(unsigned class) {
   if (class <= 8) return class;

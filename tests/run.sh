@@ -76,6 +76,7 @@ script cxx tests/cxx/run.sh "$build"
 script preload tests/preload/run.sh "$build"
 script counts tests/real/count.py "$build"
 script model tests/model/run.sh
+script warnings tests/warnings.sh
 script layers tests/layers.sh
 script readme tests/readme.sh "$build"
 

@@ -224,7 +224,7 @@ static void expect_error(void* p, int error, const char* call) {
 
 /* Volatile, for the compiler knows that these sizes cannot be. */
 static void impossible_sizes(void) {
-  volatile size_t all = SIZE_MAX, half = SIZE_MAX / 2, most = PTRDIFF_MAX;
+  volatile size_t all = SIZE_MAX, half = SIZE_MAX / 2, most = PTRDIFF_MAX, huge = (size_t)1 << 62;
   mi_heap_t* heap = mi_heap_get_default();
   errno = 0;
   expect_error(mi_calloc(half, 3), ENOMEM, "mi_calloc(SIZE_MAX/2, 3) fails");
@@ -236,7 +236,7 @@ static void impossible_sizes(void) {
   expect_error(mi_heap_malloc(heap, all), ENOMEM, "mi_heap_malloc(SIZE_MAX) fails");
   expect_error(mi_malloc(most), ENOMEM, "mi_malloc(PTRDIFF_MAX) fails");
   expect_error(mi_malloc_aligned(all - 8, 64), ENOMEM, "mi_malloc_aligned(SIZE_MAX - 8) fails");
-  expect_error(mi_malloc_aligned(10, (size_t)1 << 62), ENOMEM, "an alignment of 2^62 fails");
+  expect_error(mi_malloc_aligned(10, huge), ENOMEM, "an alignment of 2^62 fails");
 }
 
 static void impossible_realloc(void) {
@@ -368,7 +368,8 @@ static void thread_ends_within_task(void) {
   pthread_t t;
   void* p;
   rt_task* task = rt_task_new(NULL);
-  expect(task != NULL && pthread_create(&t, NULL, end_within_task, task) == 0, "a thread");
+  expect(task != NULL, "a task");
+  expect(pthread_create(&t, NULL, end_within_task, task) == 0, "a thread");
   expect(pthread_join(t, &p) == 0 && *(char*)p == 7, "the thread's block");
   mi_free(p);
   expect(rt_task_end(task) == EBUSY, "the task is still entered");

@@ -22,8 +22,8 @@ enum {
 };
 
 static size_t size[ROUND];
-static unsigned order[ROUND];   /* a permutation */
-static int first_cpu, last_cpu; /* of those that the program may use; all fixed by prepare() */
+static unsigned order[ROUND];      /* a permutation */
+static size_t first_cpu, last_cpu; /* of those that the program may use; all fixed by prepare() */
 
 static uint32_t next_random(void) {
   static uint64_t state = 1;
@@ -105,7 +105,7 @@ static void* consume(void* argument) {
   return NULL;
 }
 
-static void pin(int cpu) {
+static void pin(size_t cpu) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(cpu, &one);
@@ -117,7 +117,7 @@ static void pin(int cpu) {
 
 /* One thread allocates, another one frees. Left to the scheduler, a run has both on one processor
    or on two, which differ by a factor of three: hence two loops, with the threads pinned. */
-static void hand_over(long rounds, int producer_cpu, int consumer_cpu) {
+static void hand_over(long rounds, size_t producer_cpu, size_t consumer_cpu) {
   pthread_t consumer;
   atomic_store(&ring.given, 0);
   atomic_store(&ring.taken, 0);

@@ -76,7 +76,8 @@ static void aligned(void) {
     free_aligned_sized(p, 64, 640);
   else
     free(p);
-  p = memalign(48, 100);
+  volatile size_t crooked = 48;
+  p = memalign(crooked, 100);
   check(is_aligned(p, 64));
   free(p);
   size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -235,6 +235,7 @@ static void expect_failure(void* p, int error) {
 static void test_impossible_sizes(void** state) {
   (void)state;
   volatile size_t half = SIZE_MAX / 2, most = PTRDIFF_MAX, all = SIZE_MAX;
+  volatile size_t none = 0, odd = 3, crooked = 24;
   char* p = mi_malloc(10);
   assert_non_null(p);
   memcpy(p, "unchanged", 10);
@@ -248,9 +249,9 @@ static void test_impossible_sizes(void** state) {
   expect_failure(mi_malloc_aligned(all - 8, 64), ENOMEM);
   expect_failure(mi_realloc(p, most + 1), ENOMEM);
   expect_failure(mi_reallocn(p, half, 3), ENOMEM);
-  expect_failure(mi_malloc_aligned(10, 24), EINVAL);
-  expect_failure(mi_malloc_aligned(10, 0), EINVAL);
-  expect_failure(mi_realloc_aligned(p, 10, 3), EINVAL);
+  expect_failure(mi_malloc_aligned(10, crooked), EINVAL);
+  expect_failure(mi_malloc_aligned(10, none), EINVAL);
+  expect_failure(mi_realloc_aligned(p, 10, odd), EINVAL);
   assert_string_equal(p, "unchanged");
   assert_null(mi_reallocf(p, most + 1));
   mi_free(NULL);

@@ -260,9 +260,9 @@ static void test_end_of_the_clock(void** state) {
   (void)state;
   static const uint64_t steps[] = {UINT64_MAX, ((uint64_t)1 << 63) + 1, (uint64_t)1 << 63,
                                    ((uint64_t)1 << 62) + 1, (uint64_t)1 << 62};
-  for (int i = 0; i < 5; i++) {
+  for (unsigned i = 0; i < 5; i++) {
     uint64_t last = CLOCK_END / PERIOD;
-    rt_task* t = begin(&(rt_config){.heartbeats = last + (i % 2)});
+    rt_task* t = begin(&(rt_config){.heartbeats = last + i % 2});
     assert_int_equal(rt_tick(rnd(2000)), RT_OK);
     for (int again = 0; again < 3; again++) {
       assert_int_equal(rt_tick(steps[i]), i % 2 ? RT_OK : RT_EXPIRED);

@@ -1,0 +1,26 @@
+#!/bin/bash
+# No warning: the sources by each compiler that is here, in the plain and the debug build; the tests, too.
+cd "$(dirname "$0")/.." || exit 1
+passed=0 failed=0
+quiet() { # NAME COMMAND... SOURCES: without a word
+  local name=$1 out
+  shift
+  if out=$("$@" 2>&1) && [ -z "$out" ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED: %s\n%s\n' "$name" "$(head -n 30 <<<"$out")"
+  fi
+}
+strict=(-std=c11 -D_GNU_SOURCE -I. -I/usr/include/lua5.4 -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion
+  -Wsign-conversion -O2)
+
+for cc in gcc clang; do
+  command -v $cc >/dev/null || { echo "skipped: no $cc" && continue; }
+  each() { for source in "${@:2}"; do $cc "${strict[@]}" $1 "$source"; done; }
+  quiet "$cc" each '-S -o /dev/null' {alloc,rc,runtime,demo-lang}/*.c
+  quiet "$cc, debug build" each '-DMI_DEBUG=1 -S -o /dev/null' {alloc,rc,runtime}/*.c
+  quiet "$cc, tests" each -fsyntax-only tests/*/*.c
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
