@@ -1,9 +1,9 @@
 /* forks.c: a program forks while its other threads allocate, free each other's blocks, make heaps, and
 ** start and end. Each child allocates, frees blocks of the threads that it does not have, drains dead
 ** objects, makes a thread, and forks again; and ends in time. */
-#include "alloc/mimalloc.h"
 #include "rc/rc.h"
 #include "runtime/runtime.h"
+#include "tests/tools.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,23 +20,16 @@ static _Noreturn void fail(const char* what) {
   _exit(1);
 }
 
-static uint64_t rnd(uint64_t* state, uint64_t n) {
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return (*state >> 11) % n;
-}
-
 /* Blocks of all threads; each begins with its size. */
 static _Atomic(size_t*) slots[SLOTS];
 static atomic_bool stop;
 
 static void exchange(uint64_t* state) {
-  size_t size = sizeof(size_t) + rnd(state, rnd(state, 100) == 0 ? 3000000 : 2000);
+  size_t size = sizeof(size_t) + rnd_from(state, rnd_from(state, 100) == 0 ? 3000000 : 2000);
   size_t* p = mi_malloc(size);
   if (p == NULL) fail("no memory");
   *p = size;
-  mi_free(atomic_exchange_explicit(&slots[rnd(state, SLOTS)], p, memory_order_acq_rel));
+  mi_free(atomic_exchange_explicit(&slots[rnd_from(state, SLOTS)], p, memory_order_acq_rel));
 }
 
 static void leave_garbage(int n) {
@@ -59,8 +52,8 @@ static void* short_life(void* arg) {
 
 static void start_and_end(uint64_t* state) {
   pthread_t thread;
-  uint64_t seed = rnd(state, UINT64_MAX) | 1;
-  if (pthread_create(&thread, NULL, short_life, &seed) != 0) fail("no thread");
+  uint64_t first = rnd_from(state, UINT64_MAX) | 1;
+  if (pthread_create(&thread, NULL, short_life, &first) != 0) fail("no thread");
   pthread_join(thread, NULL);
 }
 
@@ -90,8 +83,8 @@ static void* live(void* arg) {
   while (!stop) {
     for (int i = 0; i < 100; i++) exchange(&state);
     use_huge_blocks();
-    if (rnd(&state, 10) == 0) start_and_end(&state);
-    if (rnd(&state, 10) == 0) use_heap_and_task();
+    if (rnd_from(&state, 10) == 0) start_and_end(&state);
+    if (rnd_from(&state, 10) == 0) use_heap_and_task();
   }
   return NULL;
 }

@@ -6,8 +6,7 @@
 ** task. Meanwhile the statistics are printed. */
 #include "rc/rc.h"
 #include "runtime/runtime.h"
-
-#include "alloc/mimalloc.h"
+#include "tests/tools.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -32,13 +31,6 @@ enum {
 static _Noreturn void fail(const char* what) {
   fprintf(stderr, "tasks: %s\n", what);
   exit(1);
-}
-
-static uint64_t rnd(uint64_t* state, uint64_t n) {
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return (*state >> 11) % n;
 }
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
@@ -77,9 +69,9 @@ static uint64_t check_of(const block* b, size_t size) {
 }
 
 static size_t random_size(uint64_t* state) {
-  uint64_t r = rnd(state, 1000);
-  if (r == 0) return sizeof(block) + rnd(state, 300000);
-  return sizeof(block) + rnd(state, r < 40 ? 9000 : 300);
+  uint64_t r = rnd_from(state, 1000);
+  if (r == 0) return sizeof(block) + rnd_from(state, 300000);
+  return sizeof(block) + rnd_from(state, r < 40 ? 9000 : 300);
 }
 
 static void drop(job* j, block* b) {
@@ -98,16 +90,17 @@ static void put_block(job* j, uint64_t* ticks, uint64_t* state) {
   *ticks += 1 + size / 1024;
   *b = (block){size, check_of(b, size)};
   atomic_fetch_add_explicit(&j->alive, 1, memory_order_relaxed);
-  drop(j, atomic_exchange_explicit(&j->slots[rnd(state, SLOTS)], b, memory_order_acq_rel));
+  drop(j, atomic_exchange_explicit(&j->slots[rnd_from(state, SLOTS)], b, memory_order_acq_rel));
 }
 
 /* Another's block, most likely; sometimes its task is cancelled, which the block keeps from
 ** ending. */
 static void steal_block(uint64_t* state) {
-  uint64_t i = rnd(state, JOBS + 1);
+  uint64_t i = rnd_from(state, JOBS + 1);
   job* j = i < JOBS ? &jobs[i] : &outside;
-  block* b = atomic_exchange_explicit(&j->slots[rnd(state, SLOTS)], NULL, memory_order_acq_rel);
-  if (b != NULL && j != &outside && rnd(state, 20000) == 0) {
+  block* b =
+      atomic_exchange_explicit(&j->slots[rnd_from(state, SLOTS)], NULL, memory_order_acq_rel);
+  if (b != NULL && j != &outside && rnd_from(state, 20000) == 0) {
     atomic_store_explicit(&j->cancelled, true, memory_order_relaxed);
     rt_cancel(j->task);
   }
@@ -159,7 +152,7 @@ static void list_clear(job* j) {
 /* The older part survives: nodes are taken off the front while a second reference holds the rest,
 ** or, when everything goes, one decrement leaves all to the drain. */
 static void list_cut(job* j, uint64_t* state) {
-  if (rnd(state, 4) == 0) {
+  if (rnd_from(state, 4) == 0) {
     list_check(j);
     list_clear(j);
   }
@@ -176,10 +169,10 @@ static void list_cut(job* j, uint64_t* state) {
 
 static void job_begin(job* j, uint64_t* state) {
   rt_config config = {.heartbeat_period = PERIOD,
-                      .heartbeats = 1 + rnd(state, 60),
+                      .heartbeats = 1 + rnd_from(state, 60),
                       .grace_bytes = PTRDIFF_MAX, /* it goes on for a while */
-                      .repeatable_addresses = rnd(state, 3) == 0,
-                      .measure_pauses = rnd(state, 2) == 0};
+                      .repeatable_addresses = rnd_from(state, 3) == 0,
+                      .measure_pauses = rnd_from(state, 2) == 0};
   j->limit = config.heartbeats;
   j->ticks = 0;
   atomic_store_explicit(&j->cancelled, false, memory_order_relaxed);
@@ -235,7 +228,7 @@ static void job_end(job* j, bool emptied) {
 }
 
 static void step(job* j, uint64_t* state) {
-  switch (rnd(state, 8)) {
+  switch (rnd_from(state, 8)) {
     case 0:
     case 1:
     case 2:
@@ -247,10 +240,10 @@ static void step(job* j, uint64_t* state) {
       break;
     case 5:
     case 6:
-      list_push(j, rnd(state, rnd(state, 50) == 0 ? 5000 : 100));
+      list_push(j, rnd_from(state, rnd_from(state, 50) == 0 ? 5000 : 100));
       break;
     default:
-      if (rnd(state, 40) == 0) list_cut(j, state);
+      if (rnd_from(state, 40) == 0) list_cut(j, state);
       rt_tick(1);
       j->ticks++;
   }
@@ -258,19 +251,19 @@ static void step(job* j, uint64_t* state) {
 
 /* Runs some job for a while, if one is free; another may run within. */
 static void slice(uint64_t* state, int depth) {
-  job* j = &jobs[rnd(state, JOBS)];
+  job* j = &jobs[rnd_from(state, JOBS)];
   if (!job_take(j)) return;
   if (rt_enter(j->task) != 0) fail("a parked task cannot be entered");
   if (rt_enter(j->task) != EBUSY || rt_current() != j->task) fail("a task was entered twice");
   for (int i = 0; i < STEPS; i++) {
     step(j, state);
-    if (depth < NESTED && rnd(state, 4 * STEPS) == 0) slice(state, depth + 1);
+    if (depth < NESTED && rnd_from(state, 4 * STEPS) == 0) slice(state, depth + 1);
   }
-  if (rnd(state, 200) == 0) mi_collect(true);
+  if (rnd_from(state, 200) == 0) mi_collect(true);
   bool expired = job_expired(j);
   rt_leave();
   if (expired) {
-    job_end(j, rnd(state, 2) == 0);
+    job_end(j, rnd_from(state, 2) == 0);
     job_begin(j, state);
   }
   job_give(j);
@@ -285,12 +278,6 @@ static void* live(void* arg) {
   }
   if (mi_ticks() != ticks) fail("a thread was charged for a task's work, or the other way round");
   return NULL;
-}
-
-static char last_line[64];
-static void keep_line(const char* line, void* arg) {
-  (void)arg;
-  snprintf(last_line, sizeof last_line, "%s", line);
 }
 
 /* ---- The reporter ---------------------------------------------------------------------------- */
@@ -345,8 +332,6 @@ int main(int argc, char** argv) {
   pthread_join(reporter, NULL);
   for (int i = 0; i < JOBS; i++) job_end(&jobs[i], i % 2 == 0);
   drop_all_blocks(&outside);
-  mi_collect(true);
-  mi_stats_print_out(keep_line, NULL);
-  if (strcmp(last_line, "ok\n") != 0) fail("not all freed");
+  if (!nothing_lives()) fail("not all freed");
   return 0;
 }

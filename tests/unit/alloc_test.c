@@ -1,6 +1,7 @@
 /* alloc_test.c: the allocator's calls against a model that knows only what was asked for: each
 ** block keeps its bytes until it is freed, lies where it may, and all memory comes back. */
 #include "alloc/internal.h"
+#include "tests/tools.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,41 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static uint64_t seed = 88172645463325252u;
-static uint64_t rnd(uint64_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 7;
-  seed ^= seed << 17;
-  return seed % n;
-}
-
-static char last_line[64];
-static void keep_line(const char* text, void* arg) {
-  (void)arg;
-  snprintf(last_line, sizeof last_line, "%s", text);
-}
-static bool nothing_lives(void) {
-  mi_collect(true);
-  mi_stats_print_out(keep_line, NULL);
-  return strcmp(last_line, "ok\n") == 0;
-}
-
-/* Its own memory hides ours in the resident set. */
-#ifdef __SANITIZE_THREAD__
-enum { THREAD_SANITIZER = 1 };
-#else
-enum { THREAD_SANITIZER = 0 };
-#endif
-
-static size_t resident(void) {
-  long pages = 0, total = 0;
-  FILE* f = fopen("/proc/self/statm", "r");
-  assert_non_null(f);
-  assert_int_equal(fscanf(f, "%ld %ld", &total, &pages), 2);
-  fclose(f);
-  return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 /* ---- Size classes ---------------------------------------------------------------------------- */
 
@@ -324,7 +290,7 @@ static void test_ended_thread(void** state) {
 ** same amount again needs few new pages. */
 static void test_adoption(void** state) {
   (void)state;
-  if (MI_DEBUG || THREAD_SANITIZER) skip();
+  if (MI_DEBUG || !RESIDENT_TELLS) skip();
   run_thread(allocate_many);
   for (int i = 0; i < MANY; i += 2) mi_free(blocks[i]);
   size_t before = resident();
@@ -361,7 +327,7 @@ static void* allocate_and_sleep(void* arg) {
 ** system, but for the 8 MiB that it would take back soon if it were awake. */
 static void test_sleeping_owner(void** state) {
   (void)state;
-  if (THREAD_SANITIZER) skip();
+  if (!RESIDENT_TELLS) skip();
   pthread_t t;
   mi_collect(true);
   pthread_barrier_init(&barrier, NULL, 2);

@@ -2,6 +2,7 @@
 ** the old contents; fails as documented; and is charged once, from its arguments. */
 #include "alloc/internal.h"
 #include "runtime/runtime.h"
+#include "tests/tools.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,28 +12,9 @@
 #include <wchar.h>
 #include <cmocka.h>
 
-static uint64_t seed = 88172645463325252u;
-static size_t rnd(size_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 7;
-  seed ^= seed << 17;
-  return (size_t)(seed >> 11) % n;
-}
-
 static size_t random_size(void) {
   size_t kind = rnd(100);
   return rnd(kind == 0 ? 300000 : kind < 5 ? 70000 : kind < 20 ? 3000 : 300);
-}
-
-static char last_line[64];
-static void keep_line(const char* text, void* arg) {
-  (void)arg;
-  snprintf(last_line, sizeof last_line, "%s", text);
-}
-static void assert_nothing_lives(void) {
-  mi_collect(true);
-  mi_stats_print_out(keep_line, NULL);
-  assert_string_equal(last_line, "ok\n");
 }
 
 /* ---- Blocks: what is asked for, and what is known of one ------------------------------------- */
@@ -164,7 +146,7 @@ static void test_random_program(void** state) {
   mi_heap_delete(heap);
   for (int i = 0; i < SLOTS; i++)
     if (slots[i].p != NULL) drop(&slots[i]);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 /* Every stride there is, every offset in the largest page. */
@@ -270,7 +252,7 @@ static void test_charges(void** state) {
   assert_null(mi_strndup(NULL, 5));
   assert_int_equal(mi_ticks() - before, 1 + charge_of(100000));
   mi_free(s);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 /* ---- Strings, POSIX, sizes ------------------------------------------------------------------- */
@@ -308,7 +290,7 @@ static void test_strings(void** state) {
   wchar_t* wide;
   assert_int_equal(mi_wdupenv_s(&wide, &length, L"HOME"), EINVAL);
   mi_free(a), mi_free(b), mi_free(c), mi_free(w), mi_free(m), mi_free(path);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 static void test_posix(void** state) {
@@ -339,7 +321,7 @@ static void test_posix(void** state) {
   mi_cfree(&outside);
   mi_cfree(NULL);
   mi_cfree(mi_malloc(10));
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 static void test_sizes(void** state) {
@@ -400,7 +382,7 @@ static void test_heap_of_another_thread(void** state) {
   mi_option_enable(mi_option_show_errors);
   mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
   mi_free(p);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 /* Where a task counts exactly, only rc_* and rt_* allocate, and nobody ends that heap. */
@@ -421,7 +403,7 @@ static void test_exact_heap_of_a_task(void** state) {
   mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
   rt_leave();
   assert_int_equal(rt_task_end(t), 0);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 /* realloc moves where the plain build moves: the offsets and what the limit allows are the same. */
@@ -463,7 +445,7 @@ static void test_default_heap(void** state) {
   assert_ptr_equal(mi_heap_get_default(), first);
   memset(p, 1, 100);
   mi_free(p);
-  assert_nothing_lives();
+  assert_true(nothing_lives());
 }
 
 int main(void) {

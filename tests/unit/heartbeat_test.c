@@ -1,7 +1,7 @@
 /* heartbeat_test.c: beats fall exactly where a ten-line model says, over ten million random
 ** calls of every function that allocates, whatever a second thread frees meanwhile. The checksum
 ** that is printed must be equal in every build: the runner compares. */
-#include "alloc/mimalloc.h"
+#include "tests/tools.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -50,14 +50,6 @@ static void on_callback(bool force, unsigned long long heartbeat, void* arg) {
 }
 
 /* ---- Random calls ---------------------------------------------------------------------------- */
-
-static uint64_t seed;
-static uint64_t rnd(uint64_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 7;
-  seed ^= seed << 17;
-  return (seed >> 11) % n;
-}
 
 static size_t random_size(void) {
   uint64_t kind = rnd(1000);

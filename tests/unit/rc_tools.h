@@ -6,6 +6,7 @@
 #include "alloc/mimalloc.h"
 #include "rc/rc.h"
 #include "runtime/runtime.h"
+#include "tests/tools.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,14 +32,6 @@ enum { DEC_UNITS = 33, QUANTUM = 256, REFILL_UNITS = 512, REQUEST_UNITS = 8192, 
   do {                                                                               \
     if (!(e)) fprintf(stderr, "failed: " __VA_ARGS__), fputc('\n', stderr), abort(); \
   } while (0)
-
-static uint64_t seed = 88172645463325252u;
-static inline size_t rnd(size_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 7;
-  seed ^= seed << 17;
-  return (size_t)(seed >> 11) % n;
-}
 
 /* 1 to 8 words, then four sizes to a doubling; above the largest class, what was asked for. */
 static inline size_t rounded(size_t words) {
@@ -84,17 +77,6 @@ static inline void assert_nothing_left(const rt_task* t) {
 static inline void set_pace(uint32_t pace, uint64_t debt_limit) {
   rc_pacing pacing = {pace, QUANTUM, debt_limit};
   assert_true(rc_set_pacing(&pacing));
-}
-
-static char last_line[64];
-static inline void keep_line(const char* text, void* arg) {
-  (void)arg;
-  snprintf(last_line, sizeof last_line, "%s", text);
-}
-static inline bool nothing_lives(void) {
-  mi_collect(true);
-  mi_stats_print_out(keep_line, NULL);
-  return strcmp(last_line, "ok\n") == 0;
 }
 
 /* ---- Structures ------------------------------------------------------------------------------ */

@@ -1,7 +1,6 @@
 /* runtime_region_test.c: tasks with repeatable addresses, and what any task leaves behind. A random
 ** program, whose choices depend on its seed only, notes where its blocks lie; the same offsets must
 ** come up in each task, thread and build (the line "offsets:"; the runner compares). */
-#include "process_tools.h"
 #include "rc_tools.h"
 
 #include <errno.h>

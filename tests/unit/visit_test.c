@@ -1,6 +1,7 @@
 /* visit_test.c: a heap's visitor meets exactly the blocks that a model says are alive, whoever freed
 ** the others; and any pointer can be asked whose it is. */
 #include "alloc/mimalloc.h"
+#include "tests/tools.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,14 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-
-static uint64_t seed = 88172645463325252u;
-static size_t rnd(size_t n) {
-  seed ^= seed << 13;
-  seed ^= seed >> 7;
-  seed ^= seed << 17;
-  return (size_t)(seed >> 11) % n;
-}
 
 enum { SLOTS = 20000 };
 static struct slot {
