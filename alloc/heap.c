@@ -49,6 +49,7 @@ mi_heap_t* heap_new(mi_task_t* task) {
   memset(heap->stat, 0, sizeof heap->stat);
   heap->full = NULL;
   heap->by_grant = false;
+  heap->deferred_count = 0;
   heap->task = task;
   heap->next = task->heaps;
   task->heaps = heap;
@@ -65,6 +66,7 @@ static void heap_unlink(mi_heap_t* heap) {
 
 static void heap_record_free(mi_heap_t* heap) {
   heap_unlink(heap);
+  task_heap_ends(heap);
   pthread_mutex_lock(&heaps_lock);
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
     class_stat_t *all = &ended.stat[c], *s = &heap->stat[c];
@@ -136,16 +138,16 @@ static void move_queue(mi_heap_t* from, mi_heap_t* to, unsigned class) {
   }
 }
 
-static bool is_mine(mi_heap_t* heap) {
+bool heap_is_mine_checked(const mi_heap_t* heap) {
   if (heap != NULL && heap_is_mine(heap)) return true;
   report_error(EPERM, "sluice: error: heap %p is not one of the calling task, or has ended",
-               (void*)heap);
+               (const void*)heap);
   return false;
 }
 
 /* A callback runs in the middle of a refill, which may be this heap's. */
 static bool may_end(mi_heap_t* heap) {
-  if (!is_mine(heap)) return false;
+  if (!heap_is_mine_checked(heap)) return false;
   if (!heap->task->in_callback) return true;
   report_error(EPERM, "sluice: error: heap %p cannot end within a callback of the allocator",
                (void*)heap);
@@ -197,7 +199,7 @@ mi_heap_t* mi_heap_get_backing(void) { return task_backing_heap(); }
 
 mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
   mi_heap_t* before = task_default_heap();
-  if (before == NULL || !is_mine(heap)) return NULL;
+  if (before == NULL || !heap_is_mine_checked(heap)) return NULL;
   tls.heap = heap->task->heap = heap;
   return before;
 }
@@ -234,7 +236,7 @@ void heap_collect(mi_heap_t* heap) {
 }
 
 void mi_heap_collect(mi_heap_t* heap, bool force) {
-  if (!is_mine(heap)) return;
+  if (!heap_is_mine_checked(heap)) return;
   if (force) task_force(heap->task);
   heap_collect(heap);
   if (force) arena_purge(heap->task->arena);

@@ -43,7 +43,8 @@ enum {
       CHUNK / 2,       /* a page of its own within a chunk; beyond that: chunks of its own */
   FAST_MAX = 1023,     /* the largest request that is charged one tick */
   EXTEND_BYTES = 4096, /* a page's blocks come into being in steps of about that */
-  DEFERRED_MAX = 8,
+  DEFERRED_MAX = 8, /* callbacks of all tasks, and of one heap */
+  HEAP_DEFERRED_MAX = 4,
 };
 
 typedef struct block {
@@ -263,6 +264,11 @@ struct mi_heap_s {
   bool alive;
   bool by_grant; /* its task's byte limit counts what is granted here */
   class_stat_t stat[CLASS_COUNT];
+  unsigned deferred_count; /* callbacks of this heap; its task's alone */
+  struct {
+    mi_heap_deferred_free_fun* fn;
+    void* arg;
+  } deferred[HEAP_DEFERRED_MAX];
 };
 /* A heap without blocks: what a thread has before its first allocation. */
 extern mi_heap_t heap_none;
@@ -280,6 +286,8 @@ typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
 typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                         drain_mode mode);
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
+
+enum task_hooks { HOOK_DRAIN = 1, HOOK_HEAPS = 2 };
 
 typedef struct pause_record {
   uint64_t count, units, ns, total_ns;
@@ -299,7 +307,8 @@ struct mi_task {
   bool measure;
   bool implicit;               /* a thread's own */
   size_t quantum;              /* words that a refill hands out while work waits */
-  drain_fun* drain;            /* NULL while nothing waits */
+  drain_fun* drain;            /* NULL while nothing waits; set by task_set_drain */
+  unsigned hooks;              /* what a refill has to call: of enum task_hooks */
   bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
   beat_fun* on_beat;
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
@@ -499,6 +508,7 @@ mi_heap_t* heap_new(mi_task_t* task);
 /* Abandons its pages, or frees them with all blocks. */
 void heap_end(mi_heap_t* heap, bool abandon);
 void heap_collect(mi_heap_t* heap);
+bool heap_is_mine_checked(const mi_heap_t* heap); /* false, with a report: NULL, or not mine */
 void heap_ungrant_all(mi_heap_t* heap);
 /* Calls visit, which must not allocate, for each heap that is alive, by whichever thread; they do
 ** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
@@ -527,9 +537,14 @@ static inline bool task_has_orphans(const mi_task_t* task) {
   return atomic_load_explicit(&task_drain_orphans, memory_order_relaxed) != NULL && task->implicit;
 }
 static inline bool task_has_hooks(const mi_task_t* task) {
-  return task->drain != NULL || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL ||
+  return task->hooks != 0 || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL ||
          task_has_orphans(task);
 }
+static inline void task_set_drain(mi_task_t* task, drain_fun* drain) {
+  task->drain = drain;
+  task->hooks = (task->hooks & HOOK_HEAPS) | (drain != NULL ? HOOK_DRAIN : 0);
+}
+void task_heap_ends(mi_heap_t* heap); /* its callbacks end with it */
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,

@@ -419,6 +419,12 @@ typedef void(mi_deferred_free_fun)(bool force, unsigned long long heartbeat, voi
 /* Registers a callback for all tasks; `arg` is borrowed for good. Up to 8 may be registered; one
 ** more is refused with a warning. NULL removes them all. */
 void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg);
+/* The same for one heap of the calling task, behind the callbacks of all tasks: called at refills of that
+** heap, at the beats of its task, and whenever those are called with `force`. Up to 4 may be registered;
+** they end with the heap. NULL removes the heap's. (mimalloc has no such function.) */
+typedef void(mi_heap_deferred_free_fun)(mi_heap_t* heap, bool force, unsigned long long heartbeat,
+                                        void* arg);
+void mi_heap_register_deferred_free(mi_heap_t* heap, mi_heap_deferred_free_fun* fn, void* arg);
 
 /* Ticks that the calling task was charged, at most 2^62. Depends on the program's calls only: each public
 ** function that allocates charges 1 + size/1024 from its arguments, once (also when it fails; an

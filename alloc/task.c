@@ -186,11 +186,49 @@ uint64_t task_ticks(const mi_task_t* task) {
   return ticks < CLOCK_MAX ? ticks : CLOCK_MAX;
 }
 
-static void call_deferred(mi_task_t* task, bool force) {
+/* It may remove the heap's callbacks. */
+static void call_heap_deferred(mi_heap_t* heap, bool force, uint64_t beat) {
+  for (unsigned i = 0; i < heap->deferred_count; i++)
+    heap->deferred[i].fn(heap, force, beat, heap->deferred[i].arg);
+}
+
+/* Those of all tasks, then the heap's, or, if it is NULL, those of all the task's heaps: none of them
+** ends meanwhile (see may_end). */
+static void call_deferred(mi_task_t* task, mi_heap_t* heap, bool force) {
   deferred_t* set = atomic_load_explicit(&deferred, memory_order_acquire);
   uint64_t beat = task_ticks(task) / task->period;
   for (uint32_t i = 0; set != NULL && i < set->count; i++)
     set->at[i].fn(force, beat, set->at[i].arg);
+  if ((task->hooks & HOOK_HEAPS) == 0) return;
+  if (heap != NULL)
+    call_heap_deferred(heap, force, beat);
+  else
+    for (heap = task->heaps; heap != NULL; heap = heap->next) call_heap_deferred(heap, force, beat);
+}
+
+static void find_heap_hooks(mi_task_t* task) {
+  task->hooks &= ~(unsigned)HOOK_HEAPS;
+  for (const mi_heap_t* h = task->heaps; h != NULL; h = h->next)
+    if (h->deferred_count > 0) task->hooks |= HOOK_HEAPS;
+}
+
+void task_heap_ends(mi_heap_t* heap) {
+  if (heap->deferred_count > 0) find_heap_hooks(heap->task);
+}
+
+void mi_heap_register_deferred_free(mi_heap_t* heap, mi_heap_deferred_free_fun* fn, void* arg) {
+  if (!heap_is_mine_checked(heap)) return;
+  if (fn == NULL) {
+    heap->deferred_count = 0;
+  } else if (heap->deferred_count == HEAP_DEFERRED_MAX) {
+    warn("sluice: warning: heap %p has %d deferred-free callbacks, one more is refused",
+         (void*)heap, HEAP_DEFERRED_MAX);
+    return;
+  } else {
+    heap->deferred[heap->deferred_count].fn = fn;
+    heap->deferred[heap->deferred_count++].arg = arg;
+  }
+  find_heap_hooks(heap->task);
 }
 
 void mi_register_deferred_free(mi_deferred_free_fun* fn, void* arg) {
@@ -224,7 +262,7 @@ bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
   mi_task_t* task = heap->task;
   if (task->in_callback || task != tls.task) return false;
   callback_enter(task);
-  call_deferred(task, false);
+  call_deferred(task, heap, false);
   bool waits = drain(task, heap, class, words, DRAIN_REFILL);
   callback_leave(task);
   return waits;
@@ -233,7 +271,7 @@ bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
 void task_force(mi_task_t* task) {
   if (task->in_callback || task != tls.task) return;
   callback_enter(task);
-  call_deferred(task, true);
+  call_deferred(task, NULL, true);
   drain(task, NULL, 0, 0, DRAIN_ALL);
   callback_leave(task);
 }
@@ -253,7 +291,7 @@ static void beat(mi_task_t* task) {
   uint64_t since = task->measure ? os_now_ns() : 0;
   uint64_t units = task->units;
   callback_enter(task);
-  call_deferred(task, false);
+  call_deferred(task, NULL, false);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);
   callback_leave(task);
   if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);

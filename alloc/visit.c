@@ -102,11 +102,7 @@ bool mi_heap_visit_blocks(const mi_heap_t* visited, bool visit_blocks, mi_block_
                           void* arg) {
   mi_heap_t* heap = (mi_heap_t*)visited;
   visit_t v = {visitor, arg, visit_blocks};
-  if (heap == NULL || !heap_is_mine(heap)) {
-    report_error(EPERM, "sluice: error: heap %p is not one of the calling task, or has ended",
-                 (const void*)heap);
-    return false;
-  }
+  if (!heap_is_mine_checked(heap)) return false;
   heap_ungrant_all(heap);
   remote_take_delayed(heap);
   for (unsigned c = 1; c < CLASS_COUNT; c++)

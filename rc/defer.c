@@ -44,13 +44,13 @@ static void note_live(mi_task_t* task, rc_state* s) {
 
 static void wait_begin(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task->drain = drain_hook;
+  task_set_drain(task, drain_hook);
   task->on_exit = exit_hook;
 }
 
 static void wait_end(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task->drain = NULL;
+  task_set_drain(task, NULL);
   s->counted.debt = 0;
 }
 
