@@ -77,6 +77,14 @@ $(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
 $(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)
 	$(SHARED) $(ALIAS) -o $@ $^
 
+# ---- The core as one file, for programs that take sources in
+
+$(B)/sluice.c: runtime/amalgamate.py LICENSE $(CORE) $(wildcard alloc/*.h rc/*.h runtime/*.h) Makefile
+	@mkdir -p $(@D)
+	runtime/amalgamate.py $(CORE) >$@.new
+	@mv $@.new $@
+amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
+
 # ---- Programs
 
 LUA_SRC = $(wildcard demo-lang/*.c)
@@ -123,9 +131,9 @@ $(foreach v,plain debug asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh
-.PHONY: all setup build-tests test demo bench model install clean help
+.PHONY: all amalgamation setup build-tests test demo bench model install clean help
 
-build-tests: all $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -189,6 +197,6 @@ clean: ## remove build/
 	rm -rf $(B)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Includes only point down: alloc <- rc <- runtime <- demo-lang. And the libraries export only their names.
+# Includes only point down: alloc <- rc <- runtime <- demo-lang. The libraries export their names only, and need
+# nothing but libc.
 ok=0 bad=0
 check() { # NAME COMMAND...: passes if the command prints nothing
   local name=$1 out
@@ -19,6 +20,9 @@ static_names_but() { nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | grep
 check 'libsluice.a defines its names only' static_names_but build/libsluice.a '^(mi|rc|rt)_'
 check 'libsluice-debug.a, too' static_names_but build/libsluice-debug.a '^(mi|rc|rt)_'
 check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|rc|rt)_'
-check 'the preload library exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
+check 'libsluice-preload.so exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
+check 'so does libsluice-debug-preload.so' names_but build/libsluice-debug-preload.so "^(mi|rc|rt)_|$malloc_names"
+needs_but_libc() { objdump -p build/libsluice*.so | awk '$1 == "NEEDED" && $2 !~ /^(libc\.|libpthread\.|ld-linux)/'; }
+check 'the shared libraries need libc only' needs_but_libc
 echo "$ok passed, $bad failed"
 [ $bad = 0 ]

@@ -77,6 +77,7 @@ script preload tests/preload/run.sh "$build"
 script counts tests/real/count.py "$build"
 script model tests/model/run.sh
 script warnings tests/warnings.sh
+script amalgamation tests/amalgamation.sh "$build"
 script layers tests/layers.sh
 script readme tests/readme.sh "$build"
 
