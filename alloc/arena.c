@@ -146,15 +146,13 @@ void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
     for (uint32_t i = 1; i < CHUNK_SLICES; i++)
       if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
         visit(&c->records[i], arg);
-  pthread_mutex_lock(&arenas_lock);
-  for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
-  pthread_mutex_unlock(&arenas_lock);
+  huge_visit(arena, visit, arg);
 }
 
-page_t* arena_adopt(unsigned class) {
-  if (!chunk_some_abandoned(class)) return NULL;
+page_t* arena_adopt(const subproc_t* s, unsigned class) {
+  if (class != 0 && page_figure(&s->abandoned[class]) == 0) return NULL;
   for (chunk_t* c = first_chunk(&arena_main); c != NULL; c = next_chunk(c)) {
-    page_t* page = chunk_adopt(c, class);
+    page_t* page = chunk_adopt(c, s, class);
     if (page != NULL) return page;
   }
   return NULL;

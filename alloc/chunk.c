@@ -13,8 +13,7 @@ page_table_t page_table;
 enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
 
 pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER, table_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint32_t abandoned_pages[CLASS_COUNT]; /* in all chunks */
-static chunk_t* chunks_unused;                        /* under records_lock, as the next */
+static chunk_t* chunks_unused; /* under records_lock, as the next */
 static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
@@ -248,12 +247,20 @@ void slices_free(page_t* page) {
 
 /* ---- Abandoned pages ------------------------------------------------------------------------- */
 
+static _Atomic uint32_t* abandoned_pages(subproc_t* s, const page_t* page) {
+  return &s->abandoned[page_class(page)];
+}
+
 /* Sequentially consistent, here and in remote.c around it: the abandoning thread sets the bit
 ** and then reads the remote word, the last freer changes the word and then the bit; one must see
-** the other. */
+** the other. The page is counted again if its subprocess ended meanwhile: see subproc.c. */
 void chunk_mark_abandoned(page_t* page) {
   uint32_t i = page_first_slice(page);
-  atomic_fetch_add_explicit(&abandoned_pages[page_class(page)], 1, memory_order_relaxed);
+  subproc_t *s, *seen = NULL;
+  while ((s = subproc_of(page_figure(&page->subproc))) != seen) {
+    atomic_fetch_add_explicit(abandoned_pages(s, page), 1, memory_order_acq_rel);
+    seen = s;
+  }
   atomic_fetch_or(&page->chunk->abandoned[i / 64], (uint64_t)1 << (i % 64));
 }
 
@@ -261,28 +268,29 @@ bool chunk_take_abandoned(page_t* page) {
   uint32_t i = page_first_slice(page);
   uint64_t bit = (uint64_t)1 << (i % 64);
   if ((atomic_fetch_and(&page->chunk->abandoned[i / 64], ~bit) & bit) == 0) return false;
-  atomic_fetch_sub_explicit(&abandoned_pages[page_class(page)], 1, memory_order_relaxed);
+  subproc_t* s = subproc_of(page_figure(&page->subproc));
+  atomic_fetch_sub_explicit(abandoned_pages(s, page), 1, memory_order_relaxed);
   return true;
 }
 
-/* The slot may be reused between the look at its class and the bit: the caller looks again. */
-static page_t* adopt_in_word(chunk_t* c, uint32_t word, unsigned class) {
+static bool is_wanted(const page_t* page, const subproc_t* s, unsigned class) {
+  return (class == 0 || page_class(page) == class) && subproc_of(page_figure(&page->subproc)) == s;
+}
+
+/* The slot may be reused between the look at the page and the bit: the caller looks again. */
+static page_t* adopt_in_word(chunk_t* c, uint32_t word, const subproc_t* s, unsigned class) {
   uint64_t bits = atomic_load_explicit(&c->abandoned[word], memory_order_acquire);
   for (; bits != 0; bits &= bits - 1) {
     page_t* page = &c->records[word * 64 + (uint32_t)__builtin_ctzll(bits)];
-    if (page_class(page) == class && chunk_take_abandoned(page)) return page;
+    if (is_wanted(page, s, class) && chunk_take_abandoned(page)) return page;
   }
   return NULL;
 }
 
-page_t* chunk_adopt(chunk_t* c, unsigned class) {
+page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class) {
   for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
-    page_t* page = adopt_in_word(c, w, class);
+    page_t* page = adopt_in_word(c, w, s, class);
     if (page != NULL) return page;
   }
   return NULL;
-}
-
-bool chunk_some_abandoned(unsigned class) {
-  return atomic_load_explicit(&abandoned_pages[class], memory_order_relaxed) != 0;
 }

@@ -37,6 +37,15 @@ void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg) {
   pthread_mutex_unlock(&heaps_lock);
 }
 
+/* The list of records only grows at its front, so it can be walked with the lock given up meanwhile. */
+mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s) {
+  pthread_mutex_lock(&heaps_lock);
+  heap = heap == NULL ? heaps_all : heap->all;
+  while (heap != NULL && !(heap->alive && heap->task->subproc == s)) heap = heap->all;
+  pthread_mutex_unlock(&heaps_lock);
+  return heap;
+}
+
 /* Late threads may still look at `delayed` and `idle_bytes` of the record's last life. */
 mi_heap_t* heap_new(mi_task_t* task) {
   mi_heap_t* heap = heap_record();
@@ -107,7 +116,7 @@ void heap_end(mi_heap_t* heap, bool abandon) {
   for (page_t* next; pages != NULL; pages = next) {
     next = pages->next;
     if (abandon && pages->used > 0)
-      page_abandon(pages);
+      page_abandon(pages, heap->task->subproc);
     else
       page_drop(pages);
   }
@@ -245,7 +254,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 /* What ended threads left behind is adopted only to be looked at: empty pages go. */
 static void collect_abandoned(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (page_t* page; (page = arena_adopt(c)) != NULL;) {
+    for (page_t* page; (page = remote_take(heap->task->subproc, c)) != NULL;) {
       remote_adopt(page, heap);
       queue_push(&heap->queue[page_class(page)], page);
     }

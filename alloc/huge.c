@@ -56,6 +56,12 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   return page;
 }
 
+void huge_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
+  pthread_mutex_lock(&arenas_lock);
+  for (chunk_t* c = arena->huge; c != NULL; c = c->huge_next) visit(c->huge_page, arg);
+  pthread_mutex_unlock(&arenas_lock);
+}
+
 page_t* huge_around(arena_t* arena, const void* p) {
   page_t* found = NULL;
   pthread_mutex_lock(&arenas_lock);

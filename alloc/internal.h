@@ -7,7 +7,7 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c task.c alloc.c forms.c
+**   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
 **   visit.c stats.c process.c debug.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
@@ -67,8 +67,9 @@ typedef struct mi_task mi_task_t;
 **              sets LISTED and pushes the page on its heap's delayed list, where the owner finds
 **              it. FULL without LISTED is what the mimalloc paper calls DELAYED, with it DELAYING.
 **   ABANDONED  the task ended with blocks alive; whoever clears the page's bit in
-**              chunk->abandoned owns it: an adopter, or the thread that frees the last block. (A
-**              page with a single block has no bit, is not adopted, and goes with its block.)
+**              chunk->abandoned owns it: an adopter, who looks at it, or the thread that frees the
+**              last block. (A huge block's page has no bit, and goes with its block. Pages with
+**              a single block are not adopted.)
 **   ORPHAN     its owner gave the page up, but a hold was on it: who drops the last hold
 **              releases it.
 **
@@ -79,7 +80,8 @@ typedef struct mi_task mi_task_t;
 ** Holds keep a page's record from being released: LISTED, from the moment a freeing thread takes
 ** the right to push the page until it is taken off the list; PURGING, while the freer of the
 ** last block returns the memory (then the list is empty: its links are gone). After its change
-** of the word a freeing thread touches the page only under a hold. page->heap is not NULL
+** of the word a freeing thread touches the page only under a hold. (For a huge block's page that is
+** ABANDONED, PURGING is the hold of who looks at it.) page->heap is not NULL
 ** whenever the mode is FULL. No thread waits for another; the model in tests/model/remote.pml
 ** checks all of this. */
 typedef uint64_t remote_t;
@@ -143,7 +145,10 @@ struct page {
   _Atomic uint32_t accounted; /* used, when the heap's statistics last looked */
   _Atomic uint32_t behind;    /* these three are read by any thread, relaxed, for statistics */
   _Atomic uint32_t slices;
-  uint32_t granted_slices; /* a single block's, for byte limits */
+  union {
+    _Atomic uint32_t granted_slices; /* a single block's, for byte limits */
+    _Atomic uint32_t subproc;        /* once it is abandoned: whose threads may adopt it */
+  };
   size_t span;             /* bytes from start to the end of the block area */
   chunk_t* chunk;
 };
@@ -273,6 +278,27 @@ struct mi_heap_s {
 /* A heap without blocks: what a thread has before its first allocation. */
 extern mi_heap_t heap_none;
 
+/* ---- Subprocess ---------------------------------------------------------------------------------
+**
+** Tasks that adopt each other's pages and nobody else's. A record is in use until it was deleted and
+** its last user is gone, a task or who looks at its pages; then what it has left is the main one's.
+** No id is used twice (in 4 million lives), so that follows from the ids alone: an id that no record
+** in use has means the main one, see subproc_of. All but the atomic fields is under the heaps' lock. */
+enum { SUBPROC_MAX = 1024 };
+
+typedef struct subproc {
+  _Atomic uint32_t id;                     /* index + SUBPROC_MAX * life */
+  _Atomic uint32_t abandoned[CLASS_COUNT]; /* pages with a bit; a hint, but never too few */
+  uint32_t users;                          /* the program, until it deletes it, is one */
+  bool deleted;
+} subproc_t;
+extern subproc_t subprocs[SUBPROC_MAX]; /* the first is the main one */
+
+static inline subproc_t* subproc_of(uint32_t id) {
+  subproc_t* s = &subprocs[id % SUBPROC_MAX];
+  return atomic_load_explicit(&s->id, memory_order_relaxed) == id ? s : &subprocs[0];
+}
+
 /* ---- Task ---------------------------------------------------------------------------------------
 **
 ** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
@@ -300,6 +326,7 @@ struct mi_task {
   mi_heap_t* exact;             /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
   arena_t* arena;
+  subproc_t* subproc; /* written under the heaps' lock */
   int64_t parked;
   uint64_t goal;
   uint64_t period;
@@ -394,8 +421,7 @@ void slices_free(page_t* page);
 bool page_purge(page_t* page);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page);   /* true: the caller owns the page now */
-bool chunk_some_abandoned(unsigned class); /* a hint: is there such a page in any chunk? */
-page_t* chunk_adopt(chunk_t* c, unsigned class);
+page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class);
 
 /* ---- arena.c --------------------------------------------------------------------------------- */
 
@@ -410,13 +436,15 @@ void arena_delete(arena_t* arena);
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
-/* A page that an ended thread left, of that class if no other thread interferes; NULL: none. */
-page_t* arena_adopt(unsigned class);
+/* A page that an ended thread left, of that subprocess and class (0: of any) if no other thread
+** interferes; NULL: none. */
+page_t* arena_adopt(const subproc_t* s, unsigned class);
 
 /* ---- huge.c ---------------------------------------------------------------------------------- */
 
 page_t* huge_alloc(arena_t* arena, size_t size, size_t align); /* memory is zero; or NULL */
 void huge_free(page_t* page);
+void huge_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg); /* under the lock */
 page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
 static inline bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_MAX; }
 
@@ -433,8 +461,16 @@ void remote_open(mi_heap_t* heap);  /* a record's next life begins */
 void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where page->heap says */
 bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
 void page_drop(page_t* page);       /* the owner gives up an empty page that is in no list */
-void page_abandon(page_t* page);
-void remote_adopt(page_t* page, mi_heap_t* heap); /* after arena_adopt */
+void page_abandon(page_t* page, const subproc_t* s);
+/* A page that ended threads of the subprocess left is the caller's: to adopt, to drop, or to put back
+** after a look. NULL: there is none, of that class (0: of any). */
+page_t* remote_take(const subproc_t* s, unsigned class);
+void remote_put_back(page_t* page);
+void remote_adopt(page_t* page, mi_heap_t* heap);
+/* The same for a huge block's page, from huge_visit; false: it is not such a page, or somebody has it.
+** It is dropped by page_drop and put back. */
+bool remote_hold(page_t* page, const subproc_t* s);
+void remote_hold_end(page_t* page);
 
 /* ---- page.c ---------------------------------------------------------------------------------- */
 
@@ -502,6 +538,11 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
          (heap != heap->task->exact || heap->task->implicit);
 }
 
+/* ---- subproc.c ------------------------------------------------------------------------------- */
+
+void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
+void subproc_leave(mi_task_t* task);
+
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
 
 mi_heap_t* heap_new(mi_task_t* task);
@@ -513,6 +554,10 @@ void heap_ungrant_all(mi_heap_t* heap);
 /* Calls visit, which must not allocate, for each heap that is alive, by whichever thread; they do
 ** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
 void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
+
+/* The next heap that is alive and the subprocess's, behind `heap` (NULL: the first). It may end at any
+** time. */
+mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 
 /* All locks, in the order in which they may be taken. They are held around a fork, so that the child
 ** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
@@ -592,6 +637,16 @@ page_t* page_checked(const void* p, const char* what);
 /* What the program may use behind p. */
 size_t page_usable(const page_t* page, const void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
+
+/* ---- visit.c --------------------------------------------------------------------------------- */
+
+typedef struct visit {
+  mi_block_visit_fun* visitor;
+  void* arg;
+  bool blocks;
+} visit_t;
+/* The page is the caller's, and nothing of it is granted. */
+bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v);
 
 /* ---- debug.c: empty in other builds ---------------------------------------------------------- */
 

@@ -297,6 +297,45 @@ bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_vis
 ** moving p elsewhere could free it? */
 bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold);
 
+/* ---- Subprocesses: threads that do not adopt each other's pages -----------------------------------
+**
+** What a thread has not freed when it ends stays, and threads that need a page of its size class adopt
+** it. Only those of the same subprocess do: so the blocks of separate interpreters in one process do not
+** mix (fresh pages may be of the same 32 MiB). Threads begin in the main one. At most 1,023 others. */
+
+typedef void* mi_subproc_id_t;
+mi_subproc_id_t mi_subproc_main(void);
+/* The calling thread's. */
+mi_subproc_id_t mi_subproc_current(void);
+/* One without threads; NULL and ENOMEM if there are too many. The caller owns it until delete or
+** destroy. O(subprocesses). */
+mi_subproc_id_t mi_subproc_new(void);
+/* What the calling thread has and gets belongs to that subprocess; what its earlier tasks left stays
+** where it is. Not within a task of runtime/ (EPERM). */
+void mi_subproc_add_current_thread(mi_subproc_id_t subproc);
+/* Ends it, now or when its last thread has ended: what they left is the main one's then. O(size
+** classes). The main one cannot end (EPERM); NULL is nobody. */
+void mi_subproc_delete(mi_subproc_id_t subproc);
+/* The same with all that its threads left, which is freed without a look at the blocks. EPERM, and
+** nothing happens, while it has threads (or tasks of runtime/ that those made). No thread may use such
+** a block any more, nor be in the middle of freeing one. */
+void mi_subproc_destroy(mi_subproc_id_t subproc);
+/* Calls visitor for each heap of the subprocess, those of tasks included, until it returns false: that
+** is the result, true if none did. Another thread's heap may end at any time; it can be compared, and
+** asked for its statistics. */
+typedef bool(mi_heap_visit_fun)(mi_heap_t* heap, void* arg);
+bool mi_subproc_visit_heaps(mi_subproc_id_t subproc, mi_heap_visit_fun* visitor, void* arg);
+/* Visits what ended threads of the subprocess left, as mi_heap_visit_blocks does, with heap NULL. The
+** option visit_abandoned must be set (else a warning, and false). heap_tag: -1 for all; pages have tag 0.
+** Meanwhile nobody adopts those pages; blocks may be freed, by the visitor, too. What another thread
+** visits at the same time is left out. */
+bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc, int heap_tag, bool visit_blocks,
+                               mi_block_visit_fun* visitor, void* arg);
+/* The same for the subprocess of the calling thread, if heap is its first one: it is the one that adopts
+** what is left. Another one has nothing to visit: true. */
+bool mi_heap_visit_abandoned_blocks(mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor,
+                                    void* arg);
+
 /* ---- Process --------------------------------------------------------------------------------- */
 
 /* mi_heap_collect for every heap of the calling task, and the pages that ended threads left. */

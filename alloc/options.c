@@ -31,6 +31,7 @@ static struct option {
     [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 1, SWITCH, false},
     [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
     [mi_option_abort_on_error] = {"ABORT_ON_ERROR", MI_DEBUG, 0, 1, SWITCH, false},
+    [mi_option_visit_abandoned] = {"VISIT_ABANDONED", 0, 0, 1, SWITCH, false},
 #define WITHOUT_EFFECT(id, name, value, kind) \
   [mi_option_##id] = {name, value, LONG_MIN, LONG_MAX, (kind) | NO_EFFECT, false}
     WITHOUT_EFFECT(eager_commit, "EAGER_COMMIT", 1, 0),
@@ -56,7 +57,6 @@ static struct option {
     WITHOUT_EFFECT(abandoned_reclaim_on_free, "ABANDONED_RECLAIM_ON_FREE", 1, SWITCH),
     WITHOUT_EFFECT(disallow_arena_alloc, "DISALLOW_ARENA_ALLOC", 0, SWITCH),
     WITHOUT_EFFECT(retry_on_oom, "RETRY_ON_OOM", 400, 0),
-    WITHOUT_EFFECT(visit_abandoned, "VISIT_ABANDONED", 0, SWITCH),
     WITHOUT_EFFECT(guarded_min, "GUARDED_MIN", 0, 0),
     WITHOUT_EFFECT(guarded_max, "GUARDED_MAX", 0, 0),
     WITHOUT_EFFECT(guarded_precise, "GUARDED_PRECISE", 0, SWITCH),

@@ -60,7 +60,8 @@ size_t page_block_size(const page_t* page) {
 
 /* What a block counts against a byte limit: the same in all builds. */
 static size_t granted_bytes(const page_t* page) {
-  return page->stride != 0 ? page_block_size(page) : (size_t)page->granted_slices * SLICE;
+  return page->stride != 0 ? page_block_size(page)
+                           : (size_t)page_figure(&page->granted_slices) * SLICE;
 }
 
 /* Brings the heap's figures up to the page's `used`. */
@@ -179,7 +180,7 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   page->span -= shift;
   page_init(page, heap, CLASS_LARGE, zero);
   page->stride = 0;
-  page->granted_slices = (uint32_t)(single_bytes(size) / SLICE);
+  page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
   page->used = page->capacity = page->reserved = 1;
   atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
   full_push(heap, page);
@@ -291,9 +292,9 @@ static bool queue_grant(mi_heap_t* heap, unsigned class, size_t limit) {
   return false;
 }
 
-/* A page that an ended thread left; perhaps of another class, see arena_adopt. */
+/* A page that an ended thread left; perhaps of another class. */
 static bool adopt(mi_heap_t* heap, unsigned class) {
-  page_t* page = heap_adopts(heap) ? arena_adopt(class) : NULL;
+  page_t* page = heap_adopts(heap) ? remote_take(heap->task->subproc, class) : NULL;
   if (page == NULL) return false;
   remote_adopt(page, heap);
   page_account(heap, page);

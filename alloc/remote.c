@@ -216,7 +216,7 @@ static bool word_is_freed(remote_t w) {
 static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* block) {
   mi_heap_t* heap = atomic_load_explicit(&page->heap, memory_order_relaxed);
   size_t span = page->span;
-  bool single = page->stride == 0;
+  bool huge = page_is_huge(page);
   bool idle = heap != NULL && seems_idle(heap, span);
   remote_t w = look(page), next;
   bool last;
@@ -235,7 +235,7 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
     page_purge(page);
     hold_end(page, REMOTE_PURGING);
   } else if (last && (w & REMOTE_MODE) == REMOTE_ABANDONED) {
-    if (single)
+    if (huge)
       page_drop(page);
     else
       abandoned_release(page);
@@ -318,21 +318,44 @@ bool remote_detach(page_t* page) {
   return true;
 }
 
-/* After the change of the word a page with a single block may be gone; another stays at least
-** until its bit is set, and its record can be read even then. */
-void page_abandon(page_t* page) {
-  bool single = page->stride == 0;
+/* After the change of the word a huge block's page may be gone; another stays at least until its bit
+** is set, and its record can be read even then. */
+void page_abandon(page_t* page, const subproc_t* s) {
+  bool huge = page_is_huge(page);
   uint32_t used = page->used;
   atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
+  page_set_figure(&page->subproc, page_figure(&s->id));
   remote_t w = look(page);
   while (!swap(page, &w, with(w, REMOTE_ABANDONED, remote_head(w), used - remote_count(w)))) {}
-  if (!single) {
-    chunk_mark_abandoned(page);
-    abandoned_release(page);
-  } else if (used == remote_count(w)) {
+  if (!huge)
+    remote_put_back(page);
+  else if (used == remote_count(w))
     page_drop(page);
-  }
 }
+
+void remote_put_back(page_t* page) {
+  chunk_mark_abandoned(page);
+  abandoned_release(page);
+}
+
+page_t* remote_take(const subproc_t* s, unsigned class) {
+  page_t* page;
+  while ((page = arena_adopt(s, class)) != NULL && subproc_of(page_figure(&page->subproc)) != s)
+    remote_put_back(page);
+  return page;
+}
+
+bool remote_hold(page_t* page, const subproc_t* s) {
+  remote_t w = look(page);
+  do {
+    if ((w & REMOTE_MODE) != REMOTE_ABANDONED || (w & REMOTE_PURGING) || remote_count(w) == 0 ||
+        subproc_of(page_figure(&page->subproc)) != s)
+      return false;
+  } while (!swap(page, &w, w | REMOTE_PURGING));
+  return true;
+}
+
+void remote_hold_end(page_t* page) { hold_end(page, REMOTE_PURGING); }
 
 void remote_adopt(page_t* page, mi_heap_t* heap) {
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);

@@ -102,6 +102,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period) {
   task->parked = (int64_t)period;
   task->bytes_limit = SIZE_MAX;
   task->quantum = 256;
+  subproc_enter(task);
   return task;
 }
 
@@ -115,6 +116,7 @@ void task_recycle(mi_task_t* task) {
 /* The hook comes last: from then on the record is another thread's, which may recycle it. */
 void task_delete(mi_task_t* task, bool abandon) {
   while (task->heaps != NULL) heap_end(task->heaps, abandon);
+  subproc_leave(task);
   bool kept = task->on_exit != NULL && abandon && task->on_exit(task);
   if (!kept) task_recycle(task);
 }

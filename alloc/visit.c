@@ -70,13 +70,7 @@ static bool visit_page_blocks(mi_heap_t* heap, page_t* page, const mi_heap_area_
   return true;
 }
 
-typedef struct visit {
-  mi_block_visit_fun* visitor;
-  void* arg;
-  bool blocks;
-} visit_t;
-
-static bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v) {
+bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v) {
   uint32_t live = page_live(page);
   mi_heap_area_t area = {
       .blocks = page->start,
