@@ -14,6 +14,9 @@ static void* fail(void) {
 
 /* ---- Refill ---------------------------------------------------------------------------------- */
 
+/* Pages that others freed blocks of: so many are looked at, since each may have memory to give back. */
+enum { DELAYED_A_REFILL = 64 };
+
 /* Words to hand out while dead objects wait: whole blocks, up to the quantum. */
 static size_t words_wanted(const mi_task_t* task, size_t words) {
   return words >= task->quantum ? words : task->quantum / words * words;
@@ -51,7 +54,8 @@ static block_t* refill(mi_heap_t* heap, unsigned class) {
   size_t words = class_words(class), size = words * WORD;
   size_t limit = grant_limit(heap, size, refill_limit(heap, class, words));
   if (heap->list[class] == NULL && limit > 0) {
-    remote_take_delayed(heap);
+    remote_take_delayed(heap, DELAYED_A_REFILL);
+    heap_release_emptied(heap);
     if (!find_or_force(heap, class, size, limit)) limit = 0;
   }
   block_t* block = heap->list[class];
@@ -101,7 +105,8 @@ static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero
 static page_t* single_page(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   if (heap == &heap_none && (heap = task_default_heap()) == NULL) return NULL;
   refill_limit(heap, CLASS_LARGE, (size + WORD - 1) / WORD);
-  remote_take_delayed(heap);
+  remote_take_delayed(heap, DELAYED_A_REFILL);
+  heap_release_emptied(heap);
   if (grant_limit(heap, single_bytes(size), 1) == 0) return NULL;
   page_t* page = page_new_single(heap, size, align, shift);
   if (page != NULL) return page;

@@ -107,6 +107,52 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
   }
 }
 
+/* ---- Giving memory back ----------------------------------------------------------------------
+**
+** Free slices whose memory may be resident stay so for the next that need slices: up to a share of
+** those in use, so that a program whose memory comes and goes finds it resident, and a number
+** besides. What a release adds above that, it purges, and two runs more: the cost is spread over the
+** releases that caused it, and what is resident falls. Of what stays, the part that was not needed
+** for long goes by and by (arena_decay).
+**
+** The chunks are gone through in turn, from the one where memory was found last. */
+enum { DIRTY_SHARE = 8, DIRTY_LEAST = 384, DIRTY_LEAST_REGION = 64, SLICES_A_RUN = 16 };
+
+static uint32_t dirty_max(arena_t* arena) {
+  uint32_t least = arena->region == NULL ? DIRTY_LEAST : DIRTY_LEAST_REGION;
+  return least + atomic_load_explicit(&arena->busy_slices, memory_order_relaxed) / DIRTY_SHARE;
+}
+
+/* The cursor moves while other threads move it, too; that is as good. */
+static void purge_some(arena_t* arena, uint32_t runs) {
+  enum { CHUNKS_A_TIME = 16 };
+  if (option_value(mi_option_purge_delay) < 0) return;
+  chunk_t* c = atomic_load_explicit(&arena->purge_at, memory_order_acquire);
+  for (int i = 0; i < CHUNKS_A_TIME; i++) {
+    if (c == NULL && (c = first_chunk(arena)) == NULL) return;
+    uint32_t done = chunk_purge_some(c, runs);
+    runs -= done;
+    if (runs == 0) break;
+    c = next_chunk(c);
+  }
+  atomic_store_explicit(&arena->purge_at, c, memory_order_release);
+}
+
+void slices_free(page_t* page) {
+  arena_t* arena = page->chunk->arena;
+  uint32_t n = page_figure(&page->slices);
+  chunk_give(page);
+  if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > dirty_max(arena))
+    purge_some(arena, 2 + n / SLICES_A_RUN);
+}
+
+/* The fewest dirty slices since the last call are those that nobody needed meanwhile. */
+void arena_decay(arena_t* arena) {
+  uint32_t now = atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed);
+  uint32_t low = atomic_exchange_explicit(&arena->dirty_low, now, memory_order_relaxed);
+  if (low > 0 && now > 0) purge_some(arena, low > SLICES_A_RUN ? 2 : 1);
+}
+
 void arena_purge(arena_t* arena) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c)) chunk_purge(c);
 }

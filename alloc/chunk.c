@@ -7,10 +7,7 @@
 
 page_table_t page_table;
 
-/* Free slices whose memory may be resident: above this many, each release purges some runs of its
-** chunk: two, and as many as it added, so that the cost is spread over the releases that caused it
-** and what is resident falls. */
-enum { DIRTY_MAX = 512, PURGE_RUN = 16 };
+enum { PURGE_RUN = 16 }; /* slices that one call of the system gives back */
 
 pthread_mutex_t records_lock = PTHREAD_MUTEX_INITIALIZER, table_lock = PTHREAD_MUTEX_INITIALIZER;
 static chunk_t* chunks_unused; /* under records_lock, as the next */
@@ -145,6 +142,19 @@ static bool bits_claim(_Atomic uint64_t* map, uint32_t first, uint32_t end) {
   return true;
 }
 
+/* The last set bit below `end`; 0 if there is none (bit 0 does not count). */
+static uint32_t bits_last(_Atomic uint64_t* map, uint32_t end) {
+  for (uint32_t w = (end + 63) / 64; w-- > 0;) {
+    uint64_t word = atomic_load_explicit(&map[w], memory_order_relaxed) & bits_in_word(w, 0, end);
+    if (word != 0) return w * 64 + 63 - (uint32_t)__builtin_clzll(word);
+  }
+  return 0;
+}
+
+static bool bit_is_set(_Atomic uint64_t* map, uint32_t i) {
+  return atomic_load_explicit(&map[i / 64], memory_order_relaxed) >> (i % 64) & 1;
+}
+
 /* The first run of n clear bits at or behind `from`; CHUNK_SLICES if there is none. */
 static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
   uint32_t run = 0;
@@ -174,23 +184,43 @@ void chunk_init(chunk_t* c, arena_t* arena, char* base) {
   table_set(base, c->records);
 }
 
+static void count_taken(arena_t* arena, uint32_t slices, uint32_t dirty) {
+  atomic_fetch_add_explicit(&arena->busy_slices, slices, memory_order_relaxed);
+  if (dirty == 0) return;
+  uint32_t left =
+      atomic_fetch_sub_explicit(&arena->dirty_slices, dirty, memory_order_relaxed) - dirty;
+  if (left < atomic_load_explicit(&arena->dirty_low, memory_order_relaxed))
+    atomic_store_explicit(&arena->dirty_low, left, memory_order_relaxed);
+}
+
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
   for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++) {
     if (!bits_claim(c->busy, i, i + slices)) continue;
     atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
     uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
-    if (dirty > 0) atomic_fetch_sub_explicit(&c->arena->dirty_slices, dirty, memory_order_relaxed);
-    *zero = dirty == 0;
+    *zero = bits_clear(c->lazy, i, i + slices, memory_order_relaxed) + dirty == 0;
+    count_taken(c->arena, slices, dirty);
     return page_claim(c, i, slices);
   }
   return NULL;
 }
 
-/* ---- Giving back ----------------------------------------------------------------------------- */
-
 static uint32_t page_first_slice(const page_t* page) {
   return (uint32_t)(page - page->chunk->records);
 }
+
+void chunk_give(page_t* page) {
+  chunk_t* c = page->chunk;
+  uint32_t first = page_first_slice(page), n = page_figure(&page->slices);
+  page_unclaim(page);
+  uint32_t dirty = bits_set(c->dirty, first, first + n);
+  atomic_fetch_add_explicit(&c->arena->dirty_slices, dirty, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&c->arena->busy_slices, n, memory_order_relaxed);
+  atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
+  bits_clear(c->busy, first, first + n, memory_order_release);
+}
+
+/* ---- Giving back ----------------------------------------------------------------------------- */
 
 /* A block that starts in the middle of a system page keeps that. */
 bool page_purge(page_t* page) {
@@ -198,51 +228,50 @@ bool page_purge(page_t* page) {
   return os_purge(page->start + part, page->span - part);
 }
 
-/* Purges one run of at most PURGE_RUN dirty slices at or behind `from`, which it holds
-** meanwhile. Returns the slice to go on from. */
-static uint32_t purge_run(chunk_t* c, uint32_t from) {
-  while (from < CHUNK_SLICES) {
-    uint64_t dirty =
-        atomic_load_explicit(&c->dirty[from / 64], memory_order_relaxed) >> (from % 64);
-    if (dirty == 0) {
-      from = (from / 64 + 1) * 64;
-      continue;
+/* Gives back the memory of slices that the caller holds; lazily if that is what the user wants and
+** nobody insists: then it is not known to be zero. A refusal changes nothing. */
+static void purge_slices(chunk_t* c, uint32_t first, uint32_t end, bool insist) {
+  bool lazily = !insist && !option_value(mi_option_purge_decommits);
+  char* start = c->base + (size_t)first * SLICE;
+  size_t size = (size_t)(end - first) * SLICE;
+  if (lazily ? !os_purge_lazily(start, size) : !os_purge(start, size)) return;
+  if (lazily)
+    bits_set(c->lazy, first, end);
+  else
+    bits_clear(c->lazy, first, end, memory_order_relaxed);
+  uint32_t cleaned = bits_clear(c->dirty, first, end, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&c->arena->dirty_slices, cleaned, memory_order_relaxed);
+}
+
+/* The highest run of free slices in `map` below `end`, at most PURGE_RUN, is purged; it is held
+** meanwhile. Returns where to go on; 0: there are no more. What lies high is used last. */
+static uint32_t purge_run(chunk_t* c, _Atomic uint64_t* map, uint32_t end, bool insist) {
+  uint32_t last, first;
+  while ((last = bits_last(map, end)) > 0) {
+    first = end = last + 1;
+    while (end - first < PURGE_RUN && first > 1 && bit_is_set(map, first - 1) &&
+           bits_claim(c->busy, first - 1, first))
+      first--;
+    if (first < end) {
+      purge_slices(c, first, end, insist);
+      bits_clear(c->busy, first, end, memory_order_release);
+      return first;
     }
-    from += (uint32_t)__builtin_ctzll(dirty);
-    uint32_t n = 0;
-    while (n < PURGE_RUN && from + n < CHUNK_SLICES && bits_claim(c->busy, from + n, from + n + 1))
-      n++;
-    if (n == 0) {
-      from++;
-      continue;
-    }
-    if (os_purge(c->base + (size_t)from * SLICE, (size_t)n * SLICE)) {
-      uint32_t cleaned = bits_clear(c->dirty, from, from + n, memory_order_relaxed);
-      atomic_fetch_sub_explicit(&c->arena->dirty_slices, cleaned, memory_order_relaxed);
-    }
-    bits_clear(c->busy, from, from + n, memory_order_release);
-    return from + n;
+    end = last;
   }
-  return CHUNK_SLICES;
+  return 0;
+}
+
+uint32_t chunk_purge_some(chunk_t* c, uint32_t runs) {
+  uint32_t done = 0;
+  for (uint32_t end = CHUNK_SLICES; done < runs; done++)
+    if ((end = purge_run(c, c->dirty, end, false)) == 0) break;
+  return done;
 }
 
 void chunk_purge(chunk_t* c) {
-  for (uint32_t i = 1; i < CHUNK_SLICES;) i = purge_run(c, i);
-}
-
-void slices_free(page_t* page) {
-  chunk_t* c = page->chunk;
-  arena_t* arena = c->arena;
-  uint32_t first = page_first_slice(page), n = page_figure(&page->slices);
-  page_unclaim(page);
-  uint32_t fresh = bits_set(c->dirty, first, first + n);
-  uint32_t dirty =
-      atomic_fetch_add_explicit(&arena->dirty_slices, fresh, memory_order_relaxed) + fresh;
-  atomic_fetch_add_explicit(&c->free_slices, n, memory_order_relaxed);
-  bits_clear(c->busy, first, first + n, memory_order_release);
-  if (dirty > DIRTY_MAX && arena == &arena_main && option_value(mi_option_purge_delay) >= 0)
-    for (uint32_t done = 0, i = first; done < 2 + n / PURGE_RUN && i < CHUNK_SLICES; done++)
-      i = purge_run(c, i);
+  for (uint32_t end = CHUNK_SLICES; end > 0;) end = purge_run(c, c->dirty, end, true);
+  for (uint32_t end = CHUNK_SLICES; end > 0;) end = purge_run(c, c->lazy, end, true);
 }
 
 /* ---- Abandoned pages ------------------------------------------------------------------------- */

@@ -56,7 +56,9 @@ mi_heap_t* heap_new(mi_task_t* task) {
   memset(heap->list, 0, sizeof heap->list);
   memset(heap->queue, 0, sizeof heap->queue);
   memset(heap->stat, 0, sizeof heap->stat);
-  heap->full = NULL;
+  heap->full = heap->taken = NULL;
+  heap->kept = 0;
+  heap->look = 0;
   heap->by_grant = false;
   heap->deferred_count = 0;
   heap->task = task;
@@ -217,7 +219,6 @@ mi_heap_t* mi_heap_set_default(mi_heap_t* heap) {
 
 /* Everything free in the page becomes known, so that `used` is exact; empty pages go. */
 static void page_collect(mi_heap_t* heap, page_t* page) {
-  queue_t* q = &heap->queue[page_class(page)];
   block_t* keep = page->free;
   uint32_t kept = page->nfree;
   if (remote_collect(page)) {
@@ -228,15 +229,12 @@ static void page_collect(mi_heap_t* heap, page_t* page) {
   }
   page_check(page);
   page_account(heap, page);
-  if (page->used > 0) return;
-  queue_remove(q, page);
-  page_leaves_heap(page);
-  page_drop(page);
+  if (page->used == 0) page_leave(heap, page);
 }
 
 void heap_collect(mi_heap_t* heap) {
   heap_ungrant_all(heap);
-  remote_take_delayed(heap);
+  remote_take_delayed(heap, UINT32_MAX);
   for (unsigned c = 1; c < CLASS_COUNT; c++)
     for (page_t *page = heap->queue[c].first, *next; page != NULL; page = next) {
       next = page->next;

@@ -43,7 +43,7 @@ enum {
       CHUNK / 2,       /* a page of its own within a chunk; beyond that: chunks of its own */
   FAST_MAX = 1023,     /* the largest request that is charged one tick */
   EXTEND_BYTES = 4096, /* a page's blocks come into being in steps of about that */
-  DEFERRED_MAX = 8, /* callbacks of all tasks, and of one heap */
+  DEFERRED_MAX = 8,    /* callbacks of all tasks, and of one heap */
   HEAP_DEFERRED_MAX = 4,
 };
 
@@ -112,7 +112,7 @@ static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0
 ** nothing here. Freed ones go to local_free and not to the list that allocation pops, so that
 ** list runs empty after a bounded number of allocations: the refill.
 **
-** An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages;
+** The last page of its class stays when it is empty (`kept`), up to KEPT_MAX bytes in a heap. An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages;
 ** one with a single block is always FULL. Once a block was handed out at an address inside it
 ** (aligned with an offset), `inside` and the owner flag INSIDE say so for the page's life, and every
 ** free looks for the start of its block. A slot that is not the first of a page has owner 0 and
@@ -134,8 +134,9 @@ struct page {
   char* start;     /* of the first block */
   uint32_t stride; /* from block to block; 0 if there is a single one */
   _Atomic uint8_t class;
-  bool zero;   /* no block was freed yet, so memory behind a block's first word is zero */
-  bool padded; /* blocks have a trailer */
+  bool zero : 1; /* no block was freed yet, so memory behind a block's first word is zero */
+  bool kept : 1; /* it is empty, and counted in heap->kept */
+  bool padded;   /* blocks have a trailer */
   atomic_bool inside;
   /* the second cache line, written by others */
   _Atomic remote_t remote;
@@ -149,7 +150,7 @@ struct page {
     _Atomic uint32_t granted_slices; /* a single block's, for byte limits */
     _Atomic uint32_t subproc;        /* once it is abandoned: whose threads may adopt it */
   };
-  size_t span;             /* bytes from start to the end of the block area */
+  size_t span; /* bytes from start to the end of the block area */
   chunk_t* chunk;
 };
 _Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
@@ -177,7 +178,8 @@ static inline page_t* slot_of(const void* p) {
 /* ---- Chunk and arena ----------------------------------------------------------------------------
 **
 ** A slice is free iff its bit in `busy` is clear; whoever sets the bit owns it. `dirty` tells
-** that a free slice's memory may be resident and not zero; it is set before busy is cleared.
+** that a free slice's memory may be resident and not zero, `lazy` that the system was told that it
+** may take it, so that it may be zero or not; they are set before busy is cleared.
 ** Chunk records live forever and are reused. An arena is where a task's heaps get their slices:
 ** the process's one, or a region of its own, aligned to REGION, placed from its start so that
 ** offsets repeat in every run. One lock, arenas_lock, is held while a chunk is added to any of
@@ -189,6 +191,7 @@ struct chunk {
   _Atomic uint64_t busy[BITMAP_WORDS];
   _Atomic uint64_t abandoned[BITMAP_WORDS];
   _Atomic uint64_t dirty[BITMAP_WORDS];
+  _Atomic uint64_t lazy[BITMAP_WORDS];
   _Atomic uint32_t free_slices;
   char* base;
   page_t* records;
@@ -201,7 +204,9 @@ struct chunk {
 
 struct arena {
   _Atomic(chunk_t*) chunks;
-  _Atomic uint32_t dirty_slices;
+  _Atomic uint32_t busy_slices, dirty_slices;
+  _Atomic uint32_t dirty_low;         /* the fewest since the last arena_decay */
+  _Atomic(chunk_t*) purge_at;         /* NULL: the first */
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
   chunk_t* huge;                      /* those with one huge block; under the lock */
   char* region;                       /* NULL: the process's arena */
@@ -241,6 +246,7 @@ static inline delayed_t delayed_reopen(delayed_t w) {
 typedef struct queue {
   page_t* first;
   page_t* last;
+  page_t* look; /* where the search for emptied pages goes on; NULL: at the first */
 } queue_t;
 
 /* Written by the owner, read by any thread: relaxed, each figure for itself. */
@@ -260,6 +266,9 @@ struct mi_heap_s {
   block_t* list[CLASS_COUNT];
   queue_t queue[CLASS_COUNT];
   page_t* full;
+  page_t* taken;             /* off the delayed list, and not looked at yet */
+  size_t kept;               /* bytes of empty pages in queues */
+  unsigned look;             /* the class in which emptied pages were searched last */
   _Atomic delayed_t delayed; /* pages with remote frees */
   _Atomic size_t idle_bytes; /* emptied by others since the owner last looked, or before its life */
   mi_task_t* task;
@@ -330,6 +339,7 @@ struct mi_task {
   int64_t parked;
   uint64_t goal;
   uint64_t period;
+  uint64_t age; /* of its arena's decay, see task.c */
   bool in_callback;
   bool measure;
   bool implicit;               /* a thread's own */
@@ -386,7 +396,8 @@ void* os_reserve(size_t size, size_t align);
 bool os_commit(void* p, size_t size);   /* of what was reserved */
 bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
 void os_unmap(void* p, size_t size);
-bool os_purge(void* p, size_t size); /* gives the memory back; reads as zero afterwards */
+bool os_purge(void* p, size_t size);        /* gives the memory back; reads as zero afterwards */
+bool os_purge_lazily(void* p, size_t size); /* the system may take it; reads as zero or as it was */
 uint64_t os_now_ns(void);
 /* The start of a file, as text; false: it cannot be read. */
 bool os_read_file(const char* path, char* text, size_t room);
@@ -416,22 +427,25 @@ void chunk_record_free(chunk_t* c);
 void table_set(const char* base, page_t* records);       /* NULL: the chunk is not ours any more */
 void chunk_init(chunk_t* c, arena_t* arena, char* base); /* base: CHUNK bytes of zero memory */
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero); /* NULL: no such run is free */
-void chunk_purge(chunk_t* c);
-void slices_free(page_t* page);
+uint32_t chunk_purge_some(chunk_t* c, uint32_t runs); /* how many runs there were, at most `runs` */
+void chunk_purge(chunk_t* c); /* all, so that no memory of free slices is resident */
+void chunk_give(page_t* page);
 bool page_purge(page_t* page);
 void chunk_mark_abandoned(page_t* page);
-bool chunk_take_abandoned(page_t* page);   /* true: the caller owns the page now */
+bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
 page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class);
 
 /* ---- arena.c --------------------------------------------------------------------------------- */
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
+void slices_free(page_t* page);                                    /* may purge others */
 /* Zero address space for a chunk, or for a huge block's chunks; the caller holds the lock. */
 char* space_take(arena_t* arena, size_t size, size_t align);
 void space_give(arena_t* arena, char* p, size_t size); /* takes the lock */
 void arena_count_mapped(arena_t* arena, size_t size);
-void arena_purge(arena_t* arena);
-arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
+void arena_decay(arena_t* arena); /* now and then: purges a little of what is not needed */
+void arena_purge(arena_t* arena); /* all that is free */
+arena_t* arena_new(void);         /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
@@ -456,11 +470,12 @@ block_t* remote_freed(page_t* page); /* those of others' frees that are not coll
 bool remote_collect(page_t* page);   /* takes what others freed into page->free, which is empty */
 bool remote_set_full(page_t* page);
 void remote_set_normal(page_t* page);
-void remote_take_delayed(mi_heap_t* heap);
-void remote_open(mi_heap_t* heap);  /* a record's next life begins */
-void remote_close(mi_heap_t* heap); /* pages on the delayed list go to where page->heap says */
-bool remote_detach(page_t* page);   /* page->heap becomes NULL; false: somebody else releases it */
-void page_drop(page_t* page);       /* the owner gives up an empty page that is in no list */
+void remote_take_delayed(mi_heap_t* heap, uint32_t most); /* looks at so many of its pages */
+bool remote_has_emptied(page_t* page); /* others freed all that was in use, and `used` is above 0 */
+void remote_open(mi_heap_t* heap);     /* a record's next life begins */
+void remote_close(mi_heap_t* heap);    /* pages on the delayed list go to where page->heap says */
+bool remote_detach(page_t* page); /* page->heap becomes NULL; false: somebody else releases it */
+void page_drop(page_t* page);     /* the owner gives up an empty page that is in no list */
 void page_abandon(page_t* page, const subproc_t* s);
 /* A page that ended threads of the subprocess left is the caller's: to adopt, to drop, or to put back
 ** after a look. NULL: there is none, of that class (0: of any). */
@@ -479,6 +494,8 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
 size_t single_bytes(size_t size); /* what it counts against a byte limit */
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
 void page_retire(page_t* page);
+void page_leave(mi_heap_t* heap, page_t* page); /* an empty page, out of its queue and the heap */
+void heap_release_emptied(mi_heap_t* heap);     /* a little of the search, at each refill */
 void page_unfull(page_t* page);
 void page_free_full(page_t* page, block_t* block);
 void page_to_full(mi_heap_t* heap, page_t* page);

@@ -28,6 +28,7 @@ static struct option {
     [mi_option_max_errors] = {"MAX_ERRORS", -1, -1, LONG_MAX, 0, false},
     [mi_option_max_warnings] = {"MAX_WARNINGS", -1, -1, LONG_MAX, 0, false},
     [mi_option_purge_delay] = {"PURGE_DELAY", 0, -1, LONG_MAX, 0, false},
+    [mi_option_purge_decommits] = {"PURGE_DECOMMITS", 1, 0, 1, SWITCH, false},
     [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 1, SWITCH, false},
     [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
     [mi_option_abort_on_error] = {"ABORT_ON_ERROR", MI_DEBUG, 0, 1, SWITCH, false},
@@ -36,7 +37,6 @@ static struct option {
   [mi_option_##id] = {name, value, LONG_MIN, LONG_MAX, (kind) | NO_EFFECT, false}
     WITHOUT_EFFECT(eager_commit, "EAGER_COMMIT", 1, 0),
     WITHOUT_EFFECT(arena_eager_commit, "ARENA_EAGER_COMMIT", 2, 0),
-    WITHOUT_EFFECT(purge_decommits, "PURGE_DECOMMITS", 1, SWITCH),
     WITHOUT_EFFECT(allow_large_os_pages, "ALLOW_LARGE_OS_PAGES", 0, 0),
     WITHOUT_EFFECT(reserve_huge_os_pages, "RESERVE_HUGE_OS_PAGES", 0, 0),
     WITHOUT_EFFECT(reserve_huge_os_pages_at, "RESERVE_HUGE_OS_PAGES_AT", -1, 0),

@@ -27,11 +27,17 @@ static void* map_aligned(size_t size, size_t align, int protection) {
   return start;
 }
 
+/* errno stays. */
+static bool advise(void* p, size_t size, int advice) {
+  int saved = errno;
+  bool ok = madvise(p, size, advice) == 0;
+  errno = saved;
+  return ok;
+}
+
 /* If the user says so; a refusal (a system without them) is as good. */
 static void no_huge_pages(void* p, size_t size) {
-  int saved = errno;
-  if (!option_value(mi_option_allow_thp)) (void)madvise(p, size, MADV_NOHUGEPAGE);
-  errno = saved;
+  if (!option_value(mi_option_allow_thp)) (void)advise(p, size, MADV_NOHUGEPAGE);
 }
 
 void* os_map(size_t size, size_t align) {
@@ -78,12 +84,8 @@ void os_unmap(void* p, size_t size) {
   errno = saved;
 }
 
-bool os_purge(void* p, size_t size) {
-  int saved = errno;
-  bool ok = madvise(p, size, MADV_DONTNEED) == 0;
-  errno = saved;
-  return ok;
-}
+bool os_purge(void* p, size_t size) { return advise(p, size, MADV_DONTNEED); }
+bool os_purge_lazily(void* p, size_t size) { return advise(p, size, MADV_FREE); }
 
 uint64_t os_now_ns(void) {
   struct timespec t;

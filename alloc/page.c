@@ -27,6 +27,7 @@ void queue_remove(queue_t* q, page_t* page) {
     page->next->prev = page->prev;
   else
     q->last = page->prev;
+  if (q->look == page) q->look = page->next;
 }
 
 /* The flag in the owner word makes the owner's own frees take the slow path, which brings the
@@ -64,6 +65,20 @@ static size_t granted_bytes(const page_t* page) {
                            : (size_t)page_figure(&page->granted_slices) * SLICE;
 }
 
+/* An empty page's bytes that exist: some, since it had a block. */
+static size_t bytes_of(const page_t* page) { return (size_t)page->capacity * page->stride; }
+
+static void keep(mi_heap_t* heap, page_t* page) {
+  heap->kept += bytes_of(page);
+  page->kept = true;
+}
+
+static void keep_no_more(mi_heap_t* heap, page_t* page) {
+  if (!page->kept) return;
+  heap->kept -= bytes_of(page);
+  page->kept = false;
+}
+
 /* Brings the heap's figures up to the page's `used`. */
 static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   class_stat_t* s = &heap->stat[page_class(page)];
@@ -84,7 +99,11 @@ static void count_total(class_stat_t* s, int64_t blocks) {
 
 void page_account(mi_heap_t* heap, page_t* page) { account(heap, page, page->used); }
 
-void page_leaves_heap(page_t* page) { account(page_heap(page), page, 0); }
+void page_leaves_heap(page_t* page) {
+  mi_heap_t* heap = page_heap(page);
+  account(heap, page, 0);
+  keep_no_more(heap, page);
+}
 
 /* ---- Birth ----------------------------------------------------------------------------------- */
 
@@ -97,6 +116,7 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   page->local_free = page->free = NULL;
   page->used = page->capacity = page->nfree = 0;
   page_set_figure(&page->accounted, 0);
+  page->kept = false;
   page->zero = zero;
   page->padded = is_padded(heap);
   atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
@@ -247,6 +267,7 @@ static bool page_has_free(page_t* page, size_t limit) {
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit) {
   unsigned class = page_class(page);
   mi_assert(heap->list[class] == NULL && heap->queue[class].first == page);
+  keep_no_more(heap, page);
   if (!page_has_free(page, limit)) return false;
   uint32_t taken;
   heap->list[class] = cut(page, limit, &taken);
@@ -316,15 +337,51 @@ bool heap_find(mi_heap_t* heap, unsigned class, size_t limit) {
 
 /* ---- Free by the owner, beyond the fast path ------------------------------------------------- */
 
-/* All blocks are free (none is granted either: those count as used). The last page of its class
-** stays, so that a program which frees and allocates one block in turn does not make a page each
-** time. */
-void page_retire(page_t* page) {
-  queue_t* q = queue_of(page);
-  if (q->first == page && q->last == page) return;
-  queue_remove(q, page);
+void page_leave(mi_heap_t* heap, page_t* page) {
+  queue_remove(&heap->queue[page_class(page)], page);
   page_leaves_heap(page);
   page_drop(page);
+}
+
+static void release_kept(mi_heap_t* heap) {
+  for (unsigned c = 1; c < CLASS_LARGE && heap->kept > 0; c++) {
+    page_t* page = heap->queue[c].first;
+    if (page != NULL && page->kept) page_leave(heap, page);
+  }
+}
+
+/* All blocks are free (none is granted either: those count as used). The last page of its class
+** stays, so that a program which frees and allocates one block in turn does not make a page each
+** time; but what stays in all classes is little, since a thread that sleeps has it, too. */
+void page_retire(page_t* page) {
+  enum { KEPT_MAX = 1 << 20 };
+  mi_heap_t* heap = page_heap(page);
+  queue_t* q = queue_of(page);
+  if (q->first != page || q->last != page) {
+    page_leave(heap, page);
+    return;
+  }
+  mi_assert(!page->kept);
+  if (heap->kept + bytes_of(page) > KEPT_MAX) release_kept(heap);
+  keep(heap, page);
+}
+
+/* Pages that wait in queues are found empty here if others freed their last blocks. One class at a
+** time, two pages, and on while it finds some. */
+void heap_release_emptied(mi_heap_t* heap) {
+  enum { LOOKS = 2, RELEASES = 64 };
+  heap->look = heap->look % (CLASS_LARGE - 1) + 1;
+  queue_t* q = &heap->queue[heap->look];
+  page_t* page = q->look != NULL ? q->look : q->first;
+  for (int looks = 0, released = 0; page != NULL && looks < LOOKS && released < RELEASES;) {
+    page_t* next = page->next;
+    if (remote_has_emptied(page))
+      page_leave(heap, page), released++;
+    else
+      looks++;
+    page = next;
+  }
+  q->look = page;
 }
 
 void page_unfull(page_t* page) {

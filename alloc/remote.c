@@ -122,22 +122,19 @@ static void delayed_push(page_t* page) {
 }
 
 /* The owner has a FULL page's whole word: `live` blocks are left, the others are in `list` (or,
-** if none is left, in no list at all: their memory may have been purged). An empty page is kept
-** if it is the only one of its class, as page_retire does. */
+** if none is left, in no list at all: their memory may have been purged). */
 static void full_page_back(mi_heap_t* heap, page_t* page, block_t* list, uint32_t live) {
   full_remove(heap, page);
-  queue_t* q = &heap->queue[page_class(page)];
-  if (live == 0 && (page->stride == 0 || q->first != NULL)) {
+  if (live == 0) {
     page_leaves_heap(page);
     page_drop(page);
     return;
   }
-  if (live == 0) page->capacity = 0;
-  page->free = live == 0 ? NULL : list;
-  page->nfree = live == 0 ? 0 : page->used - live;
+  page->free = list;
+  page->nfree = page->used - live;
   page->used = live;
   page->zero = false;
-  queue_push(q, page);
+  queue_push(&heap->queue[page_class(page)], page);
 }
 
 static void delayed_handle(mi_heap_t* heap, page_t* page) {
@@ -164,13 +161,19 @@ static void delayed_handle(mi_heap_t* heap, page_t* page) {
 }
 
 /* Only the owner changes the life, so what it writes follows from what it reads. */
-void remote_take_delayed(mi_heap_t* heap) {
+static page_t* delayed_all(mi_heap_t* heap) {
   delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_relaxed);
-  if (delayed_first(list) == NULL) return;
+  if (delayed_first(list) == NULL) return NULL;
   idle_forget(heap);
   list = atomic_exchange_explicit(&heap->delayed, delayed_with(list, NULL), memory_order_acquire);
-  for (page_t *page = delayed_first(list), *next; page != NULL; page = next) {
-    next = page->delayed_next;
+  return delayed_first(list);
+}
+
+void remote_take_delayed(mi_heap_t* heap, uint32_t most) {
+  for (; most > 0; most--) {
+    if (heap->taken == NULL && (heap->taken = delayed_all(heap)) == NULL) return;
+    page_t* page = heap->taken;
+    heap->taken = page->delayed_next;
     delayed_handle(heap, page);
   }
 }
@@ -180,14 +183,20 @@ void remote_open(mi_heap_t* heap) {
   atomic_store_explicit(&heap->delayed, delayed_reopen(list), memory_order_release);
 }
 
+static void delayed_push_all(page_t* page) {
+  for (page_t* next; page != NULL; page = next) {
+    next = page->delayed_next;
+    delayed_push(page);
+  }
+}
+
 void remote_close(mi_heap_t* heap) {
   delayed_t list = atomic_load_explicit(&heap->delayed, memory_order_relaxed);
   list = atomic_exchange_explicit(&heap->delayed, delayed_close(list), memory_order_acq_rel);
   idle_forget(heap);
-  for (page_t *page = delayed_first(list), *next; page != NULL; page = next) {
-    next = page->delayed_next;
-    delayed_push(page);
-  }
+  delayed_push_all(delayed_first(list));
+  delayed_push_all(heap->taken);
+  heap->taken = NULL;
 }
 
 /* ---- Free by another thread ------------------------------------------------------------------ */
@@ -277,6 +286,10 @@ uint32_t page_live(page_t* page) {
 block_t* remote_freed(page_t* page) { return remote_head(look(page)); }
 
 /* ---- The owner's side ------------------------------------------------------------------------ */
+
+bool remote_has_emptied(page_t* page) {
+  return page->used > 0 && remote_count(look(page)) == page->used;
+}
 
 bool remote_collect(page_t* page) {
   remote_t w = look(page);

@@ -289,9 +289,19 @@ void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) 
   r->total_ns += ns;
 }
 
+/* Each DECAY ticks; a heartbeat's period may be anything. */
+static void decay(mi_task_t* task) {
+  enum { DECAY = 1 << 22 };
+  uint64_t age = task_ticks(task) / DECAY;
+  if (age == task->age) return;
+  task->age = age;
+  arena_decay(task->arena);
+}
+
 static void beat(mi_task_t* task) {
   uint64_t since = task->measure ? os_now_ns() : 0;
   uint64_t units = task->units;
+  decay(task);
   callback_enter(task);
   call_deferred(task, NULL, false);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);

@@ -98,7 +98,7 @@ bool mi_heap_visit_blocks(const mi_heap_t* visited, bool visit_blocks, mi_block_
   visit_t v = {visitor, arg, visit_blocks};
   if (!heap_is_mine_checked(heap)) return false;
   heap_ungrant_all(heap);
-  remote_take_delayed(heap);
+  remote_take_delayed(heap, UINT32_MAX);
   for (unsigned c = 1; c < CLASS_COUNT; c++)
     if (!visit_list(heap, heap->queue[c].first, &v)) return false;
   return visit_list(heap, heap->full, &v);

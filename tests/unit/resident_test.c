@@ -56,6 +56,128 @@ static void test_large_blocks(void** state) {
   check_large(14, 34 * MIB);
 }
 
+/* ---- Bursts of mixed sizes ------------------------------------------------------------------- */
+
+enum { BURST_MAX = 200000 };
+static char* burst[BURST_MAX];
+static size_t burst_count, burst_from;
+
+/* Between 16 bytes and 4 MiB, each doubling as often as another; or all sizes up to 4 KiB. */
+static size_t log_uniform(void) { return ((size_t)16 << rnd(18)) / 64 * (64 + rnd(64)); }
+static size_t up_to_4k(void) { return 16 + rnd(4081); }
+
+static void make_burst(size_t total, size_t (*draw)(void)) {
+  burst_count = burst_from = 0;
+  for (size_t sum = 0; sum < total && burst_count < BURST_MAX; burst_count++) {
+    size_t size = draw();
+    char* p = burst[burst_count] = mi_malloc(size);
+    assert_non_null(p);
+    memset(p, 1, size);
+    sum += size;
+  }
+}
+
+static void shuffle_burst(void) {
+  for (size_t i = burst_count - 1; i > 0; i--) {
+    size_t k = rnd(i + 1);
+    char* other = burst[i];
+    burst[i] = burst[k];
+    burst[k] = other;
+  }
+}
+
+/* Those before the end that were not freed yet. */
+static void* free_up_to(void* end) {
+  for (; burst_from < *(size_t*)end; burst_from++) mi_free(burst[burst_from]);
+  return NULL;
+}
+
+static void free_burst(bool by_other) {
+  pthread_t t;
+  if (!by_other) {
+    free_up_to(&burst_count);
+    return;
+  }
+  assert_int_equal(pthread_create(&t, NULL, free_up_to, &burst_count), 0);
+  assert_int_equal(pthread_join(t, NULL), 0);
+}
+
+static void allocate_on(int count) {
+  for (int i = 0; i < count; i++) mi_free(mi_malloc(1 + rnd(1024)));
+}
+
+/* Below 5 % by itself, and 1 % when it is asked for. */
+static void check_burst(bool shuffled, bool by_other) {
+  static const size_t TOTAL = 1024 * MIB;
+  mi_collect(true);
+  size_t before = resident();
+  make_burst(TOTAL, log_uniform);
+  assert_true(resident() > before + TOTAL / 10 * 9);
+  if (shuffled) shuffle_burst();
+  free_burst(by_other);
+  allocate_on(1000);
+  assert_true(resident() < before + TOTAL / 20);
+  mi_collect(true);
+  assert_true(resident() < before + TOTAL / 100);
+}
+
+static void test_bursts(void** state) {
+  (void)state;
+  if (!RESIDENT_TELLS) skip();
+  memset(burst, 1, sizeof burst); /* resident from now on */
+  for (int i = 0; i < 4; i++) check_burst(i & 1, i & 2);
+}
+
+/* The owner frees the first part, in random order, which empties hardly a page; then it or another
+** thread the rest. Pages of which both freed blocks are found while the owner allocates. */
+static void check_fragmented(int percent, bool by_other, int more) {
+  mi_collect(true);
+  size_t before = resident();
+  make_burst(315 * MIB, up_to_4k);
+  shuffle_burst();
+  size_t part = burst_count / 100 * (size_t)percent;
+  free_up_to(&part);
+  assert_true(resident() > before + 200 * MIB);
+  free_burst(by_other);
+  allocate_on(more);
+  assert_true(resident() < before + 30 * MIB);
+}
+
+static void test_fragmented_bursts(void** state) {
+  (void)state;
+  if (!RESIDENT_TELLS) skip();
+  memset(burst, 1, sizeof burst);
+  check_fragmented(90, false, 0);
+  check_fragmented(0, true, 1000);
+  check_fragmented(90, true, 20000);
+  check_fragmented(50, true, 20000);
+}
+
+/* ---- Lazily ---------------------------------------------------------------------------------- */
+
+/* What the system may have taken, or not, is not taken for zero. */
+static void test_lazy_purge(void** state) {
+  (void)state;
+  mi_option_disable(mi_option_purge_decommits);
+  for (int round = 0; round < 2; round++) {
+    make_burst(100 * MIB, log_uniform);
+    free_burst(round == 0);
+    for (int i = 0; i < 300; i++) {
+      size_t size = log_uniform();
+      char* p = mi_zalloc(size);
+      assert_non_null(p);
+      for (size_t k = 0; k < size; k++)
+        if (p[k] != 0) fail();
+      memset(p, 1, size);
+      mi_free(p);
+    }
+  }
+  mi_option_enable(mi_option_purge_decommits);
+  size_t before = resident();
+  mi_collect(true);
+  if (RESIDENT_TELLS) assert_true(resident() + 30 * MIB < before); /* lazily is not gone */
+}
+
 /* ---- Many owners that sleep ------------------------------------------------------------------ */
 
 enum { OWNERS = 30, SIZE = 1000, EACH = 8 * 1024 * 1024 / SIZE };
@@ -98,7 +220,8 @@ static void test_many_sleeping_owners(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_large_blocks),
+      cmocka_unit_test(test_large_blocks),         cmocka_unit_test(test_bursts),
+      cmocka_unit_test(test_fragmented_bursts),    cmocka_unit_test(test_lazy_purge),
       cmocka_unit_test(test_many_sleeping_owners),
   };
   return cmocka_run_group_tests_name("resident", tests, NULL, NULL);
