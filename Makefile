@@ -16,13 +16,15 @@ FLAGS_plain     = $(CFLAGS) -fPIE -ftls-model=local-exec
 FLAGS_pic       = $(CFLAGS) -fPIC -ftls-model=initial-exec
 FLAGS_debug     = $(CFLAGS) -fPIE -DMI_DEBUG=1
 FLAGS_debug-pic = $(CFLAGS) -fPIC -ftls-model=initial-exec -DMI_DEBUG=1
+FLAGS_secure    = $(CFLAGS) -fPIE -DMI_SECURE=1
+FLAGS_secure-pic = $(CFLAGS) -fPIC -ftls-model=initial-exec -DMI_SECURE=1
 FLAGS_asan      = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FLAGS_tsan      = -O1 -g -fsanitize=thread
-VARIANTS        = plain pic debug debug-pic asan tsan
+VARIANTS        = plain pic debug debug-pic secure secure-pic asan tsan
 
 objects = $(patsubst %.c,$(B)/obj/$(1)/%.o,$(2))
 
-LIBS = $(addprefix $(B)/,libsluice.a libsluice.so libsluice-debug.a libsluice-preload.so libsluice-debug-preload.so)
+LIBS = $(foreach l,libsluice libsluice-debug libsluice-secure,$(addprefix $(B)/$(l),.a .so -preload.so))
 
 all: $(LIBS) $(B)/slua $(B)/cfrac ## build the libraries, slua and cfrac
 
@@ -53,9 +55,13 @@ $(B)/libsluice.a: $(call objects,plain,$(CORE))
 	$(sealed_archive)
 $(B)/libsluice-debug.a: $(call objects,debug,$(CORE))
 	$(sealed_archive)
+$(B)/libsluice-secure.a: $(call objects,secure,$(CORE))
+	$(sealed_archive)
 $(B)/libsluice-plain.a: $(call objects,plain,$(CORE))
 	$(archive)
 $(B)/libsluice-checked.a: $(call objects,debug,$(CORE))
+	$(archive)
+$(B)/libsluice-hardened.a: $(call objects,secure,$(CORE))
 	$(archive)
 $(B)/libsluice-asan.a: $(call objects,asan,$(CORE))
 	$(archive)
@@ -65,7 +71,10 @@ $(B)/libsluice-tsan.a: $(call objects,tsan,$(CORE))
 # nodelete: the end of a thread calls the library, whoever has closed it.
 SHARED = $(CC) -shared -pthread -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,nodelete
 $(B)/libsluice.so: $(call objects,pic,$(CORE))
-	$(SHARED) -Wl,-soname,libsluice.so -o $@ $^
+$(B)/libsluice-debug.so: $(call objects,debug-pic,$(CORE))
+$(B)/libsluice-secure.so: $(call objects,secure-pic,$(CORE))
+$(B)/libsluice.so $(B)/libsluice-debug.so $(B)/libsluice-secure.so:
+	$(SHARED) -Wl,-soname,$(@F) -o $@ $^
 
 # Second names for functions that are malloc's as they stand: a jump less than a wrapper.
 ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_free,--defsym=calloc=mi_calloc \
@@ -73,8 +82,9 @@ ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_fr
         -Wl,--defsym=aligned_alloc=mi_aligned_alloc,--defsym=memalign=mi_memalign \
         -Wl,--defsym=valloc=mi_valloc,--defsym=pvalloc=mi_pvalloc
 $(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
-	$(SHARED) $(ALIAS) -o $@ $^
 $(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)
+$(B)/libsluice-secure-preload.so: $(call objects,secure-pic,$(CORE) alloc/override.c)
+$(B)/%-preload.so:
 	$(SHARED) $(ALIAS) -o $@ $^
 
 # ---- The core as one file, for programs that take sources in
@@ -111,12 +121,13 @@ $(B)/noise.so: tests/demo/noise.c
 UNIT   = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
 THREADED = $(patsubst tests/unit/%.c,%,$(shell grep -l pthread_create tests/unit/*.c))
-TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug asan,$(B)/tests/$(v)/$(t))) \
+TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug secure asan,$(B)/tests/$(v)/$(t))) \
                 $(THREADED:%=$(B)/tests/tsan/%) \
-                $(foreach t,$(STRESS),$(foreach v,plain debug tsan,$(B)/tests/$(v)/$(t)))
+                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t)))
 
 LIB_plain = $(B)/libsluice-plain.a
 LIB_debug = $(B)/libsluice-checked.a
+LIB_secure = $(B)/libsluice-hardened.a
 LIB_asan  = $(B)/libsluice-asan.a
 LIB_tsan  = $(B)/libsluice-tsan.a
 define test_variant
@@ -127,7 +138,7 @@ $(B)/tests/$(1)/%: tests/stress/%.c $$(LIB_$(1)) Makefile
 	@mkdir -p $$(@D)
 	$(CC) $(BASE) $$(FLAGS_$(1)) $$< -o $$@ $$(LIB_$(1)) -pthread
 endef
-$(foreach v,plain debug asan tsan,$(eval $(call test_variant,$(v))))
+$(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh

@@ -48,6 +48,10 @@ static bool find_or_force(mi_heap_t* heap, unsigned class, size_t size, size_t l
   return limit > 0 && (heap->list[class] != NULL || heap_find(heap, class, limit));
 }
 
+static inline block_t* next_of(const block_t* block) {
+  return CHECKED ? checked_next(page_of(block), block) : block->next;
+}
+
 /* The list of the class is empty: this is the regular moment at which everything expensive
 ** happens. */
 static block_t* refill(mi_heap_t* heap, unsigned class) {
@@ -60,7 +64,7 @@ static block_t* refill(mi_heap_t* heap, unsigned class) {
   }
   block_t* block = heap->list[class];
   if (block == NULL || limit == 0) return fail();
-  heap->list[class] = block->next;
+  heap->list[class] = next_of(block);
   return block;
 }
 
@@ -77,7 +81,7 @@ static __attribute__((noinline)) block_t* refill_timed(mi_heap_t* heap, unsigned
 static inline block_t* take(mi_heap_t* heap, unsigned class) {
   block_t* block = heap->list[class];
   if (unlikely(block == NULL)) return refill_timed(heap, class);
-  heap->list[class] = block->next;
+  heap->list[class] = next_of(block);
   return block;
 }
 
@@ -85,20 +89,23 @@ static inline block_t* take(mi_heap_t* heap, unsigned class) {
 
 /* All of the block, since a later mi_rezalloc counts on it. Memory that was never freed is still
 ** zero but for the link in the first word. */
-static void block_zero(block_t* block, size_t size) {
+static void block_zero(block_t* block) {
   page_t* page = page_of(block);
-  if (!MI_DEBUG && page->zero)
+  if (page->zero)
     block->next = NULL;
   else
-    memset(block, 0, page->padded ? size : page_block_size(page));
+    memset(block, 0, page_block_size(page));
 }
 
 static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero) {
+  if (CHECKED) {
+    void* p = checked_take(heap, class, size, zero);
+    if (p != NULL) return p;
+  }
   block_t* block = take(heap, class);
   if (block == NULL) return NULL;
-  if (MI_DEBUG) debug_taken(page_of(block), block);
-  if (zero) block_zero(block, size);
-  if (MI_DEBUG) debug_alloc(page_of(block), block, 0, size, zero);
+  if (CHECKED) return checked_alloc(block, size, zero);
+  if (zero) block_zero(block);
   return block;
 }
 
@@ -130,19 +137,19 @@ static void* alloc_single(mi_heap_t* heap, size_t size, size_t align, size_t shi
   page_t* page = size > PTRDIFF_MAX ? NULL : single_page_timed(heap, size, align, shift);
   if (page == NULL) return fail();
   if (zero && !page->zero) memset(page->start, 0, page->padded ? size : page->span);
-  if (MI_DEBUG) debug_alloc(page, page->start, 0, size, zero);
+  if (CHECKED) checked_single(page, size, zero);
   return page->start;
 }
 
 void* heap_alloc(mi_heap_t* heap, size_t size, bool zero) {
   if (size <= CLASS_BLOCK_MAX) return alloc_class(heap, class_of_bytes(size), size, zero);
-  return alloc_single(heap, size, SLICE, 0, zero);
+  return alloc_single(heap, size, 2 * WORD, 0, zero);
 }
 
 void* heap_alloc_words(mi_heap_t* heap, size_t words) {
   if (words <= CLASS_BLOCK_MAX / WORD)
     return alloc_class(heap, class_of_words(words), words * WORD, false);
-  return alloc_single(heap, words * WORD, SLICE, 0, false);
+  return alloc_single(heap, words * WORD, 2 * WORD, 0, false);
 }
 
 /* ---- Aligned --------------------------------------------------------------------------------- */
@@ -154,22 +161,22 @@ static void* alloc_inside(mi_heap_t* heap, size_t size, size_t align, size_t shi
   size_t adjust = (shift - (uintptr_t)block) & (align - 1);
   page_t* page = page_of(block);
   page_set_inside(page);
-  if (MI_DEBUG) debug_alloc(page, block, adjust, size, zero);
+  if (CHECKED) checked_inside(page, block, adjust, size);
   return block + adjust;
 }
 
-/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB (or, padded, of
-** a stride that is a multiple of the same powers of two), and a size that is rounded to a multiple
-** of the alignment falls in a class whose size is one too (four classes to a doubling are the
-** multiples 5 to 8 of a power of two). */
+/* Blocks of a class lie at multiples of its size from an address aligned to 64 KiB, and a size that
+** is rounded to a multiple of the alignment falls in a class whose size is one too (four classes to a
+** doubling are the multiples 5 to 8 of a power of two). Not so where zones lie between them. */
 void* heap_alloc_aligned(mi_heap_t* heap, size_t size, size_t align, size_t offset, bool zero) {
   size_t shift = -offset & (align - 1);
   if (size > PTRDIFF_MAX) return fail();
   if (shift == 0 && (align <= WORD || (align == 2 * WORD && size > WORD)))
     return heap_alloc(heap, size, zero);
-  if (align > SLICE || size + (shift != 0 ? align : 0) > CLASS_BLOCK_MAX)
+  bool inside = shift != 0 || heap_is_padded(heap);
+  if (align > SLICE || size + (inside ? align : 0) > CLASS_BLOCK_MAX)
     return alloc_single(heap, size, align, shift, zero);
-  if (shift != 0) return alloc_inside(heap, size, align, shift, zero);
+  if (inside) return alloc_inside(heap, size, align, shift, zero);
   size_t rounded = size == 0 ? align : (size + align - 1) & ~(align - 1);
   return alloc_class(heap, class_of_bytes(rounded), size, zero);
 }
@@ -197,17 +204,17 @@ static block_t* block_of(const page_t* page, void* p) {
 /* The one place that validates a pointer. */
 page_t* page_checked(const void* p, const char* what) {
   page_t* page = page_of(p);
-  if (page == NULL || (page->stride == 0 && p != page->start && !page->padded)) {
+  if (page == NULL || (!CHECKED && page->stride == 0 && p != page->start)) {
     report_error(EINVAL,
                  "sluice: error: %s of invalid pointer %p: it is no block of this allocator", what,
                  p);
     return NULL;
   }
-  return !page->padded || debug_check(page, p, what) ? page : NULL;
+  return !CHECKED || checked_is_block(page, p, what) ? page : NULL;
 }
 
 size_t page_usable(const page_t* page, const void* p) {
-  if (page->padded) return debug_usable(page, p);
+  if (page->padded) return checked_size(page, p);
   return page_block_size(page) - adjustment(page, p);
 }
 
@@ -216,12 +223,10 @@ size_t page_usable(const page_t* page, const void* p) {
 static bool resize_in_place(mi_heap_t* heap, page_t* page, void* p, size_t size, bool zero) {
   size_t have = page_block_size(page) - adjustment(page, p);
   if (size > have || size < have / 2) return false;
-  if (page->padded) {
-    if (heap->task == NULL || heap->task->bytes_limit == SIZE_MAX) return false;
-    debug_resize(page, p, size, zero);
-  } else if (zero) {
-    memset((char*)p + size, 0, have - size);
-  }
+  bool unlimited = heap->task == NULL || heap->task->bytes_limit == SIZE_MAX;
+  if (MI_DEBUG && page->padded && unlimited) return false;
+  if (CHECKED) checked_resize(page, p, size, zero);
+  if (zero && !page->padded) memset((char*)p + size, 0, have - size);
   return true;
 }
 
@@ -244,8 +249,8 @@ void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t o
 
 /* ---- Free ------------------------------------------------------------------------------------ */
 
-static void free_block(page_t* page, block_t* block) {
-  if (!page_is_of(page, tls.task))
+void free_block(const mi_task_t* self, page_t* page, block_t* block) {
+  if (!page_is_of(page, self))
     remote_free(page, block);
   else if (page_is_full(page))
     page_free_full(page, block);
@@ -257,22 +262,21 @@ static __attribute__((noinline)) void free_checked(void* p) {
   if (p == NULL) return;
   page_t* page = page_checked(p, "free");
   if (page == NULL) return;
-  if (page->padded) debug_free(page, p);
-  free_block(page, block_of(page, p));
+  free_block(tls.task, page, block_of(page, p));
 }
 
 /* Not an own page, or a full one, or one with addresses inside blocks. In a page of one slice and
 ** many blocks there is nothing that a check could find. */
 static __attribute__((noinline)) void free_slow(page_t* slot, void* p) {
   if (likely(page_figure(&slot->slices) == 1 && slot->stride != 0 && !is_inside(slot)))
-    free_block(slot, p);
+    free_block(tls.task, slot, p);
   else
     free_checked(p);
 }
 
 void mi_free(void* p) {
-  if (MI_DEBUG) {
-    free_checked(p);
+  if (CHECKED) {
+    checked_free(p);
     return;
   }
   page_t* page = slot_of(p);
@@ -305,7 +309,7 @@ void* mi_malloc(size_t size) {
   mi_heap_t* heap = tls.heap;
   unsigned class = class_of_fast[size];
   block_t* block = heap->list[class];
-  if (unlikely(MI_DEBUG || block == NULL)) return malloc_slow(heap, size);
+  if (unlikely(CHECKED || block == NULL)) return malloc_slow(heap, size);
   heap->list[class] = block->next;
   return block;
 }

@@ -44,14 +44,17 @@ char* space_take(arena_t* arena, size_t size, size_t align) {
   return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
 }
 
-void space_give(arena_t* arena, char* p, size_t size) {
-  if (arena->region == NULL) {
+static void give(arena_t* arena, char* p, size_t size) {
+  if (arena->region == NULL)
     os_unmap(p, size);
-  } else {
-    pthread_mutex_lock(&arenas_lock);
-    if (os_decommit(p, size)) region_give(arena, p, size);
-    pthread_mutex_unlock(&arenas_lock);
-  }
+  else if (os_decommit(p, size))
+    region_give(arena, p, size);
+}
+
+void space_give(arena_t* arena, char* p, size_t size) {
+  if (arena->region != NULL) pthread_mutex_lock(&arenas_lock);
+  give(arena, p, size);
+  if (arena->region != NULL) pthread_mutex_unlock(&arenas_lock);
 }
 
 void arena_count_mapped(arena_t* arena, size_t size) {
@@ -68,11 +71,11 @@ static chunk_t* new_chunk(arena_t* arena) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
   char* base = space_take(arena, CHUNK, CHUNK);
-  if (base == NULL) {
+  if (base == NULL || !chunk_init(c, arena, base)) {
+    if (base != NULL) give(arena, base, CHUNK);
     chunk_record_free(c);
     return NULL;
   }
-  chunk_init(c, arena, base);
   arena_count_mapped(arena, CHUNK);
   return c;
 }
@@ -178,6 +181,13 @@ void arena_delete(arena_t* arena) {
   for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
     next = next_chunk(c);
     table_set(c->base, NULL);
+    page_records_end(c->records);
+    chunk_record_free(c);
+  }
+  for (chunk_t *c = arena->huge, *next; c != NULL; c = next) {
+    next = c->huge_next;
+    table_set(c->huge_page->start, NULL);
+    page_records_end(c->records);
     chunk_record_free(c);
   }
   if (arena->region != NULL) os_unmap(arena->region, REGION);

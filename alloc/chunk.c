@@ -15,14 +15,24 @@ static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
 
+/* With a guard at both ends. */
+static char* map_guarded(size_t size, size_t guard) {
+  char* p = os_map(size + 2 * guard, SLICE);
+  if (p == NULL || guard == 0) return p;
+  if (os_protect(p, guard) && os_protect(p + guard + size, guard)) return p + guard;
+  os_unmap(p, size + 2 * guard);
+  return NULL;
+}
+
 static void* records_take(size_t size, size_t align) {
-  enum { STEP = 256 * 1024 };
+  enum { STEP = 256 * 1024, GUARD = MI_SECURE ? SLICE : 0 };
   uintptr_t at = ((uintptr_t)records_at + align - 1) & ~(uintptr_t)(align - 1);
   if (records_at == NULL || at + size > (uintptr_t)records_end) {
-    char* fresh = os_map(STEP, SLICE);
+    size_t step = size < STEP ? STEP : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
+    char* fresh = map_guarded(step, GUARD);
     if (fresh == NULL) return NULL;
     at = (uintptr_t)fresh;
-    records_end = fresh + STEP;
+    records_end = fresh + step;
   }
   records_at = (char*)at + size;
   return (void*)at;
@@ -51,6 +61,13 @@ void chunk_record_free(chunk_t* c) {
   atomic_store_explicit(&c->next, chunks_unused, memory_order_relaxed);
   chunks_unused = c;
   pthread_mutex_unlock(&records_lock);
+}
+
+page_t* page_records_new(char* base) {
+  return (page_t*)(void*)(CHECKED ? map_guarded(RECORDS_BYTES, SLICE) : base);
+}
+void page_records_end(page_t* records) {
+  if (CHECKED) os_unmap((char*)records - SLICE, RECORDS_BYTES + 2 * (size_t)SLICE);
 }
 
 /* ---- The page table -------------------------------------------------------------------------- */
@@ -177,11 +194,14 @@ static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
 
 /* ---- Chunks ---------------------------------------------------------------------------------- */
 
-void chunk_init(chunk_t* c, arena_t* arena, char* base) {
-  *c = (chunk_t){.base = base, .records = (page_t*)base, .size = CHUNK, .arena = arena};
+bool chunk_init(chunk_t* c, arena_t* arena, char* base) {
+  page_t* records = page_records_new(base);
+  if (records == NULL) return false;
+  *c = (chunk_t){.base = base, .records = records, .size = CHUNK, .arena = arena};
   atomic_store_explicit(&c->busy[0], 1, memory_order_relaxed);
   atomic_store_explicit(&c->free_slices, CHUNK_SLICES - 1, memory_order_relaxed);
   table_set(base, c->records);
+  return true;
 }
 
 static void count_taken(arena_t* arena, uint32_t slices, uint32_t dirty) {
@@ -224,8 +244,10 @@ void chunk_give(page_t* page) {
 
 /* A block that starts in the middle of a system page keeps that. */
 bool page_purge(page_t* page) {
-  size_t part = -(uintptr_t)page->start & 4095;
-  return os_purge(page->start + part, page->span - part);
+  size_t part = -(uintptr_t)page->start & (os_page_size() - 1);
+  bool ok = os_purge(page->start + part, page->span - part);
+  if (CHECKED && page->stride != 0) checked_page(page);
+  return ok;
 }
 
 /* Gives back the memory of slices that the caller holds; lazily if that is what the user wants and
@@ -235,6 +257,7 @@ static void purge_slices(chunk_t* c, uint32_t first, uint32_t end, bool insist) 
   char* start = c->base + (size_t)first * SLICE;
   size_t size = (size_t)(end - first) * SLICE;
   if (lazily ? !os_purge_lazily(start, size) : !os_purge(start, size)) return;
+  if (CHECKED) os_purge((char*)c->records + SLICE + (size_t)first * SLICE, size);
   if (lazily)
     bits_set(c->lazy, first, end);
   else

@@ -322,20 +322,26 @@ void* mi_aligned_offset_recalloc(void* p, size_t newcount, size_t size, size_t a
 
 void mi_free_small(void* p) { mi_free(p); }
 
+/* In a region blocks have no size of their own. */
+static bool has_size(const void* p, size_t size) {
+  page_t* page = page_of(p);
+  return page == NULL || !page->padded || mi_usable_size(p) == size;
+}
+
 void mi_free_size(void* p, size_t size) {
-  if (MI_DEBUG && p != NULL && mi_usable_size(p) < size)
+  if (CHECKED && p != NULL && !has_size(p, size))
     report_error(EINVAL, "sluice: error: sized free of block %p of %zu bytes as one of %zu", p,
                  mi_usable_size(p), size);
   mi_free(p);
 }
 void mi_free_aligned(void* p, size_t alignment) {
-  if (MI_DEBUG && alignment != 0 && (uintptr_t)p % alignment != 0)
+  if (CHECKED && alignment != 0 && (uintptr_t)p % alignment != 0)
     report_error(EINVAL, "sluice: error: free of block %p, which is not aligned to %zu", p,
                  alignment);
   mi_free(p);
 }
 void mi_free_size_aligned(void* p, size_t size, size_t alignment) {
-  if (MI_DEBUG && alignment != 0 && (uintptr_t)p % alignment != 0)
+  if (CHECKED && alignment != 0 && (uintptr_t)p % alignment != 0)
     report_error(EINVAL, "sluice: error: free of block %p, which is not aligned to %zu", p,
                  alignment);
   mi_free_size(p, size);
@@ -389,7 +395,7 @@ size_t mi_malloc_usable_size(const void* p) { return mi_usable_size(p); }
 size_t mi_good_size(size_t size) {
   if (size <= CLASS_BLOCK_MAX) return class_words(class_of_bytes(size)) * WORD;
   if (size > PTRDIFF_MAX) return size;
-  return ((size + TRAILER_SINGLE + SLICE - 1) & ~(size_t)(SLICE - 1)) - TRAILER_SINGLE;
+  return single_bytes(size);
 }
 size_t mi_malloc_good_size(size_t size) { return mi_good_size(size); }
 

@@ -93,6 +93,7 @@ static void heap_record_free(mi_heap_t* heap) {
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
 void heap_ungrant_all(mi_heap_t* heap) {
+  if (MI_SECURE) secure_flush(heap->task);
   for (unsigned c = 1; c < CLASS_COUNT; c++) heap_ungrant(heap, c);
 }
 
@@ -223,8 +224,8 @@ static void page_collect(mi_heap_t* heap, page_t* page) {
   uint32_t kept = page->nfree;
   if (remote_collect(page)) {
     block_t* last = page->free;
-    while (last->next != NULL) last = last->next;
-    last->next = keep;
+    for (block_t* b; (b = block_next(page, last)) != NULL;) last = b;
+    block_link(page, last, keep);
     page->nfree += kept;
   }
   page_check(page);

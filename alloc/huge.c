@@ -38,12 +38,14 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align) {
   pthread_mutex_lock(&arenas_lock);
   char* base = space_take(arena, total, align > CHUNK ? align : CHUNK);
   pthread_mutex_unlock(&arenas_lock);
-  if (base == NULL) {
+  if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
+  page_t* records = base != NULL ? page_records_new(base) : NULL;
+  if (records == NULL) {
+    if (base != NULL) space_give(arena, base, total);
     chunk_record_free(c);
     return NULL;
   }
-  if (arena->region != NULL) total = (total + CHUNK - 1) & ~(size_t)(CHUNK - 1);
-  *c = (chunk_t){.base = base, .records = (page_t*)base, .size = total, .arena = arena};
+  *c = (chunk_t){.base = base, .records = records, .size = total, .arena = arena};
   arena_count_mapped(arena, total);
   char* start = base + lead;
   table_set(start, c->records);
@@ -78,5 +80,6 @@ void huge_free(page_t* page) {
   table_set(page->start, NULL);
   atomic_fetch_sub_explicit(&arena->mapped, c->size, memory_order_relaxed);
   space_give(arena, c->base, c->size);
+  page_records_end(c->records);
   chunk_record_free(c);
 }

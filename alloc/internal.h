@@ -8,7 +8,7 @@
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
 **   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
-**   visit.c stats.c process.c debug.c override.c
+**   visit.c stats.c process.c checked.c secure.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -43,7 +43,8 @@ enum {
       CHUNK / 2,       /* a page of its own within a chunk; beyond that: chunks of its own */
   FAST_MAX = 1023,     /* the largest request that is charged one tick */
   EXTEND_BYTES = 4096, /* a page's blocks come into being in steps of about that */
-  DEFERRED_MAX = 8,    /* callbacks of all tasks, and of one heap */
+  EXTEND_SECURE = 16 * 1024,
+  DEFERRED_MAX = 8, /* callbacks of all tasks, and of one heap */
   HEAP_DEFERRED_MAX = 4,
 };
 
@@ -136,7 +137,7 @@ struct page {
   _Atomic uint8_t class;
   bool zero : 1; /* no block was freed yet, so memory behind a block's first word is zero */
   bool kept : 1; /* it is empty, and counted in heap->kept */
-  bool padded;   /* blocks have a trailer */
+  bool padded;   /* blocks have zones around them */
   atomic_bool inside;
   /* the second cache line, written by others */
   _Atomic remote_t remote;
@@ -167,6 +168,11 @@ typedef struct page_table {
   page_t none[CHUNK_SLICES];
 } page_table_t;
 extern page_table_t page_table;
+
+/* In checked builds the records of a chunk, and behind them SLICE bytes for each slice with a word
+** for each block of the page that starts there (checked.c), are a mapping of their own between
+** guard pages. */
+enum { RECORDS_BYTES = CHECKED ? SLICE + CHUNK : SLICE };
 
 /* The record of the slot that p lies in; for a pointer below 2^ADDRESS_BITS always readable. */
 static inline page_t* slot_of(const void* p) {
@@ -354,7 +360,8 @@ struct mi_task {
   size_t bytes_peak;
   size_t bytes_limit;
   pause_record_t pauses[PAUSE_KINDS];
-  mi_task_t* next;                               /* free list of records */
+  struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
+  mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
 
@@ -395,9 +402,12 @@ void* os_map(size_t size, size_t align); /* zero memory, or NULL and ENOMEM */
 void* os_reserve(size_t size, size_t align);
 bool os_commit(void* p, size_t size);   /* of what was reserved */
 bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
+bool os_protect(void* p, size_t size);  /* nobody reads or writes it; os_commit undoes that */
 void os_unmap(void* p, size_t size);
 bool os_purge(void* p, size_t size);        /* gives the memory back; reads as zero afterwards */
 bool os_purge_lazily(void* p, size_t size); /* the system may take it; reads as zero or as it was */
+size_t os_page_size(void);
+bool os_random(void* to, size_t size);
 uint64_t os_now_ns(void);
 /* The start of a file, as text; false: it cannot be read. */
 bool os_read_file(const char* path, char* text, size_t room);
@@ -406,7 +416,7 @@ void os_keep_stderr(void); /* for what is written when the program has closed it
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
-enum { OPTION_COUNT = mi_option_abort_on_error + 1 };
+enum { OPTION_COUNT = mi_option_secure_fill + 1 };
 long option_value(mi_option_t id);
 void options_init(void);
 void options_print_at_start(void);
@@ -424,8 +434,12 @@ void call_error_fun(int code);
 void* record_alloc(size_t size, size_t align);
 chunk_t* chunk_record(void); /* NULL: no memory */
 void chunk_record_free(chunk_t* c);
-void table_set(const char* base, page_t* records);       /* NULL: the chunk is not ours any more */
-void chunk_init(chunk_t* c, arena_t* arena, char* base); /* base: CHUNK bytes of zero memory */
+void table_set(const char* base, page_t* records); /* NULL: the chunk is not ours any more */
+/* base: CHUNK bytes of zero memory; false: no memory for the records. */
+bool chunk_init(chunk_t* c, arena_t* arena, char* base);
+/* Page records of a chunk or a huge block: its first slice, or, in checked builds, a mapping apart. */
+page_t* page_records_new(char* base);
+void page_records_end(page_t* records);
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero); /* NULL: no such run is free */
 uint32_t chunk_purge_some(chunk_t* c, uint32_t runs); /* how many runs there were, at most `runs` */
 void chunk_purge(chunk_t* c); /* all, so that no memory of free slices is resident */
@@ -508,9 +522,9 @@ void queue_remove(queue_t* q, page_t* page);
 void full_push(mi_heap_t* heap, page_t* page);
 void full_remove(mi_heap_t* heap, page_t* page);
 size_t page_block_size(const page_t* page); /* that a program may use */
-/* Which block an offset from page->start lies in; no division. */
+size_t single_tail(bool padded);            /* what lies behind a single block at least */
 void page_init_reciprocals(void);
-size_t page_block_index(const page_t* page, size_t offset);
+size_t page_stride(unsigned class, bool padded);
 void page_set_inside(page_t* page); /* by its owner */
 void page_check(page_t* page);      /* debug builds: asserts the text above struct page */
 static inline mi_heap_t* page_heap(page_t* page) {
@@ -525,6 +539,16 @@ static inline uint32_t page_figure(const _Atomic uint32_t* figure) {
 static inline void page_set_figure(_Atomic uint32_t* figure, uint32_t value) {
   atomic_store_explicit(figure, value, memory_order_relaxed);
 }
+/* offset / stride == offset * reciprocal >> SHIFT, where reciprocal is 2^SHIFT / stride rounded up: the
+** error is below offset * stride / 2^SHIFT / stride, so the result is right while offset * stride is
+** below 2^SHIFT. Strides reach 2^17 and offsets 2^19. */
+enum { RECIPROCAL_SHIFT = 40 };
+extern uint64_t reciprocals[2][CLASS_COUNT]; /* of plain and of padded strides */
+/* Which block an offset from page->start lies in. */
+static inline size_t page_block_index(const page_t* page, size_t offset) {
+  if (page->stride == 0) return 0;
+  return (size_t)(offset * reciprocals[page->padded][page_class(page)] >> RECIPROCAL_SHIFT);
+}
 static inline uintptr_t page_owner(const page_t* page) {
   return atomic_load_explicit(&page->owner, memory_order_relaxed);
 }
@@ -538,9 +562,22 @@ static inline bool page_is_of(const page_t* page, const mi_task_t* task) {
 }
 static inline bool page_is_full(const page_t* page) { return (page_owner(page) & PAGE_FULL) != 0; }
 
+/* A free block's link: in its first word, or out of line. */
+block_t* checked_next(const page_t* page, const block_t* block);
+void checked_link(page_t* page, block_t* block, const block_t* next);
+static inline block_t* block_next(const page_t* page, const block_t* block) {
+  return CHECKED ? checked_next(page, block) : block->next;
+}
+static inline void block_link(page_t* page, block_t* block, block_t* next) {
+  if (CHECKED)
+    checked_link(page, block, next);
+  else
+    block->next = next;
+}
+
 /* The owner's free: `page` is the task's own and not full. */
 static inline void page_free_local(page_t* page, block_t* block) {
-  block->next = page->local_free;
+  block_link(page, block, page->local_free);
   page->local_free = block;
   if (unlikely(--page->used == 0)) page_retire(page);
 }
@@ -559,6 +596,14 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 
 void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
 void subproc_leave(mi_task_t* task);
+
+/* Blocks have zones, and come in any order: not where addresses repeat, as in all builds. */
+static inline bool task_is_padded(const mi_task_t* task) {
+  return CHECKED && (task == NULL || task == NO_TASK || task->arena == &arena_main);
+}
+static inline bool heap_is_padded(const mi_heap_t* heap) {
+  return task_is_padded(heap->task != NULL ? heap->task : tls.task);
+}
 
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
 
@@ -580,6 +625,7 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 ** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
 extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, records_lock, table_lock, output_lock;
 void fork_guard(pthread_mutex_t* lock);
+extern _Atomic uint32_t fork_count; /* of forks that led to this process */
 void process_init(void);
 extern uint64_t process_start_ns;
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */
@@ -654,6 +700,7 @@ page_t* page_checked(const void* p, const char* what);
 /* What the program may use behind p. */
 size_t page_usable(const page_t* page, const void* p);
 page_t* page_of(const void* p); /* NULL: p is not in a page of ours */
+void free_block(const mi_task_t* self, page_t* page, block_t* block); /* by whoever that task is */
 
 /* ---- visit.c --------------------------------------------------------------------------------- */
 
@@ -665,16 +712,34 @@ typedef struct visit {
 /* The page is the caller's, and nothing of it is granted. */
 bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v);
 
-/* ---- debug.c: empty in other builds ---------------------------------------------------------- */
+/* ---- checked.c, secure.c: called in checked builds only --------------------------------------- */
 
-void debug_alloc(page_t* page, void* block, size_t adjust, size_t size, bool zero);
-void debug_fresh(page_t* page, block_t* block); /* it comes into being */
-/* It was taken from a list: has the program written to it, or over its link, since it was freed? */
-void debug_taken(const page_t* page, const block_t* block);
+void checked_init(void);
+void checked_page(page_t* page); /* it comes into being, or its memory went away */
+/* Makes page->free of n blocks, the first of which is `first`; in random order where that may be. */
+void checked_extend(page_t* page, uint32_t first, uint32_t n);
+bool checked_release(page_t* page); /* false: its memory must not be used again */
+/* The heap's next block of the class for a request of `size`, or NULL if its list is empty; or a
+** block that was taken from there. What was freed before must not have been written to since. */
+void* checked_take(mi_heap_t* heap, unsigned class, size_t size, bool zero);
+void* checked_alloc(block_t* block, size_t size, bool zero);
+void checked_inside(page_t* page, char* block, size_t adjust, size_t size); /* of a block in use */
+void checked_single(page_t* page, size_t size, bool zero);
 /* Is p a block in use? false: misuse in a call of `what`, reported. */
-bool debug_check(const page_t* page, const void* p, const char* what);
-void debug_free(const page_t* page, void* p);
-void debug_resize(const page_t* page, void* p, size_t size, bool zero); /* which fits */
-size_t debug_usable(const page_t* page, const void* p);
+bool checked_is_block(const page_t* page, const void* p, const char* what);
+void checked_free(void* p);                                         /* mi_free */
+void checked_resize(page_t* page, void* p, size_t size, bool zero); /* which fits */
+size_t checked_size(const page_t* page, const void* p);             /* what was asked for */
+void checked_freed(const page_t* page, block_t* block); /* it waited: still untouched? */
+
+bool secure_begin(mi_task_t* task); /* false: no memory, or no random numbers */
+void secure_end(mi_task_t* task);
+/* Keeps a freed block of the task's own back; gives one that waited long enough, or NULL. */
+block_t* secure_swap(mi_task_t* task, page_t* page, block_t* block);
+void secure_flush(mi_task_t* task); /* frees all that waits */
+uint32_t secure_random(mi_task_t* task, uint32_t below);
+void secure_guard(page_t* page);     /* a single block's, behind it */
+void secure_protect(page_t* page);   /* a single block was freed: nobody reads or writes it */
+bool secure_unprotect(page_t* page); /* before its slices are used again */
 
 #endif

@@ -31,7 +31,8 @@ static struct option {
     [mi_option_purge_decommits] = {"PURGE_DECOMMITS", 1, 0, 1, SWITCH, false},
     [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 1, SWITCH, false},
     [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
-    [mi_option_abort_on_error] = {"ABORT_ON_ERROR", MI_DEBUG, 0, 1, SWITCH, false},
+    [mi_option_abort_on_error] = {"ABORT_ON_ERROR", CHECKED, 0, 1, SWITCH, false},
+    [mi_option_secure_fill] = {"SECURE_FILL", 1, 0, 1, SWITCH | (MI_SECURE ? 0 : NO_EFFECT), false},
     [mi_option_visit_abandoned] = {"VISIT_ABANDONED", 0, 0, 1, SWITCH, false},
 #define WITHOUT_EFFECT(id, name, value, kind) \
   [mi_option_##id] = {name, value, LONG_MIN, LONG_MAX, (kind) | NO_EFFECT, false}

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,12 +59,19 @@ void* os_reserve(size_t size, size_t align) {
   return p;
 }
 
-bool os_commit(void* p, size_t size) { return mprotect(p, size, PROT_READ | PROT_WRITE) == 0; }
+static bool protect(void* p, size_t size, int protection) {
+  int saved = errno;
+  bool ok = mprotect(p, size, protection) == 0;
+  errno = saved;
+  return ok;
+}
+bool os_protect(void* p, size_t size) { return protect(p, size, PROT_NONE); }
+bool os_commit(void* p, size_t size) { return protect(p, size, PROT_READ | PROT_WRITE); }
 
 /* If the protection stays, the memory is lost all the same: madvise comes first. */
 bool os_decommit(void* p, size_t size) {
   int saved = errno;
-  bool ok = os_purge(p, size) && mprotect(p, size, PROT_NONE) == 0;
+  bool ok = os_purge(p, size) && os_protect(p, size);
   errno = saved;
   return ok;
 }
@@ -86,6 +94,26 @@ void os_unmap(void* p, size_t size) {
 
 bool os_purge(void* p, size_t size) { return advise(p, size, MADV_DONTNEED); }
 bool os_purge_lazily(void* p, size_t size) { return advise(p, size, MADV_FREE); }
+
+size_t os_page_size(void) {
+  static _Atomic size_t known;
+  size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+  if (size == 0) {
+    size = (size_t)sysconf(_SC_PAGESIZE);
+    atomic_store_explicit(&known, size, memory_order_relaxed);
+  }
+  return size;
+}
+
+/* Waits, if need be, until the system has enough of it. */
+bool os_random(void* to, size_t size) {
+  int saved = errno;
+  ssize_t n;
+  do n = getrandom(to, size, 0);
+  while (n < 0 && errno == EINTR);
+  errno = saved;
+  return n == (ssize_t)size;
+}
 
 uint64_t os_now_ns(void) {
   struct timespec t;

@@ -52,9 +52,11 @@ void full_remove(mi_heap_t* heap, page_t* page) {
 
 static queue_t* queue_of(page_t* page) { return &page_heap(page)->queue[page_class(page)]; }
 
+size_t single_tail(bool padded) { return padded ? ZONE + (MI_SECURE ? os_page_size() : 0) : 0; }
+
 size_t page_block_size(const page_t* page) {
   if (page->stride != 0) return class_words(page_class(page)) * WORD;
-  return page->span - (page->padded ? TRAILER_SINGLE : 0);
+  return page->span - single_tail(page->padded);
 }
 
 /* ---- Statistics and limits: at grants and when a page comes or goes -------------------------- */
@@ -107,18 +109,13 @@ void page_leaves_heap(page_t* page) {
 
 /* ---- Birth ----------------------------------------------------------------------------------- */
 
-/* In a region blocks lie where they lie in all builds. */
-static bool is_padded(const mi_heap_t* heap) {
-  return TRAILER != 0 && heap->task->arena == &arena_main;
-}
-
 static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) {
   page->local_free = page->free = NULL;
   page->used = page->capacity = page->nfree = 0;
   page_set_figure(&page->accounted, 0);
   page->kept = false;
   page->zero = zero;
-  page->padded = is_padded(heap);
+  page->padded = heap_is_padded(heap);
   atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
   atomic_store_explicit(&page->remote, REMOTE_NORMAL, memory_order_relaxed);
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
@@ -126,29 +123,18 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   page_set_owner(page, heap->task, 0);
 }
 
-/* Room for a trailer, at a distance that keeps every alignment that the size has. */
-static size_t stride_of(size_t size, bool padded) {
-  size_t unit = size & -size;
-  return padded ? (size + TRAILER + unit - 1) & ~(unit - 1) : size;
+size_t page_stride(unsigned class, bool padded) {
+  return class_words(class) * WORD + (padded ? ZONE : 0);
 }
 
-/* offset / stride == offset * reciprocal >> SHIFT, where reciprocal is 2^SHIFT / stride rounded up: the
-** error is below offset * stride / 2^SHIFT / stride, so the result is right while offset * stride is
-** below 2^SHIFT. Strides reach 2^17 and offsets 2^19. */
-enum { SHIFT = 40 };
-static uint64_t reciprocals[2][CLASS_COUNT]; /* of plain and of padded strides */
+uint64_t reciprocals[2][CLASS_COUNT];
 
 void page_init_reciprocals(void) {
   for (unsigned class = 1; class < CLASS_LARGE; class ++)
     for (int padded = 0; padded < 2; padded++) {
-      size_t stride = stride_of(class_words(class) * WORD, padded);
-      reciprocals[padded][class] = (((uint64_t)1 << SHIFT) + stride - 1) / stride;
+      size_t stride = page_stride(class, padded);
+      reciprocals[padded][class] = (((uint64_t)1 << RECIPROCAL_SHIFT) + stride - 1) / stride;
     }
-}
-
-size_t page_block_index(const page_t* page, size_t offset) {
-  if (page->stride == 0) return 0;
-  return (size_t)(offset * reciprocals[page->padded][page_class(page)] >> SHIFT);
 }
 
 void page_set_inside(page_t* page) {
@@ -163,22 +149,25 @@ page_t* page_new(mi_heap_t* heap, unsigned class) {
       slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
   if (page == NULL) return NULL;
   page_init(page, heap, class, zero);
-  page->stride = (uint32_t)stride_of(size, page->padded);
+  page->stride = (uint32_t)page_stride(class, page->padded);
+  if (page->padded) page->start += ZONE, page->span -= ZONE;
   page->reserved = (uint32_t)(page->span / page->stride);
+  if (CHECKED) checked_page(page);
   queue_push(&heap->queue[class], page);
   return page;
 }
 
-/* Slices are aligned to 64 KiB; a larger alignment is reserved in full and the start moved up. */
-static page_t* large_alloc(arena_t* arena, size_t size, size_t align, bool* zero) {
-  size_t lead = align <= SLICE ? 0 : align - SLICE;
+/* Slices are aligned to 64 KiB; a larger alignment is reserved in full and the start moved up. A zone
+** in front is what lies before the first aligned address behind it. */
+static page_t* large_alloc(arena_t* arena, size_t size, size_t align, size_t zone, bool* zero) {
+  size_t lead = zone != 0 ? align : align <= SLICE ? 0 : align - SLICE;
   if (align > LARGE_BLOCK_MAX || size + lead > LARGE_BLOCK_MAX) {
     *zero = true;
     return huge_alloc(arena, size <= LARGE_BLOCK_MAX ? LARGE_BLOCK_MAX + 1 : size, align);
   }
   page_t* page = slices_alloc(arena, (uint32_t)((size + lead + SLICE - 1) / SLICE), zero);
   if (page == NULL || lead == 0) return page;
-  char* start = (char*)(((uintptr_t)page->start + align - 1) & ~(uintptr_t)(align - 1));
+  char* start = (char*)(((uintptr_t)page->start + zone + align - 1) & ~(uintptr_t)(align - 1));
   page->span -= (size_t)(start - page->start);
   page->start = start;
   return page;
@@ -193,8 +182,10 @@ size_t single_bytes(size_t size) {
 ** aligned address. */
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   bool zero;
-  size_t room = size + shift + (is_padded(heap) ? TRAILER_SINGLE : 0);
-  page_t* page = large_alloc(heap->task->arena, room, align, &zero);
+  bool padded = heap_is_padded(heap);
+  size_t room = size + shift + single_tail(padded), zone = padded ? ZONE : 0;
+  if (align < zone) align = zone;
+  page_t* page = large_alloc(heap->task->arena, room, align, zone, &zero);
   if (page == NULL) return NULL;
   page->start += shift;
   page->span -= shift;
@@ -211,22 +202,27 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
 
 /* ---- Grant ----------------------------------------------------------------------------------- */
 
-/* Makes about EXTEND_BYTES of blocks, at most `limit`, in ascending order. */
+static void link_up(page_t* page, char* at, uint32_t n) {
+  page->free = (block_t*)(void*)at;
+  for (uint32_t i = 1; i < n; i++, at += page->stride)
+    ((block_t*)(void*)at)->next = (block_t*)(void*)(at + page->stride);
+  ((block_t*)(void*)at)->next = NULL;
+}
+
+/* Makes about EXTEND_BYTES of blocks, at most `limit`, in ascending order. (The secure build takes
+** more, for a choice.) */
 static void page_extend(page_t* page, size_t limit) {
   uint32_t n = page->reserved - page->capacity;
-  uint32_t step = EXTEND_BYTES / page->stride;
+  uint32_t step = (MI_SECURE && page->padded ? EXTEND_SECURE : EXTEND_BYTES) / page->stride;
   if (step == 0) step = 1;
   if (n > step) n = step;
   if (n > limit) n = (uint32_t)limit;
-  char* at = page->start + (size_t)page->capacity * page->stride;
-  page->free = (block_t*)at;
-  for (uint32_t i = 1; i < n; i++, at += page->stride)
-    ((block_t*)at)->next = (block_t*)(at + page->stride);
-  ((block_t*)at)->next = NULL;
   page->nfree = n;
   page->capacity += n;
-  if (MI_DEBUG)
-    for (block_t* block = page->free; block != NULL; block = block->next) debug_fresh(page, block);
+  if (CHECKED)
+    checked_extend(page, page->capacity - n, n);
+  else
+    link_up(page, page->start + (size_t)(page->capacity - n) * page->stride, n);
 }
 
 /* Takes at most `limit` blocks off page->free. */
@@ -237,20 +233,27 @@ static block_t* cut(page_t* page, size_t limit, uint32_t* taken) {
     *taken = page->nfree;
     page->free = NULL;
   } else {
-    for (size_t i = 1; i < limit; i++) last = last->next;
+    for (size_t i = 1; i < limit; i++) last = block_next(page, last);
     *taken = (uint32_t)limit;
-    page->free = last->next;
-    last->next = NULL;
+    page->free = block_next(page, last);
+    block_link(page, last, NULL);
   }
   page->nfree -= *taken;
   return list;
+}
+
+/* The secure build extends a page now and then although there are freed blocks. */
+static bool prefers_new(const page_t* page) {
+  mi_task_t* task = page_heap((page_t*)page)->task;
+  return MI_SECURE && page->padded && task->quarantine != NULL && page->capacity < page->reserved &&
+         secure_random(task, 4) == 0;
 }
 
 /* Is there a free block? Looks where it costs least first; what was freed is used before what is
 ** new. */
 static bool page_has_free(page_t* page, size_t limit) {
   if (page->free != NULL) return true;
-  if (page->local_free != NULL) {
+  if (page->local_free != NULL && !prefers_new(page)) {
     page->free = page->local_free;
     page->nfree = page->capacity - page->used;
     page->local_free = NULL;
@@ -286,8 +289,8 @@ void heap_ungrant(mi_heap_t* heap, unsigned class) {
   page_t* page = heap->queue[class].first;
   uint32_t n = 1;
   block_t* last = list;
-  for (; last->next != NULL; last = last->next) n++;
-  last->next = page->free;
+  for (block_t* b; (b = block_next(page, last)) != NULL; last = b) n++;
+  block_link(page, last, page->free);
   page->free = list;
   page->nfree += n;
   page->used -= n;
@@ -407,7 +410,7 @@ void page_free_full(page_t* page, block_t* block) {
 
 static uint32_t list_check(const page_t* page, const block_t* list) {
   uint32_t n = 0;
-  for (; list != NULL; list = list->next) {
+  for (; list != NULL; list = block_next(page, list)) {
     size_t offset = (size_t)((const char*)list - page->start);
     mi_assert(offset < page->span && offset % page->stride == 0);
     mi_assert(++n <= page->capacity);

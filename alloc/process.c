@@ -28,16 +28,23 @@ static void before_fork(void) {
   for (unsigned i = 0; i < OWN_LOCKS; i++) pthread_mutex_lock(own_locks[i]);
 }
 
+_Atomic uint32_t fork_count;
+
 static void after_fork(void) {
   for (unsigned i = OWN_LOCKS; i-- > 0;) pthread_mutex_unlock(own_locks[i]);
   for (unsigned i = upper_count; i-- > 0;) pthread_mutex_unlock(upper_locks[i]);
+}
+
+static void in_child(void) {
+  atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed);
+  after_fork();
 }
 
 /* Early, so that what other handlers allocate comes before ours in the parent, and after them in
 ** the child. */
 __attribute__((constructor)) static void load(void) {
   process_init();
-  if (pthread_atfork(before_fork, after_fork, after_fork) != 0)
+  if (pthread_atfork(before_fork, after_fork, in_child) != 0)
     warn("sluice: warning: no memory to prepare for fork with threads");
 }
 

@@ -52,6 +52,7 @@ static remote_t look(page_t* page) {
 
 static void page_release(page_t* page) {
   mi_assert((look(page) & REMOTE_HOLDS) == 0);
+  if (CHECKED && !checked_release(page)) return;
   if (page_is_huge(page))
     huge_free(page);
   else
@@ -235,7 +236,7 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
                    (void*)block);
       return;
     }
-    block->next = remote_head(w);
+    block_link(page, block, remote_head(w));
     next = word_after(w, block, idle, &last);
   } while (!swap(page, &w, next));
   if (last && heap != NULL && !(next & REMOTE_PURGING)) idle_count(heap, span);
@@ -264,7 +265,7 @@ void remote_free(page_t* page, block_t* block) {
       next -= REMOTE_ONE;
     else
       break;
-    block->next = remote_head(w);
+    block_link(page, block, remote_head(w));
     if (swap(page, &w, next)) return;
   } while (true);
   remote_free_rare(page, block);

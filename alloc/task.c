@@ -72,6 +72,7 @@ static void init(void) {
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
   page_init_reciprocals();
+  if (CHECKED) checked_init();
   have_key = pthread_key_create(&exit_key, thread_exit) == 0;
   if (option_value(mi_option_show_stats)) os_keep_stderr();
   if (option_value(mi_option_verbose)) options_print_at_start();
@@ -79,11 +80,20 @@ static void init(void) {
 
 void process_init(void) { pthread_once(&once, init); }
 
+/* What waits in the secure build is looked at for the last time. */
 __attribute__((destructor)) static void unload(void) {
+  if (MI_SECURE && tls.task != NO_TASK) secure_flush(tls.task);
   if (option_value(mi_option_show_stats)) mi_stats_print(NULL);
 }
 
 /* ---- Records --------------------------------------------------------------------------------- */
+
+void task_recycle(mi_task_t* task) {
+  pthread_mutex_lock(&tasks_lock);
+  task->next = tasks_unused;
+  tasks_unused = task;
+  pthread_mutex_unlock(&tasks_lock);
+}
 
 mi_task_t* task_new(arena_t* arena, uint64_t period) {
   pthread_mutex_lock(&tasks_lock);
@@ -102,20 +112,18 @@ mi_task_t* task_new(arena_t* arena, uint64_t period) {
   task->parked = (int64_t)period;
   task->bytes_limit = SIZE_MAX;
   task->quantum = 256;
+  if (MI_SECURE && !secure_begin(task)) {
+    task_recycle(task);
+    return NULL;
+  }
   subproc_enter(task);
   return task;
-}
-
-void task_recycle(mi_task_t* task) {
-  pthread_mutex_lock(&tasks_lock);
-  task->next = tasks_unused;
-  tasks_unused = task;
-  pthread_mutex_unlock(&tasks_lock);
 }
 
 /* The hook comes last: from then on the record is another thread's, which may recycle it. */
 void task_delete(mi_task_t* task, bool abandon) {
   while (task->heaps != NULL) heap_end(task->heaps, abandon);
+  if (MI_SECURE) secure_end(task);
   subproc_leave(task);
   bool kept = task->on_exit != NULL && abandon && task->on_exit(task);
   if (!kept) task_recycle(task);

@@ -48,7 +48,7 @@ enum { BLOCKS_MAX = SLICE / WORD };
 _Static_assert(MEDIUM_SLICES* SLICE / SMALL_BLOCK_MAX <= BLOCKS_MAX, "small pages have the most");
 
 static void mark_list(const page_t* page, const block_t* list, uint64_t* free_blocks) {
-  for (; list != NULL; list = list->next) {
+  for (; list != NULL; list = block_next(page, list)) {
     size_t index = page_block_index(page, (size_t)((const char*)list - page->start));
     free_blocks[index / 64] |= (uint64_t)1 << (index % 64);
   }

@@ -19,9 +19,11 @@ check 'only demo-lang knows Lua' grep -rnE '#include .*(lua|lauxlib|lualib)' all
 static_names_but() { nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | grep -vE "$2"; }
 check 'libsluice.a defines its names only' static_names_but build/libsluice.a '^(mi|rc|rt)_'
 check 'libsluice-debug.a, too' static_names_but build/libsluice-debug.a '^(mi|rc|rt)_'
+check 'libsluice-secure.a, too' static_names_but build/libsluice-secure.a '^(mi|rc|rt)_'
 check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|rc|rt)_'
 check 'libsluice-preload.so exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
 check 'so does libsluice-debug-preload.so' names_but build/libsluice-debug-preload.so "^(mi|rc|rt)_|$malloc_names"
+check 'so does libsluice-secure-preload.so' names_but build/libsluice-secure-preload.so "^(mi|rc|rt)_|$malloc_names"
 needs_but_libc() { objdump -p build/libsluice*.so | awk '$1 == "NEEDED" && $2 !~ /^(libc\.|libpthread\.|ld-linux)/'; }
 check 'the shared libraries need libc only' needs_but_libc
 echo "$ok passed, $bad failed"

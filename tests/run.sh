@@ -48,7 +48,7 @@ script() { # NAME COMMAND...
 
 for source in tests/unit/*.c; do
   name=$(basename "$source" .c)
-  variants=(plain debug asan)
+  variants=(plain debug secure asan)
   grep -q pthread_create "$source" && variants+=(tsan)
   for variant in "${variants[@]}"; do unit "$variant/$name" "$build/tests/$variant/$name"; done
 done
@@ -57,6 +57,7 @@ for source in tests/stress/*.c; do
   name=$(basename "$source" .c)
   single "plain/$name" "$build/tests/plain/$name" 100
   single "debug/$name" "$build/tests/debug/$name" 10
+  single "secure/$name" "$build/tests/secure/$name" 10
   single "tsan/$name" "$build/tests/tsan/$name" 3
 done
 

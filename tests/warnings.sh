@@ -1,5 +1,5 @@
 #!/bin/bash
-# No warning: the sources by each compiler that is here, in the plain and the debug build; the tests, too.
+# No warning: the sources by each compiler that is here, in each build; the tests, too.
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0
 quiet() { # NAME COMMAND... SOURCES: without a word
@@ -20,6 +20,7 @@ for cc in gcc clang; do
   each() { for source in "${@:2}"; do $cc "${strict[@]}" $1 "$source"; done; }
   quiet "$cc" each '-S -o /dev/null' {alloc,rc,runtime,demo-lang}/*.c
   quiet "$cc, debug build" each '-DMI_DEBUG=1 -S -o /dev/null' {alloc,rc,runtime}/*.c
+  quiet "$cc, secure build" each '-DMI_SECURE=1 -S -o /dev/null' {alloc,rc,runtime}/*.c
   quiet "$cc, tests" each -fsyntax-only tests/*/*.c
 done
 echo "$passed passed, $failed failed"

@@ -143,13 +143,35 @@ static void overflow_full_class(void) { write_and_free(112, 112); }
 static void overflow_large(void) { write_and_free(LARGE, LARGE); }
 static void overflow_huge(void) { write_and_free(HUGE, HUGE); }
 
-/* The byte before a block belongs to what follows its neighbour. */
-static void underflow(void) {
-  char *p = get(112), *volatile q = get(112);
-  expect(q - p == 112 + 16, "neighbours");
-  q[-1] = 1;
+static void overflow_medium(void) { write_and_free(30000, 30000); }
+static void overflow_large_far(void) { write_and_free(LARGE, LARGE + 8000); }
+static void overflow_huge_far(void) { write_and_free(HUGE, HUGE + 8000); }
+static void zero_size_write(void) { write_and_free(0, 0); }
+
+static void overflow_remote(void) {
+  char* volatile p = get(100);
+  p[100] = 1;
+  in_thread(call_free, p);
+}
+
+/* All of the next block, too. */
+static void overflow_neighbour(void) {
+  char* volatile p = get(112);
+  for (int i = 0; i < 100; i++) (void)get(112);
+  memset(p, 'A', 112 + 128);
   mi_free(p);
 }
+
+static void write_before_and_free(size_t size, size_t distance) {
+  char* volatile p = get(size);
+  *(p - distance) = 1;
+  mi_free(p);
+}
+static void underflow(void) { write_before_and_free(112, 1); }
+static void underflow_near(void) { write_before_and_free(112, 16); }
+static void underflow_medium(void) { write_before_and_free(30000, 1); }
+static void underflow_large(void) { write_before_and_free(LARGE, 1); }
+static void underflow_huge(void) { write_before_and_free(HUGE, 8); }
 
 /* Overwrites all that follows the block, then wants more than there is behind it. */
 static void overflow_realloc(void) {
@@ -176,6 +198,103 @@ static void write_after_free_link(void) {
   memset(q, 0x41, 8);
   for (int i = 0; i < 10000; i++) (void)get(100);
 }
+
+static void write_after_free_medium(void) {
+  char* volatile p = get(30000);
+  mi_free(p);
+  p[20000] = 1;
+  for (int i = 0; i < 1000; i++) (void)get(30000);
+}
+
+static void write_after_free_remote(void) {
+  char* volatile p = get(100);
+  in_thread(call_free, p);
+  p[50] = 1;
+  for (int i = 0; i < 10000; i++) (void)get(100);
+}
+
+/* The program ends before the block is used again. */
+static void write_after_free_at_end(void) {
+  char* volatile p = get(100);
+  mi_free(p);
+  p[50] = 1;
+  exit(0);
+}
+
+static void write_after_free_large(void) {
+  char* volatile p = get(LARGE);
+  mi_free(p);
+  p[50000] = 1;
+}
+static void read_after_free_large(void) {
+  char* volatile p = get(LARGE);
+  mi_free(p);
+  (void)*(volatile char*)(p + 50000);
+}
+static void read_after_free_huge(void) {
+  char* volatile p = get(HUGE);
+  mi_free(p);
+  (void)*(volatile char*)(p + 50000);
+}
+
+/* What is read is nothing that was there. */
+static void read_after_free(void) {
+  char* volatile p = get(100);
+  mi_free(p);
+  expect(p[50] != 7, "the contents are gone");
+}
+
+/* A link to memory of the attacker's choice: no block may be served from there. */
+static void forged_link(void) {
+  static char target[256] __attribute__((aligned(64)));
+  char* volatile p = get(100);
+  mi_free(p);
+  void* at = target;
+  memcpy(p, &at, sizeof at);
+  for (int i = 0; i < 10000; i++) {
+    char* q = get(100);
+    expect(q < target || q >= target + sizeof target, "no block in the forged place");
+  }
+}
+
+/* What one freed block begins with is written to another: were it a link, blocks would be served
+** twice. */
+static void replayed_link(void) {
+  static char* served[5000];
+  char* volatile p = get(100), * volatile q = get(100), * volatile r = get(100);
+  mi_free(p);
+  mi_free(q);
+  mi_free(r);
+  memcpy(r, q, sizeof(void*));
+  for (int i = 0; i < 5000; i++) {
+    served[i] = mi_malloc(100);
+    memcpy(served[i], &i, sizeof i);
+  }
+  for (int i = 0; i < 5000; i++) expect(memcmp(served[i], &i, sizeof i) == 0, "served once");
+}
+
+/* What was in a block is not in a later one. */
+static void stale_data(void) {
+  static const char secret[] = "a password that nobody should find";
+  for (int i = 0; i < 100; i++) memcpy(get(100) + 20, secret, sizeof secret);
+  char* p = get(100);
+  memcpy(p + 20, secret, sizeof secret);
+  mi_free(p);
+  for (int i = 0; i < 10000; i++) {
+    char* q = mi_malloc(100);
+    expect(memcmp(q + 20, secret, sizeof secret) != 0, "no stale data");
+  }
+}
+
+static void free_destroyed(void) {
+  mi_heap_t* heap = mi_heap_new();
+  char* volatile p = mi_heap_malloc(heap, 100);
+  mi_heap_destroy(heap);
+  mi_free(p);
+}
+
+static void sized_free_wrong(void) { mi_free_size(get(100), 200); }
+static void sized_free_less(void) { mi_free_size(get(100), 50); }
 
 static void close_stderr(void) {
   mi_free(get(100));
@@ -422,6 +541,29 @@ static const struct misuse {
     {"overflow_large", overflow_large},
     {"overflow_huge", overflow_huge},
     {"underflow", underflow},
+    {"overflow_medium", overflow_medium},
+    {"overflow_large_far", overflow_large_far},
+    {"overflow_huge_far", overflow_huge_far},
+    {"overflow_remote", overflow_remote},
+    {"overflow_neighbour", overflow_neighbour},
+    {"zero_size_write", zero_size_write},
+    {"underflow_near", underflow_near},
+    {"underflow_medium", underflow_medium},
+    {"underflow_large", underflow_large},
+    {"underflow_huge", underflow_huge},
+    {"write_after_free_medium", write_after_free_medium},
+    {"write_after_free_remote", write_after_free_remote},
+    {"write_after_free_at_end", write_after_free_at_end},
+    {"write_after_free_large", write_after_free_large},
+    {"read_after_free", read_after_free},
+    {"read_after_free_large", read_after_free_large},
+    {"read_after_free_huge", read_after_free_huge},
+    {"forged_link", forged_link},
+    {"replayed_link", replayed_link},
+    {"stale_data", stale_data},
+    {"free_destroyed", free_destroyed},
+    {"sized_free_wrong", sized_free_wrong},
+    {"sized_free_less", sized_free_less},
     {"overflow_realloc", overflow_realloc},
     {"close_stderr", close_stderr},
     {"write_after_free", write_after_free},

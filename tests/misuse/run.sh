@@ -9,12 +9,12 @@ passed=0 failed=0
 ulimit -c 0
 
 mkdir -p "$programs"
-for library in sluice sluice-debug; do
+for library in sluice sluice-debug sluice-secure; do
   gcc -std=c11 -D_GNU_SOURCE -I"$here/../.." -Wall -Wextra -Wpedantic -Wshadow -Wundef -O1 -g \
     "$here/cases.c" "$build/lib$library.a" -pthread -o "$programs/$library" || exit 1
 done
-plain=$programs/sluice debug=$programs/sluice-debug
-ABORTED=134
+plain=$programs/sluice debug=$programs/sluice-debug secure=$programs/sluice-secure
+ABORTED=134 CRASHED=139 RUNS=20
 
 # The command may begin with VAR=VALUE. Names are for the reader.
 expect() { # NAME STATUS REGEX COMMAND...
@@ -31,7 +31,8 @@ expect() { # NAME STATUS REGEX COMMAND...
 }
 
 # Misuse that both builds report: the plain one goes on, the debug one aborts unless told not to.
-# Where the debug build has words of its own, they are the second expression.
+# Where the debug build has words of its own, they are the second expression. The secure build says
+# what the debug build says, and aborts, in each of RUNS runs, for its order is random.
 reported() { # CASE REGEX [DEBUG-REGEX]
   expect "plain $1" 0 "$2" "$plain" "$1"
   debug_reported "$1" "${3:-$2}"
@@ -39,10 +40,20 @@ reported() { # CASE REGEX [DEBUG-REGEX]
 debug_reported() { # CASE REGEX
   expect "debug $1" $ABORTED "$2" "$debug" "$1"
   expect "debug $1, going on" 0 "$2" MIMALLOC_ABORT_ON_ERROR=0 "$debug" "$1"
+  secure_stopped "$1" $ABORTED "$2"
+}
+secure_stopped() { # CASE STATUS REGEX
+  local before=$failed run
+  for ((run = 0; run < RUNS && failed == before; run++)); do
+    expect "secure $1" "$2" "$3" "$secure" "$1"
+    passed=$((passed - (failed == before)))
+  done
+  passed=$((passed + (failed == before)))
 }
 silent() { # CASE
   expect "plain $1" 0 '' "$plain" "$1"
   expect "debug $1" 0 '' "$debug" "$1"
+  expect "secure $1" 0 '' "$secure" "$1"
 }
 
 n=$'\n'
@@ -50,11 +61,11 @@ error='sluice: error:'
 p='0x[0-9a-f]+'
 no_block="invalid pointer $p: it is no block of this allocator"
 freed_twice="$error double free of block $p"
+freed_or_none="($freed_twice[^:]*|$error free of $no_block)"
 was_freed() { echo "$freed_twice \\($1 bytes when it was freed first\\)"; }
 inside() { echo "$error free of invalid pointer $p: it points inside the block $p of $1 bytes"; }
 overflow() { echo "$error buffer overflow: block $p of $1 bytes was written to at offset $2"; }
-overwritten="$error free of $p: invalid pointer, or a buffer overflow has overwritten what follows"
-overwritten+=' its block'
+underflow() { echo "$error buffer underflow: block $p of $1 bytes was written to at offset $2"; }
 
 # ---- Double free: the plain build finds it when the whole page is free
 
@@ -63,37 +74,64 @@ debug_reported double_free_later "$(was_freed 100)"
 debug_reported double_free_by_thread "$(was_freed 100)"
 debug_reported double_free_after_thread "$(was_freed 100)"
 reported double_free_full_page "$freed_twice: its page has no block in use" "$(was_freed 64)"
-reported double_free_large "$error free of $no_block"
-reported double_free_huge "$error free of $no_block"
+reported double_free_large "$error free of $no_block" "$freed_or_none"
+reported double_free_huge "$error free of $no_block" "$freed_or_none"
 
 # ---- Free of what is no block
 
 for case in free_stack free_static free_mapped free_number; do
   reported $case "$error free of $no_block"
 done
+reported free_destroyed "$error free of $no_block"
 debug_reported free_of_freed_memory "$error free of $no_block"
-debug_reported free_chunk_tail "$error free of (invalid pointer )?$p: [^:]*"
+debug_reported free_chunk_tail "$error free of $no_block"
 debug_reported free_interior "$(inside 100)"
 reported free_interior_large "$error free of $no_block" "$(inside 100000)"
 reported free_interior_huge "$error free of $no_block" "$(inside 20971520)"
 reported free_interior_far "$error free of $no_block"
 debug_reported free_moved "$(was_freed 100)"
-reported free_moved_large "$error free of $no_block"
+reported free_moved_large "$error free of $no_block" "$freed_or_none"
+sized() { echo "$error sized free of block $p of 100 bytes as one of $1"; }
+debug_reported sized_free_wrong "$(sized 200)"
+debug_reported sized_free_less "$(sized 50)"
 
-# ---- Buffer overflow
+# ---- Writes outside of blocks
 
 debug_reported overflow_by_one "$(overflow 100 100)"
 debug_reported overflow_far "$(overflow 5000 5119)"
+debug_reported overflow_medium "$(overflow 30000 30000)"
 debug_reported overflow_large "$(overflow 100000 100000)"
 debug_reported overflow_huge "$(overflow 20971520 20971520)"
-debug_reported overflow_full_class "$overwritten"
-written() { echo "$error write after free: block $p of 100 bytes was written to at offset $1 after it was freed"; }
-debug_reported write_after_free "$(written 50)"
-debug_reported write_after_free_last "$(written 99)"
-expect "debug write_after_free_link" $ABORTED "$(written 0)" "$debug" write_after_free_link
-debug_reported overflow_realloc "$error [^$n]*buffer overflow[^$n]*"
-debug_reported underflow "$overwritten"
+debug_reported overflow_full_class "$(overflow 112 112)"
+debug_reported overflow_remote "$(overflow 100 100)"
+debug_reported overflow_realloc "$(overflow 112 112)"
+debug_reported zero_size_write "$(overflow 0 0)"
+debug_reported underflow "$(underflow 112 -1)"
+debug_reported underflow_near "$(underflow 112 -16)"
+debug_reported underflow_medium "$(underflow 30000 -1)"
+debug_reported underflow_large "$(underflow 100000 -1)"
+debug_reported underflow_huge "$(underflow 20971520 -8)"
+secure_stopped overflow_neighbour $ABORTED "$(overflow 112 112)"
+for case in overflow_large_far overflow_huge_far; do
+  secure_stopped $case $CRASHED ''
+done
 
+# ---- Use of freed memory
+
+written() { echo "$error write after free: block $p of $1 bytes was written to at offset $2 after it was freed"; }
+debug_reported write_after_free "$(written 100 50)"
+debug_reported write_after_free_last "$(written 100 99)"
+debug_reported write_after_free_link "$(written 100 0)"
+debug_reported write_after_free_medium "$(written 30000 20000)"
+debug_reported write_after_free_remote "$(written 100 50)"
+debug_reported forged_link "$(written 100 0)"
+secure_stopped write_after_free_at_end $ABORTED "$(written 100 50)"
+for case in write_after_free_large read_after_free_large read_after_free_huge; do
+  secure_stopped $case $CRASHED ''
+done
+for case in read_after_free replayed_link stale_data; do
+  secure_stopped $case 0 ''
+done
 # ---- Use of what was freed, or never was a block
 
 debug_reported realloc_freed "$error realloc of freed block $p \\(100 bytes when it was freed first\\)"
@@ -102,8 +140,10 @@ reported realloc_aligned_invalid "$error (realloc|usable size) of $no_block"
 case=realloc_interior_large
 expect "plain $case" 0 "$error realloc of $no_block" "$plain" $case
 expect "debug $case" $ABORTED "$error (realloc|free) of invalid pointer $p: [^:]*" "$debug" $case
+secure_stopped $case $ABORTED "$error (realloc|free) of invalid pointer $p: [^:]*"
 reported usable_invalid "$error usable size of $no_block"
-reported usable_freed_large "$error usable size of $no_block"
+reported usable_freed_large "$error usable size of $no_block" \
+  "$error usable size of (freed block $p [^:]*|$no_block)"
 
 # ---- Arguments that cannot be, heaps of others
 
@@ -166,7 +206,7 @@ expect "errors can abort" $ABORTED "$error free of $no_block" \
 verbose() { # DEBUG-LEVEL
   echo "sluice: process init: version [0-9.]+ \\(mimalloc API [0-9]+\\), debug level $1"
   printf 'sluice: option %s\n' 'SHOW_ERRORS: 1' 'SHOW_STATS: 0' 'VERBOSE: 1' 'PURGE_DELAY: 0' \
-    'MAX_ERRORS: -1' 'MAX_WARNINGS: -1' 'ALLOW_THP: 1' 'HEARTBEAT_PERIOD: 50' "ABORT_ON_ERROR: $1"
+    'MAX_ERRORS: -1' 'MAX_WARNINGS: -1' 'VISIT_ABANDONED: 0' 'ALLOW_THP: 1' 'HEARTBEAT_PERIOD: 50' "ABORT_ON_ERROR: $1"
 }
 for set in VERBOSE=1 VERBOSE=yes; do
   expect "plain $set" 0 "$(verbose 0)" MIMALLOC_HEARTBEAT_PERIOD=50 MIMALLOC_$set "$plain" nothing

@@ -171,7 +171,8 @@ static block* make(uint64_t* state, size_t size) {
     case 1:
       return fill(memalign(align, bytes), size);
     case 2:
-      return fill(aligned_alloc(align, (bytes + align - 1) / align * align), size);
+      bytes = (bytes + align - 1) / align * align;
+      return fill(aligned_alloc(align, bytes), bytes - sizeof(block));
     case 3:
       check(posix_memalign(&p, align, bytes) == 0);
       return fill(p, size);

@@ -11,7 +11,7 @@ same() { # NAME COMMAND...: the same output and exit status with each library as
   shift
   "$@" >"$dir/expected" 2>&1 </dev/null
   echo "exit status $?" >>"$dir/expected"
-  for library in libsluice-preload.so libsluice-debug-preload.so; do
+  for library in libsluice-preload.so libsluice-debug-preload.so libsluice-secure-preload.so; do
     LD_PRELOAD=$build/$library timeout 120 "$@" >"$dir/seen" 2>&1 </dev/null
     echo "exit status $?" >>"$dir/seen"
     if cmp -s "$dir/expected" "$dir/seen"; then

@@ -156,8 +156,7 @@ static void test_block_index(void** state) {
   for (unsigned class = 1; class < CLASS_LARGE; class ++)
     for (int padded = 0; padded < 2; padded++) {
       page_t page = {.padded = padded};
-      size_t size = class_words(class) * WORD, unit = size & -size;
-      page.stride = (uint32_t)(padded ? (size + TRAILER + unit - 1) & ~(unit - 1) : size);
+      page.stride = (uint32_t)page_stride(class, padded);
       atomic_store(&page.class, (uint8_t) class);
       size_t index = 0, left = page.stride;
       for (size_t offset = 0; offset < (size_t)MEDIUM_SLICES * SLICE; offset++, left--) {
@@ -380,7 +379,7 @@ static void test_heap_of_another_thread(void** state) {
   pthread_barrier_wait(&barrier);
   pthread_join(thread, NULL);
   mi_option_enable(mi_option_show_errors);
-  mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
+  mi_option_set_enabled(mi_option_abort_on_error, CHECKED);
   mi_free(p);
   assert_true(nothing_lives());
 }
@@ -400,7 +399,7 @@ static void test_exact_heap_of_a_task(void** state) {
   mi_heap_destroy(exact);
   assert_ptr_equal(mi_heap_of(p), exact);
   mi_option_enable(mi_option_show_errors);
-  mi_option_set_enabled(mi_option_abort_on_error, MI_DEBUG);
+  mi_option_set_enabled(mi_option_abort_on_error, CHECKED);
   rt_leave();
   assert_int_equal(rt_task_end(t), 0);
   assert_true(nothing_lives());

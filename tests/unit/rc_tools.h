@@ -15,10 +15,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "alloc/policy.h"
+
 /* The sizes that the plain build proves; the others find other things and are slower. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { MANY = 500000, MODEL_STEPS = 30000 };
-#elif defined(MI_DEBUG)
+#elif CHECKED
 enum { MANY = 2000000, MODEL_STEPS = 60000 };
 #else
 enum { MANY = 10000000, MODEL_STEPS = 200000 };
