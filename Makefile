@@ -142,7 +142,7 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh
-.PHONY: all amalgamation setup build-tests test demo bench model install clean help
+.PHONY: all amalgamation setup build-tests test test-real demo bench model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -153,6 +153,11 @@ test: setup ## set up what is missing, then run every test; ends in "N passed, N
 demo: setup ## the whole idea on one screen, in under a minute
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/pause $(B)/noise.so
 	@tests/demo/demo.sh $(B)
+
+test-real: ## programs from Debian packages under the preload libraries, compared with themselves; some minutes
+	@tests/setup.sh real || true
+	@$(MAKE) --no-print-directory -s -j2 all
+	@tests/real/run.sh $(B)
 
 bench: ## allocation speed as ratios to the allocators of this system
 	@tests/setup.sh bench

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what the build and the tests need and this machine lacks (Debian), or names it in one line;
-# with "bench", the allocators to compare with, too. Prints nothing when nothing is missing.
+# with "bench", the allocators to compare with, too, with "real" the programs to run. Prints nothing
+# when nothing is missing.
 set -u
 missing=()
 need() { # PACKAGE TEST...
@@ -27,6 +28,17 @@ if [ "${1-}" = bench ]; then
   need libjemalloc2 has_file '/usr/lib/*/libjemalloc.so.2*'
   need libtcmalloc-minimal4 has_file '/usr/lib/*/libtcmalloc_minimal.so.4*'
 fi
+if [ "${1-}" = real ]; then
+  need time test -x /usr/bin/time
+  need redis-tools command -v redis-check-rdb
+  need sqlite3 command -v sqlite3
+  need z3 command -v z3
+  need git command -v git
+  need perl perl -e 'use Storable; use Pod::Text; use CPAN'
+  need python3 test -x /usr/bin/python3
+  need "lib$(realpath -e /usr/bin/python3 2>/dev/null | grep -o 'python3.*' || echo python3.11)-testsuite" \
+    /usr/bin/python3 -c 'import test.test_json'
+fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -36,10 +48,16 @@ if [ "$(id -u)" != 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 echo "setting up: ${missing[*]}"
+install() { "${root[@]}" apt-get install -y -qq "$@" >/dev/null 2>&1; }
 if command -v apt-get >/dev/null; then
-  "${root[@]}" apt-get install -y -qq "${missing[@]}" >/dev/null 2>&1 && exit 0
+  install "${missing[@]}" && exit 0
   "${root[@]}" apt-get update -qq >/dev/null 2>&1
-  "${root[@]}" apt-get install -y -qq "${missing[@]}" >/dev/null 2>&1 && exit 0
+  install "${missing[@]}" && exit 0
+  # One that does not exist must not keep the others away.
+  refused=()
+  for package in "${missing[@]}"; do install "$package" || refused+=("$package"); done
+  [ ${#refused[@]} -eq 0 ] && exit 0
+  missing=("${refused[@]}")
 fi
 echo "sluice: these Debian packages are needed and could not be installed: ${missing[*]}" >&2
 exit 1

@@ -1,8 +1,8 @@
-/* count.c: counts what a program asks of malloc, over the C library's, by LD_PRELOAD: an account that
-** owes nothing to ours. For each size, in words of 8 bytes (0 bytes are 1 word): allocations, frees and the
-** most blocks at once, to the file COUNT_OUT at the end. A realloc is an allocation and the free of
-** the old block. Every block has its size in front of it, so the aligned functions, which would need
-** more than that, end the program. */
+/* count.c: counts what a program asks of malloc, over the C library's, by LD_PRELOAD: an account
+** that owes nothing to ours. For each size, in words of 8 bytes (0 bytes are 1 word): allocations,
+** frees and the most blocks at once, to the file COUNT_OUT at the end. A realloc is an allocation
+** and the free of the old block. Every block has its size in front of it, so the aligned functions,
+** which would need more than that, end the program. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -148,8 +148,8 @@ def faults(command, library, directory):
 
 def prepare(build, directory):
     """The libraries, under names of equal length."""
-    for name, library in (("plain", "libsluice-preload.so"), ("debug", "libsluice-debug-preload.so")):
-        os.symlink(os.path.abspath(os.path.join(build, library)),
+    for name, infix in (("plain", "-"), ("debug", "-debug-")):
+        os.symlink(os.path.abspath(os.path.join(build, f"libsluice{infix}preload.so")),
                    os.path.join(directory, name + ".so"))
     subprocess.run(["gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-fPIC",
                     "-fno-builtin", "-shared", os.path.join(HERE, "count.c"),
