@@ -87,6 +87,11 @@ void checked_page(page_t* page) {
   for (size_t i = 0; i < count; i++) word_set(&words_of(page)[i], UNUSED);
 }
 
+/* The words go, too; zero is UNUSED. */
+void checked_purged(page_t* page) {
+  if (!os_purge((void*)words_of(page), SLICE)) checked_page(page);
+}
+
 static void shuffle(mi_task_t* task, uint16_t* at, uint32_t n) {
   for (uint32_t i = n; i > 1; i--) {
     uint32_t k = secure_random(task, i);

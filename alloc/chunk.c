@@ -246,7 +246,7 @@ void chunk_give(page_t* page) {
 bool page_purge(page_t* page) {
   size_t part = -(uintptr_t)page->start & (os_page_size() - 1);
   bool ok = os_purge(page->start + part, page->span - part);
-  if (CHECKED && page->stride != 0) checked_page(page);
+  if (CHECKED && page->stride != 0) checked_purged(page);
   return ok;
 }
 

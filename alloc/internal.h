@@ -715,7 +715,8 @@ bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v);
 /* ---- checked.c, secure.c: called in checked builds only --------------------------------------- */
 
 void checked_init(void);
-void checked_page(page_t* page); /* it comes into being, or its memory went away */
+void checked_page(page_t* page);   /* it comes into being */
+void checked_purged(page_t* page); /* its memory went away, and with it all blocks */
 /* Makes page->free of n blocks, the first of which is `first`; in random order where that may be. */
 void checked_extend(page_t* page, uint32_t first, uint32_t n);
 bool checked_release(page_t* page); /* false: its memory must not be used again */
