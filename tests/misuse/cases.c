@@ -176,7 +176,7 @@ static void underflow_huge(void) { write_before_and_free(HUGE, 8); }
 /* Overwrites all that follows the block, then wants more than there is behind it. */
 static void overflow_realloc(void) {
   char* volatile p = get(112);
-  memset(p, 0xff, 112 + 16);
+  memset(p, 'A', 112 + 16);
   (void)!mi_realloc(p, 100 << 20);
 }
 

@@ -205,7 +205,7 @@ expect "errors can abort" $ABORTED "$error free of $no_block" \
 
 verbose() { # DEBUG-LEVEL
   echo "sluice: process init: version [0-9.]+ \\(mimalloc API [0-9]+\\), debug level $1"
-  printf 'sluice: option %s\n' 'SHOW_ERRORS: 1' 'SHOW_STATS: 0' 'VERBOSE: 1' 'PURGE_DELAY: 0' \
+  printf 'sluice: option %s\n' 'SHOW_ERRORS: 1' 'SHOW_STATS: 0' 'VERBOSE: 1' 'PURGE_DECOMMITS: 1' 'PURGE_DELAY: 0' \
     'MAX_ERRORS: -1' 'MAX_WARNINGS: -1' 'VISIT_ABANDONED: 0' 'ALLOW_THP: 1' 'HEARTBEAT_PERIOD: 50' "ABORT_ON_ERROR: $1"
 }
 for set in VERBOSE=1 VERBOSE=yes; do
