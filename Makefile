@@ -173,7 +173,7 @@ PREFIX  = /usr/local
 VERSION = 0.1
 INCLUDE = $(DESTDIR)$(PREFIX)/include/sluice
 LIBDIR  = $(DESTDIR)$(PREFIX)/lib
-HEADERS = alloc/mimalloc.h alloc/mimalloc-new-delete.h rc/rc.h runtime/runtime.h
+HEADERS = alloc/mimalloc.h alloc/mimalloc-stats.h alloc/mimalloc-new-delete.h rc/rc.h runtime/runtime.h
 
 define PKG_CONFIG
 prefix=$(PREFIX)

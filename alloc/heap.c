@@ -6,9 +6,8 @@
 mi_heap_t heap_none = {.delayed = DELAYED_CLOSED};
 
 pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
-static mi_heap_t* heaps_all;
+mi_heap_t* heaps_all;
 static mi_heap_t* heaps_unused;
-static mi_heap_t ended; /* the statistics of those that ended */
 
 static mi_heap_t* heap_record(void) {
   pthread_mutex_lock(&heaps_lock);
@@ -26,14 +25,6 @@ static void heap_begins(mi_heap_t* heap) {
     heaps_all = heap;
   }
   heap->alive = true;
-  pthread_mutex_unlock(&heaps_lock);
-}
-
-void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg) {
-  pthread_mutex_lock(&heaps_lock);
-  for (mi_heap_t* heap = heaps_all; heap != NULL; heap = heap->all)
-    if (heap->alive) visit(heap, arg);
-  visit(&ended, arg);
   pthread_mutex_unlock(&heaps_lock);
 }
 
@@ -79,11 +70,7 @@ static void heap_record_free(mi_heap_t* heap) {
   heap_unlink(heap);
   task_heap_ends(heap);
   pthread_mutex_lock(&heaps_lock);
-  for (unsigned c = 0; c < CLASS_COUNT; c++) {
-    class_stat_t *all = &ended.stat[c], *s = &heap->stat[c];
-    stat_set(&all->total, stat_get(&all->total) + stat_get(&s->total));
-    if (stat_get(&s->peak) > stat_get(&all->peak)) stat_set(&all->peak, stat_get(&s->peak));
-  }
+  subproc_add_ended(heap->task->subproc, heap->stat);
   heap->alive = false;
   heap->next = heaps_unused;
   heaps_unused = heap;
@@ -124,12 +111,6 @@ void heap_end(mi_heap_t* heap, bool abandon) {
       page_drop(pages);
   }
   heap_record_free(heap);
-}
-
-static void page_move(page_t* page, mi_heap_t* to) {
-  page_leaves_heap(page);
-  page_account(to, page);
-  atomic_store_explicit(&page->heap, to, memory_order_release);
 }
 
 static void move_full(mi_heap_t* from, mi_heap_t* to) {
@@ -254,8 +235,7 @@ void mi_heap_collect(mi_heap_t* heap, bool force) {
 static void collect_abandoned(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_LARGE; c++)
     for (page_t* page; (page = remote_take(heap->task->subproc, c)) != NULL;) {
-      remote_adopt(page, heap);
-      queue_push(&heap->queue[page_class(page)], page);
+      page_adopt(heap, page);
     }
 }
 

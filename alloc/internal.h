@@ -8,7 +8,7 @@
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
 **   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
-**   visit.c stats.c process.c checked.c secure.c override.c
+**   theap.c visit.c stats.c json.c process.c checked.c secure.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -113,8 +113,9 @@ static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0
 ** nothing here. Freed ones go to local_free and not to the list that allocation pops, so that
 ** list runs empty after a bounded number of allocations: the refill.
 **
-** The last page of its class stays when it is empty (`kept`), up to KEPT_MAX bytes in a heap. An owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages;
-** one with a single block is always FULL. Once a block was handed out at an address inside it
+** The last page of its class stays when it is empty (`kept`), up to KEPT_MAX bytes in a heap. An
+** owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages; one
+** with a single block is always FULL. Once a block was handed out at an address inside it
 ** (aligned with an offset), `inside` and the owner flag INSIDE say so for the page's life, and every
 ** free looks for the start of its block. A slot that is not the first of a page has owner 0 and
 ** `behind`, the distance to the first; a slot of no page has slices 0.
@@ -144,14 +145,14 @@ struct page {
   page_t* delayed_next;
   page_t* next;
   page_t* prev;
-  _Atomic uint32_t accounted; /* used, when the heap's statistics last looked */
-  _Atomic uint32_t behind;    /* these three are read by any thread, relaxed, for statistics */
-  _Atomic uint32_t slices;
-  union {
-    _Atomic uint32_t granted_slices; /* a single block's, for byte limits */
-    _Atomic uint32_t subproc;        /* once it is abandoned: whose threads may adopt it */
+  union {                       /* these are read by any thread, relaxed */
+    _Atomic uint32_t accounted; /* used, when the heap's statistics last looked */
+    _Atomic uint32_t subproc;   /* once it is abandoned: whose threads may adopt it */
   };
-  size_t span; /* bytes from start to the end of the block area */
+  _Atomic uint32_t behind;
+  _Atomic uint32_t slices;
+  _Atomic uint32_t granted_slices; /* a single block's, for byte limits and statistics */
+  size_t span;                     /* bytes from start to the end of the block area */
   chunk_t* chunk;
 };
 _Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
@@ -255,17 +256,30 @@ typedef struct queue {
   page_t* look; /* where the search for emptied pages goes on; NULL: at the first */
 } queue_t;
 
-/* Written by the owner, read by any thread: relaxed, each figure for itself. */
+/* The first three are written by the owner, but for a reset of the peak, and read by any thread:
+** relaxed, each figure for itself. total - base is at least what lives in the pages that are the
+** heap's now: the blocks of a page that moves to another heap go with it, from total to total.
+** Class 0, which has no blocks, counts the bytes of single blocks. */
 typedef struct class_stat {
-  _Atomic uint64_t total;   /* blocks granted */
+  _Atomic uint64_t total;   /* blocks granted, or come with their page */
   _Atomic uint64_t current; /* of these, not freed when last looked at */
   _Atomic uint64_t peak;
+  uint64_t base; /* of total, at the last reset; under the heaps' lock, as the next two */
+  uint64_t live; /* in pages, when the process was last surveyed */
+  uint64_t pages;
 } class_stat_t;
+enum { CLASS_BYTES = 0 };
 static inline uint64_t stat_get(const _Atomic uint64_t* figure) {
   return atomic_load_explicit(figure, memory_order_relaxed);
 }
 static inline void stat_set(_Atomic uint64_t* figure, uint64_t value) {
   atomic_store_explicit(figure, value, memory_order_relaxed);
+}
+static inline void stat_add(_Atomic uint64_t* figure, uint64_t n) { /* by its only writer */
+  stat_set(figure, stat_get(figure) + n);
+}
+static inline void stat_add_shared(_Atomic uint64_t* figure, uint64_t n) {
+  atomic_fetch_add_explicit(figure, n, memory_order_relaxed);
 }
 
 struct mi_heap_s {
@@ -306,6 +320,8 @@ typedef struct subproc {
   _Atomic uint32_t abandoned[CLASS_COUNT]; /* pages with a bit; a hint, but never too few */
   uint32_t users;                          /* the program, until it deletes it, is one */
   bool deleted;
+  uint64_t threads, threads_peak, threads_total;
+  class_stat_t ended[CLASS_COUNT]; /* heaps that ended, and abandoned pages; totals by any thread */
 } subproc_t;
 extern subproc_t subprocs[SUBPROC_MAX]; /* the first is the main one */
 
@@ -495,7 +511,7 @@ void page_abandon(page_t* page, const subproc_t* s);
 ** after a look. NULL: there is none, of that class (0: of any). */
 page_t* remote_take(const subproc_t* s, unsigned class);
 void remote_put_back(page_t* page);
-void remote_adopt(page_t* page, mi_heap_t* heap);
+uint32_t remote_adopt(page_t* page, mi_heap_t* heap); /* how many blocks live there */
 /* The same for a huge block's page, from huge_visit; false: it is not such a page, or somebody has it.
 ** It is dropped by page_drop and put back. */
 bool remote_hold(page_t* page, const subproc_t* s);
@@ -515,6 +531,9 @@ void page_free_full(page_t* page, block_t* block);
 void page_to_full(mi_heap_t* heap, page_t* page);
 void page_account(mi_heap_t* heap, page_t* page); /* brings statistics and limits up to `used` */
 void page_leaves_heap(page_t* page);              /* statistics and limits forget it */
+void page_adopt(mi_heap_t* heap, page_t* page);   /* after remote_take */
+void page_move(page_t* page, mi_heap_t* to); /* which is in no list, from its heap to another */
+size_t granted_bytes(const page_t* page);    /* what a block counts: the same in all builds */
 bool heap_find(mi_heap_t* heap, unsigned class, size_t limit);
 void heap_ungrant(mi_heap_t* heap, unsigned class);
 void queue_push(queue_t* q, page_t* page);
@@ -596,6 +615,9 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 
 void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
 void subproc_leave(mi_task_t* task);
+void subproc_add_ended(subproc_t* s, const class_stat_t* stat); /* of a heap; under the lock */
+subproc_t* subproc_use(mi_subproc_id_t id); /* it stays until the end of use; NULL, with a report */
+void subproc_end_use(subproc_t* s);
 
 /* Blocks have zones, and come in any order: not where addresses repeat, as in all builds. */
 static inline bool task_is_padded(const mi_task_t* task) {
@@ -613,10 +635,7 @@ void heap_end(mi_heap_t* heap, bool abandon);
 void heap_collect(mi_heap_t* heap);
 bool heap_is_mine_checked(const mi_heap_t* heap); /* false, with a report: NULL, or not mine */
 void heap_ungrant_all(mi_heap_t* heap);
-/* Calls visit, which must not allocate, for each heap that is alive, by whichever thread; they do
-** not end meanwhile. Then for one without a task, with the totals and peaks of those that ended. */
-void heaps_visit(void (*visit)(mi_heap_t*, void*), void* arg);
-
+extern mi_heap_t* heaps_all; /* all records, by their `all`; under the lock */
 /* The next heap that is alive and the subprocess's, behind `heap` (NULL: the first). It may end at any
 ** time. */
 mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
@@ -632,7 +651,7 @@ mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no m
 mi_heap_t* task_default_heap(void); /* the same for its default heap, */
 mi_heap_t* task_backing_heap(void); /* and for its first one */
 mi_heap_t* task_exact_heap(void);
-mi_task_t* task_new(arena_t* arena, uint64_t period);
+mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit);
 void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */

@@ -260,6 +260,35 @@ mi_attr_malloc mi_attr_size(2) void* mi_heap_alloc_new(mi_heap_t* heap, size_t s
 mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t count,
                                                              size_t size);
 
+/* There are no guard pages, and memory is the system's to place: without effect. */
+void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed);
+void mi_heap_guarded_set_size_bound(mi_heap_t* heap, size_t min, size_t max);
+void mi_heap_set_numa_affinity(mi_heap_t* heap, int numa_node);
+
+/* ---- Names of mimalloc's 3.x line. A heap is its own theap, so these are the mi_heap functions; the
+** main heap is the calling task's first one. (What 3.x allows, allocation from one heap by several
+** threads, is not possible here.) ---------------------------------------------------------------- */
+
+typedef mi_heap_t mi_theap_t;
+mi_nodiscard mi_heap_t* mi_heap_main(void);
+/* NULL, and a report, if the heap is not the calling task's. */
+mi_theap_t* mi_heap_theap(mi_heap_t* heap);
+mi_theap_t* mi_theap_get_default(void);
+mi_theap_t* mi_theap_set_default(mi_theap_t* theap);
+void mi_theap_collect(mi_theap_t* theap, bool force);
+mi_attr_malloc mi_attr_size(2) void* mi_theap_malloc(mi_theap_t* theap, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_theap_malloc_small(mi_theap_t* theap, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_theap_zalloc(mi_theap_t* theap, size_t size);
+mi_attr_malloc mi_attr_size(2) void* mi_theap_zalloc_small(mi_theap_t* theap, size_t size);
+mi_attr_malloc mi_attr_size2(2, 3) void* mi_theap_calloc(mi_theap_t* theap, size_t count,
+                                                         size_t size);
+mi_attr_malloc mi_attr_size(2)
+    mi_attr_align(3) void* mi_theap_malloc_aligned(mi_theap_t* theap, size_t size,
+                                                   size_t alignment);
+mi_nodiscard mi_attr_size(3) void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize);
+void mi_theap_guarded_set_sample_rate(mi_theap_t* theap, size_t sample_rate, size_t seed);
+void mi_theap_guarded_set_size_bound(mi_theap_t* theap, size_t min, size_t max);
+
 /* ---- Questions: any pointer may be asked about -------------------------------------------------- */
 
 /* The heap into whose pages p points, or NULL. O(1), and for what is no small or large block O(huge
@@ -293,6 +322,8 @@ typedef bool(mi_block_visit_fun)(const mi_heap_t* heap, const mi_heap_area_t* ar
 ** O(pages), or O(blocks). */
 bool mi_heap_visit_blocks(const mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor,
                           void* arg);
+bool mi_theap_visit_blocks(const mi_theap_t* theap, bool visit_blocks, mi_block_visit_fun* visitor,
+                           void* arg);
 /* Of the calling task's heap: are less than that percentage of the blocks of p's page in use, so that
 ** moving p elsewhere could free it? */
 bool mi_unsafe_heap_page_is_under_utilized(mi_heap_t* heap, void* p, size_t perc_threshold);
@@ -360,6 +391,14 @@ void mi_register_error(mi_error_fun* fun, void* arg);
 void mi_stats_print_out(mi_output_fun* out, void* arg);
 /* The same to where messages go; the argument is unused, as in mimalloc. */
 void mi_stats_print(void* unused);
+/* Of the calling task's heaps only. */
+void mi_thread_stats_print_out(mi_output_fun* out, void* arg);
+/* All figures begin anew, as if the blocks that live now were all that was ever allocated: total and peak
+** are what lives, nothing was freed. By any thread, for the process. O(pages). */
+void mi_stats_reset(void);
+/* Changes nothing: whoever asks for figures gets those of all threads. */
+void mi_stats_merge(void);
+/* Figures as data, and as JSON: mimalloc-stats.h. */
 
 /* All happens by itself; these do it now. mi_thread_done is the end of a thread as far as its heaps go
 ** (what it allocates afterwards begins anew); not within a task of runtime/. mi_process_done collects, and
@@ -377,6 +416,9 @@ bool mi_is_redirected(void);
 void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_msecs,
                      size_t* current_rss, size_t* peak_rss, size_t* current_commit,
                      size_t* peak_commit, size_t* page_faults);
+/* As text, to where messages go, or to `out` (NULL: there, too). */
+void mi_process_info_print(void);
+void mi_process_info_print_out(mi_output_fun* out, void* arg);
 
 /* ---- Options ------------------------------------------------------------------------------------
 **
@@ -446,8 +488,9 @@ void mi_option_set_enabled(mi_option_t option, bool enable);
 void mi_option_set_enabled_default(mi_option_t option, bool enable);
 void mi_option_enable(mi_option_t option);
 void mi_option_disable(mi_option_t option);
-/* Prints those that have an effect. */
+/* Prints those that have an effect, to where messages go, or to `out` (NULL: there, too). */
 void mi_options_print(void);
+void mi_options_print_out(mi_output_fun* out, void* arg);
 
 /* ---- Deferred free, and the heartbeat -------------------------------------------------------- */
 

@@ -225,22 +225,28 @@ void options_init(void) {
 
 /* ---- The program's side ----------------------------------------------------------------------- */
 
-static void print_options(void) {
-  for (int i = 0; i < OPTION_COUNT; i++)
-    if (table[i].name != NULL && !(table[i].kind & NO_EFFECT))
-      message("sluice: option %s: %ld", table[i].name, option_value((mi_option_t)i));
+static void print_options(mi_output_fun* out, void* arg) {
+  char line[100];
+  for (int i = 0; i < OPTION_COUNT; i++) {
+    if (table[i].name == NULL || (table[i].kind & NO_EFFECT)) continue;
+    snprintf(line, sizeof line, "sluice: option %s: %ld\n", table[i].name,
+             option_value((mi_option_t)i));
+    out(line, arg);
+  }
 }
 
 void options_print_at_start(void) {
   message("sluice: process init: version 0.1 (mimalloc API %d), debug level %d", MI_MALLOC_VERSION,
           MI_DEBUG);
-  print_options();
+  print_options(output_write, NULL);
 }
 
-void mi_options_print(void) {
+void mi_options_print_out(mi_output_fun* out, void* arg) {
   process_init();
-  print_options();
+  print_options(out != NULL ? out : output_write, arg);
 }
+
+void mi_options_print(void) { mi_options_print_out(NULL, NULL); }
 
 long mi_option_get(mi_option_t option) {
   process_init();

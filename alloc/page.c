@@ -61,8 +61,7 @@ size_t page_block_size(const page_t* page) {
 
 /* ---- Statistics and limits: at grants and when a page comes or goes -------------------------- */
 
-/* What a block counts against a byte limit: the same in all builds. */
-static size_t granted_bytes(const page_t* page) {
+size_t granted_bytes(const page_t* page) {
   return page->stride != 0 ? page_block_size(page)
                            : (size_t)page_figure(&page->granted_slices) * SLICE;
 }
@@ -95,8 +94,13 @@ static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   }
 }
 
-static void count_total(class_stat_t* s, int64_t blocks) {
-  stat_set(&s->total, stat_get(&s->total) + (uint64_t)blocks);
+static void count_total(class_stat_t* s, int64_t blocks) { stat_add(&s->total, (uint64_t)blocks); }
+
+/* A page with a single block comes or goes. */
+static void account_single(mi_heap_t* heap, const page_t* page, bool comes) {
+  class_stat_t* s = &heap->stat[CLASS_BYTES];
+  stat_add(&s->current, comes ? granted_bytes(page) : -granted_bytes(page));
+  if (stat_get(&s->current) > stat_get(&s->peak)) stat_set(&s->peak, stat_get(&s->current));
 }
 
 void page_account(mi_heap_t* heap, page_t* page) { account(heap, page, page->used); }
@@ -105,6 +109,34 @@ void page_leaves_heap(page_t* page) {
   mi_heap_t* heap = page_heap(page);
   account(heap, page, 0);
   keep_no_more(heap, page);
+  if (page->stride == 0) account_single(heap, page, false);
+}
+
+static void move_totals(page_t* page, mi_heap_t* from, mi_heap_t* to) {
+  unsigned class = page_class(page);
+  uint32_t live = page_live(page);
+  count_total(&from->stat[class], -(int64_t)live);
+  count_total(&to->stat[class], live);
+  if (page->stride != 0) return;
+  account_single(to, page, true);
+  count_total(&from->stat[CLASS_BYTES], -(int64_t)granted_bytes(page));
+  count_total(&to->stat[CLASS_BYTES], (int64_t)granted_bytes(page));
+}
+
+void page_move(page_t* page, mi_heap_t* to) {
+  page_leaves_heap(page);
+  move_totals(page, page_heap(page), to);
+  page_account(to, page);
+  atomic_store_explicit(&page->heap, to, memory_order_release);
+}
+
+void page_adopt(mi_heap_t* heap, page_t* page) {
+  uint64_t live = remote_adopt(page, heap);
+  unsigned class = page_class(page);
+  stat_add_shared(&heap->task->subproc->ended[class].total, -live);
+  count_total(&heap->stat[class], (int64_t)live);
+  page_account(heap, page);
+  queue_push(&heap->queue[class], page);
 }
 
 /* ---- Birth ----------------------------------------------------------------------------------- */
@@ -196,6 +228,8 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
   full_push(heap, page);
   count_total(&heap->stat[CLASS_LARGE], 1);
+  count_total(&heap->stat[CLASS_BYTES], (int64_t)granted_bytes(page));
+  account_single(heap, page, true);
   account(heap, page, 1);
   return page;
 }
@@ -320,9 +354,7 @@ static bool queue_grant(mi_heap_t* heap, unsigned class, size_t limit) {
 static bool adopt(mi_heap_t* heap, unsigned class) {
   page_t* page = heap_adopts(heap) ? remote_take(heap->task->subproc, class) : NULL;
   if (page == NULL) return false;
-  remote_adopt(page, heap);
-  page_account(heap, page);
-  queue_push(&heap->queue[page_class(page)], page);
+  page_adopt(heap, page);
   return true;
 }
 

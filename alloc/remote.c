@@ -371,9 +371,11 @@ bool remote_hold(page_t* page, const subproc_t* s) {
 
 void remote_hold_end(page_t* page) { hold_end(page, REMOTE_PURGING); }
 
-void remote_adopt(page_t* page, mi_heap_t* heap) {
+uint32_t remote_adopt(page_t* page, mi_heap_t* heap) {
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
+  page_set_figure(&page->accounted, 0);
   page_set_owner(page, heap->task, 0);
   remote_t w = look(page);
   while (!swap(page, &w, with(w, REMOTE_NORMAL, remote_head(w), page->used - remote_count(w)))) {}
+  return remote_count(w);
 }

@@ -10,6 +10,15 @@ static _Thread_local uint32_t thread_id; /* what the thread's tasks belong to */
 
 static bool is_main(const subproc_t* s) { return s == &subprocs[0]; }
 
+void subproc_add_ended(subproc_t* s, const class_stat_t* stat) {
+  for (unsigned c = 0; c < CLASS_COUNT; c++) {
+    class_stat_t* all = &s->ended[c];
+    stat_add_shared(&all->total, stat_get(&stat[c].total) - stat[c].base);
+    if (stat_get(&stat[c].peak) > stat_get(&all->peak))
+      stat_set(&all->peak, stat_get(&stat[c].peak));
+  }
+}
+
 /* Acquire and release: who counts a page on the old id behind this exchange sees the new id, and
 ** counts the page on the main one (see chunk_mark_abandoned). */
 static void retire(subproc_t* s) {
@@ -19,6 +28,10 @@ static void retire(subproc_t* s) {
     uint32_t pages = atomic_exchange_explicit(&s->abandoned[c], 0, memory_order_acq_rel);
     atomic_fetch_add_explicit(&subprocs[0].abandoned[c], pages, memory_order_relaxed);
   }
+  subproc_add_ended(&subprocs[0], s->ended);
+  memset(s->ended, 0, sizeof s->ended);
+  subprocs[0].threads_total += s->threads_total;
+  s->threads_total = s->threads_peak = 0;
 }
 
 /* Under the lock, as the next one. */
@@ -28,23 +41,35 @@ static void unuse(subproc_t* s) {
   if (!is_main(s) && --s->users == 0) retire(s);
 }
 
+static void enter(const mi_task_t* task, subproc_t* s) {
+  use(s);
+  if (!task->implicit) return;
+  s->threads_total++;
+  if (++s->threads > s->threads_peak) s->threads_peak = s->threads;
+}
+
+static void leave(const mi_task_t* task, subproc_t* s) {
+  s->threads -= task->implicit;
+  unuse(s);
+}
+
 void subproc_enter(mi_task_t* task) {
   pthread_mutex_lock(&heaps_lock);
   task->subproc = subproc_of(thread_id);
-  use(task->subproc);
+  enter(task, task->subproc);
   pthread_mutex_unlock(&heaps_lock);
 }
 
 void subproc_leave(mi_task_t* task) {
   pthread_mutex_lock(&heaps_lock);
-  unuse(task->subproc);
+  leave(task, task->subproc);
   pthread_mutex_unlock(&heaps_lock);
 }
 
 static bool in_use(const subproc_t* s) { return is_main(s) || s->users > 0; }
 
 /* Makes the caller a user of it; NULL, with a report: there is none with that id. */
-static subproc_t* use_checked(mi_subproc_id_t id) {
+subproc_t* subproc_use(mi_subproc_id_t id) {
   size_t offset = (size_t)((char*)id - (char*)subprocs);
   subproc_t* s = id;
   bool ok = offset < sizeof subprocs && offset % sizeof *s == 0;
@@ -57,7 +82,7 @@ static subproc_t* use_checked(mi_subproc_id_t id) {
   return NULL;
 }
 
-static void end_use(subproc_t* s) {
+void subproc_end_use(subproc_t* s) {
   pthread_mutex_lock(&heaps_lock);
   unuse(s);
   pthread_mutex_unlock(&heaps_lock);
@@ -89,8 +114,8 @@ mi_subproc_id_t mi_subproc_new(void) {
 /* The task moves with its heaps. */
 static void move_task(mi_task_t* task, subproc_t* to) {
   pthread_mutex_lock(&heaps_lock);
-  use(to);
-  unuse(task->subproc);
+  enter(task, to);
+  leave(task, task->subproc);
   task->subproc = to;
   pthread_mutex_unlock(&heaps_lock);
 }
@@ -100,11 +125,11 @@ void mi_subproc_add_current_thread(mi_subproc_id_t id) {
     report_error(EPERM, "sluice: error: a thread cannot change its subprocess within a task");
     return;
   }
-  subproc_t* s = use_checked(id);
+  subproc_t* s = subproc_use(id);
   if (s == NULL) return;
   thread_id = page_figure(&s->id);
   if (tls.task != NO_TASK) move_task(tls.task, s);
-  end_use(s);
+  subproc_end_use(s);
 }
 
 /* Ends the program's use; `others`: while there are other users, too. */
@@ -120,11 +145,11 @@ static bool end_program_use(subproc_t* s, bool others) {
 }
 
 void mi_subproc_delete(mi_subproc_id_t id) {
-  subproc_t* s = id != NULL ? use_checked(id) : NULL;
+  subproc_t* s = id != NULL ? subproc_use(id) : NULL;
   if (s == NULL) return;
   if (!end_program_use(s, true))
     report_error(EPERM, "sluice: error: subprocess %p is the main one, or was deleted", id);
-  end_use(s);
+  subproc_end_use(s);
 }
 
 /* ---- What ended threads left ------------------------------------------------------------------- */
@@ -181,11 +206,11 @@ static bool may_visit(void) {
 bool mi_abandoned_visit_blocks(mi_subproc_id_t id, int heap_tag, bool visit_blocks,
                                mi_block_visit_fun* visitor, void* arg) {
   if (!may_visit()) return false;
-  subproc_t* s = use_checked(id);
+  subproc_t* s = subproc_use(id);
   if (s == NULL) return false;
   visit_t v = {visitor, arg, visit_blocks};
   bool all = (heap_tag != -1 && heap_tag != 0) || visit_left(s, NULL, &v);
-  end_use(s);
+  subproc_end_use(s);
   return all;
 }
 
@@ -199,7 +224,7 @@ bool mi_heap_visit_abandoned_blocks(mi_heap_t* heap, bool visit_blocks, mi_block
 
 /* The dead objects of rc/ that wait there are drained before. */
 void mi_subproc_destroy(mi_subproc_id_t id) {
-  subproc_t* s = id != NULL ? use_checked(id) : NULL;
+  subproc_t* s = id != NULL ? subproc_use(id) : NULL;
   if (s == NULL) return;
   if (task_self() != NULL) task_force(tls.task);
   if (end_program_use(s, false)) {
@@ -214,15 +239,15 @@ void mi_subproc_destroy(mi_subproc_id_t id) {
     report_error(EPERM, "sluice: error: subprocess %p is the main one, was deleted, or has threads",
                  id);
   }
-  end_use(s);
+  subproc_end_use(s);
 }
 
 bool mi_subproc_visit_heaps(mi_subproc_id_t id, mi_heap_visit_fun* visitor, void* arg) {
-  subproc_t* s = use_checked(id);
+  subproc_t* s = subproc_use(id);
   if (s == NULL) return false;
   bool all = true;
   for (mi_heap_t* heap = NULL; all && (heap = heap_after(heap, s)) != NULL;)
     all = visitor(heap, arg);
-  end_use(s);
+  subproc_end_use(s);
   return all;
 }

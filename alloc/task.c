@@ -95,7 +95,7 @@ void task_recycle(mi_task_t* task) {
   pthread_mutex_unlock(&tasks_lock);
 }
 
-mi_task_t* task_new(arena_t* arena, uint64_t period) {
+mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
   pthread_mutex_lock(&tasks_lock);
   mi_task_t* task = tasks_unused;
   if (task != NULL) tasks_unused = task->next;
@@ -112,6 +112,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period) {
   task->parked = (int64_t)period;
   task->bytes_limit = SIZE_MAX;
   task->quantum = 256;
+  task->implicit = implicit;
   if (MI_SECURE && !secure_begin(task)) {
     task_recycle(task);
     return NULL;
@@ -132,9 +133,8 @@ void task_delete(mi_task_t* task, bool abandon) {
 /* What the thread was charged before it had a task (its first call) is the new task's. */
 static void thread_task(void) {
   process_init();
-  mi_task_t* task = task_new(&arena_main, (uint64_t)option_value(mi_option_heartbeat_period));
+  mi_task_t* task = task_new(&arena_main, (uint64_t)option_value(mi_option_heartbeat_period), true);
   if (task == NULL) return;
-  task->implicit = true;
   int64_t charged = COUNTDOWN_NONE - tls.countdown;
   tls = (tls_t){&heap_none, task->parked - charged, task};
   exit_hook_set(task);

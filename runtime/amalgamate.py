@@ -9,7 +9,7 @@ stands at the start of a line. What it does not catch does not compile."""
 import re
 import sys
 
-PUBLIC = ("alloc/mimalloc.h", "rc/rc.h", "runtime/runtime.h")
+PUBLIC = ("alloc/mimalloc.h", "alloc/mimalloc-stats.h", "rc/rc.h", "runtime/runtime.h")
 HEAD = """\
 /* sluice.c: the core of Sluice, made from the files of alloc/, rc/ and runtime/.
 **

@@ -61,7 +61,7 @@ static bool build(rt_task* t, const rt_config* config) {
   arena_t* arena = config->repeatable_addresses ? arena_new() : &arena_main;
   if (arena == NULL) return false;
   uint64_t period = config->heartbeat_period;
-  t->task = task_new(arena, period != 0 ? period : PERIOD);
+  t->task = task_new(arena, period != 0 ? period : PERIOD, false);
   if (t->task == NULL) {
     if (arena != &arena_main) arena_delete(arena);
     return false;
