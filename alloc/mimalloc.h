@@ -1,9 +1,9 @@
 /* mimalloc.h: the allocator's public interface.
 **
 ** The names and meanings are those of mimalloc (Leijen, Zorn, de Moura: "Mimalloc: Free List
-** Sharding in Action", 2019; header of the 2.4 line), of which this has the part below: a program
-** that keeps to it compiles and links unchanged. The implementation is Sluice's own. What mimalloc
-** does not have, the exact heartbeat, stands in the last section.
+** Sharding in Action", 2019; header of the 2.4 line, and names of the 3.x line that fit): a program
+** that keeps to what is below compiles and links unchanged. The implementation is Sluice's own. What
+** mimalloc does not have, the exact heartbeat, stands in the last section.
 **
 ** Words used below
 **   block    the memory that one call returns, aligned to 16 bytes (8, if at most 8 were asked for)
@@ -259,6 +259,20 @@ char* mi_heap_realpath(mi_heap_t* heap, const char* fname, char* resolved_name);
 mi_attr_malloc mi_attr_size(2) void* mi_heap_alloc_new(mi_heap_t* heap, size_t size);
 mi_attr_malloc mi_attr_size2(2, 3) void* mi_heap_alloc_new_n(mi_heap_t* heap, size_t count,
                                                              size_t size);
+
+/* For a type, or n of it. */
+#define mi_malloc_tp(tp) ((tp*)mi_malloc(sizeof(tp)))
+#define mi_zalloc_tp(tp) ((tp*)mi_zalloc(sizeof(tp)))
+#define mi_calloc_tp(tp, n) ((tp*)mi_calloc(n, sizeof(tp)))
+#define mi_mallocn_tp(tp, n) ((tp*)mi_mallocn(n, sizeof(tp)))
+#define mi_reallocn_tp(p, tp, n) ((tp*)mi_reallocn(p, n, sizeof(tp)))
+#define mi_recalloc_tp(p, tp, n) ((tp*)mi_recalloc(p, n, sizeof(tp)))
+#define mi_heap_malloc_tp(hp, tp) ((tp*)mi_heap_malloc(hp, sizeof(tp)))
+#define mi_heap_zalloc_tp(hp, tp) ((tp*)mi_heap_zalloc(hp, sizeof(tp)))
+#define mi_heap_calloc_tp(hp, tp, n) ((tp*)mi_heap_calloc(hp, n, sizeof(tp)))
+#define mi_heap_mallocn_tp(hp, tp, n) ((tp*)mi_heap_mallocn(hp, n, sizeof(tp)))
+#define mi_heap_reallocn_tp(hp, p, tp, n) ((tp*)mi_heap_reallocn(hp, p, n, sizeof(tp)))
+#define mi_heap_recalloc_tp(hp, p, tp, n) ((tp*)mi_heap_recalloc(hp, p, n, sizeof(tp)))
 
 /* There are no guard pages, and memory is the system's to place: without effect. */
 void mi_heap_guarded_set_sample_rate(mi_heap_t* heap, size_t sample_rate, size_t seed);

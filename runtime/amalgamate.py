@@ -13,9 +13,9 @@ PUBLIC = ("alloc/mimalloc.h", "alloc/mimalloc-stats.h", "rc/rc.h", "runtime/runt
 HEAD = """\
 /* sluice.c: the core of Sluice, made from the files of alloc/, rc/ and runtime/.
 **
-** Needs, below an -I, the public headers alloc/mimalloc.h, rc/rc.h and runtime/runtime.h. For a
-** program: cc -O2 -c sluice.c. For a shared library: -fPIC -ftls-model=initial-exec, too. With
-** checks: -DMI_DEBUG=1. Link with -pthread.
+** Needs, below an -I, the public headers alloc/mimalloc.h, alloc/mimalloc-stats.h, rc/rc.h and
+** runtime/runtime.h. For a program: cc -O2 -c sluice.c. For a shared library: -fPIC
+** -ftls-model=initial-exec, too. With checks: -DMI_DEBUG=1. Link with -pthread.
 **
 {licence} */
 #ifndef _GNU_SOURCE

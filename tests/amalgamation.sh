@@ -13,7 +13,7 @@ quiet() { "$@" >"$dir/out" 2>&1 && [ ! -s "$dir/out" ]; }
 strict=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Wmissing-prototypes)
 
 mkdir -p "$dir/alone/"{alloc,rc,runtime}
-for header in alloc/mimalloc.h rc/rc.h runtime/runtime.h; do cp $header "$dir/alone/$header"; done
+for header in alloc/mimalloc.h alloc/mimalloc-stats.h rc/rc.h runtime/runtime.h; do cp $header "$dir/alone/$header"; done
 cp "$build/sluice.c" "$dir/alone"
 
 for cc in gcc clang; do

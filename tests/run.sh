@@ -80,6 +80,7 @@ script model tests/model/run.sh
 script warnings tests/warnings.sh
 script amalgamation tests/amalgamation.sh "$build"
 script layers tests/layers.sh
+script names tests/names.sh "$build"
 script readme tests/readme.sh "$build"
 
 echo "$passed passed, $failed failed"

@@ -447,6 +447,43 @@ static void test_default_heap(void** state) {
   assert_true(nothing_lives());
 }
 
+/* ---- Names of the 3.x line ----------------------------------------------------------------------- */
+
+static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
+                         size_t size, void* arg) {
+  (void)heap, (void)area, (void)size;
+  *(unsigned*)arg += block != NULL;
+  return true;
+}
+
+static void test_theap(void** state) {
+  (void)state;
+  mi_heap_t* heap = mi_heap_new();
+  mi_theap_t *theap = mi_heap_theap(heap), *before = mi_theap_set_default(theap);
+  assert_ptr_equal(theap, heap);
+  assert_ptr_equal(mi_theap_get_default(), heap);
+  assert_ptr_equal(before, mi_heap_main());
+  uint64_t ticks = mi_ticks();
+  char* p[] = {mi_theap_malloc(theap, 2048),       mi_theap_zalloc(theap, 1000),
+               mi_theap_calloc(theap, 10, 10),     mi_theap_malloc_small(theap, 10),
+               mi_theap_zalloc_small(theap, 10),   mi_theap_malloc_aligned(theap, 10, 4096),
+               mi_theap_realloc(theap, NULL, 5000)};
+  enum { ALL = sizeof p / sizeof p[0] };
+  assert_int_equal(mi_ticks(), ticks + 3 + 5 + 5);
+  for (int i = 0; i < ALL; i++) assert_ptr_equal(mi_heap_of(p[i]), heap);
+  assert_true(p[1][999] == 0 && p[2][99] == 0 && p[4][9] == 0 && (uintptr_t)p[5] % 4096 == 0);
+  unsigned blocks = 0;
+  assert_true(mi_theap_visit_blocks(theap, true, count_blocks, &blocks));
+  assert_int_equal(blocks, ALL);
+  mi_theap_guarded_set_sample_rate(theap, 1, 0);
+  mi_theap_guarded_set_size_bound(theap, 0, 100);
+  mi_heap_set_numa_affinity(heap, 0);
+  for (int i = 0; i < ALL; i++) mi_free(p[i]);
+  mi_theap_collect(theap, true);
+  mi_theap_set_default(before);
+  mi_heap_delete(heap);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_random_program),
@@ -459,6 +496,7 @@ int main(void) {
       cmocka_unit_test(test_exact_heap_of_a_task),
       cmocka_unit_test(test_realloc_is_seen_alike),
       cmocka_unit_test(test_default_heap),
+      cmocka_unit_test(test_theap),
   };
   return cmocka_run_group_tests_name("forms", tests, NULL, NULL);
 }
