@@ -1,6 +1,7 @@
 #!/bin/bash
 # Each function of mimalloc's API that names.txt lists is declared in the public headers and defined in the
-# libraries in $1; and statistics as JSON, as a struct and as a table are the same figures.
+# libraries in $1. What alloc/README.md says of the options is so. Statistics as JSON, as a struct and as a
+# table are the same figures.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
 dir=$(mktemp -d)
@@ -49,6 +50,21 @@ for library in "$build/libsluice.so" "$build/libsluice.a"; do
   } >"$dir/out" 2>&1
   verdict "the headers declare all names, ${library##*/}"
 done
+
+# The first table of the README names the options with an effect, the second one all others.
+options_of() { # TABLE
+  awk -v table="$1" '/^## /{at = /^## Options/} at && /^\|---/{t++} at && t == table && /^\| `/' alloc/README.md |
+    cut -d'|' -f2 | grep -oE '[A-Z_]{2,}' | sort
+}
+says() { { env "$@" "$build/slua" -e "" >/dev/null; } 2>&1; }
+says MIMALLOC_VERBOSE=1 | sed -n 's/^sluice: option \(.*\): .*/\1/p' | sort | diff - <(options_of 1) >"$dir/out"
+verdict 'options with an effect'
+mapfile -t without < <(options_of 2 | sed 's/.*/MIMALLOC_&=1/')
+says "${without[@]}" | sed -n 's/.*option MIMALLOC_\(.*\) has no effect here$/\1/p' | sort | diff - <(options_of 2) >"$dir/out"
+verdict 'options without'
+sed -n '/mi_option_show_errors,/,/_mi_option_last/s/^ *mi_option_\(deprecated_\)\?\([a-z_]*\),.*/\2/p' alloc/mimalloc.h |
+  tr "[:lower:]" "[:upper:]" | sort | comm -23 - <({ options_of 1; options_of 2; } | sort) >"$dir/out"
+verdict 'all options are told of'
 
 cat >"$dir/stats.c" <<'END'
 #include <stdio.h>
