@@ -105,11 +105,12 @@ static void account_single(mi_heap_t* heap, const page_t* page, bool comes) {
 
 void page_account(mi_heap_t* heap, page_t* page) { account(heap, page, page->used); }
 
+/* A second time nothing is left to forget. */
 void page_leaves_heap(page_t* page) {
   mi_heap_t* heap = page_heap(page);
+  if (page->stride == 0 && page_figure(&page->accounted) > 0) account_single(heap, page, false);
   account(heap, page, 0);
   keep_no_more(heap, page);
-  if (page->stride == 0) account_single(heap, page, false);
 }
 
 static void move_totals(page_t* page, mi_heap_t* from, mi_heap_t* to) {
