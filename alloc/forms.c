@@ -287,10 +287,9 @@ void* mi_memalign(size_t alignment, size_t size) {
 }
 void* mi_aligned_alloc(size_t alignment, size_t size) { return mi_memalign(alignment, size); }
 
-static size_t system_page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
-void* mi_valloc(size_t size) { return mi_malloc_aligned(size, system_page()); }
+void* mi_valloc(size_t size) { return mi_malloc_aligned(size, os_page_size()); }
 void* mi_pvalloc(size_t size) {
-  size_t page = system_page();
+  size_t page = os_page_size();
   size_t whole = size > PTRDIFF_MAX - page ? size : (size + page - 1) & ~(page - 1);
   task_charge(ticks_of(size));
   return heap_alloc_aligned(tls.heap, whole, page, 0, false);

@@ -33,7 +33,8 @@ EXPORT void free_aligned_sized(void* p, size_t alignment, size_t size) {
   mi_free_size_aligned(p, size, alignment);
 }
 
-/* ---- Settings and figures ------------------------------------------------------------------------ */
+/* ---- glibc's settings and figures ------------------------------------------------------------ */
+#ifdef __GLIBC__
 
 /* 1: it has an effect; 0: it means nothing here, or the value is none. */
 EXPORT int mallopt(int param, int value) {
@@ -102,3 +103,5 @@ EXPORT int malloc_info(int options, FILE* stream) {
                   m.uordblks, m.hblks, m.hblkhd, m.arena + m.hblkhd);
   return n < 0 ? -1 : 0;
 }
+
+#endif
