@@ -18,16 +18,16 @@ cp "$build/sluice.c" "$dir/alone"
 
 for cc in gcc clang; do
   command -v $cc >/dev/null || { echo "skipped: no $cc" && continue; }
-  for checks in 0 1; do
-    name="$cc, MI_DEBUG=$checks" o=$dir/$cc$checks.o
-    (cd "$dir/alone" && quiet $cc -std=c11 "${strict[@]}" -DMI_DEBUG=$checks -I. -O2 -c sluice.c -o "$o")
+  for checks in NO_CHECKS MI_DEBUG MI_SECURE; do
+    name="$cc, $checks" o=$dir/$cc$checks.o
+    (cd "$dir/alone" && quiet $cc -std=c11 "${strict[@]}" -D$checks=1 -I. -O2 -c sluice.c -o "$o")
     verdict $? "$name: compiles"
     nm -g --defined-only "$o" | awk '$3 !~ /^(mi|rc|rt)_/ {print $3}' >"$dir/out"
     [ ! -s "$dir/out" ]
     verdict $? "$name: no other names"
     for test in process rc rc_model runtime runtime_clock runtime_limit runtime_region visit; do
       source=tests/unit/${test}_test.c
-      $cc -std=c11 -D_GNU_SOURCE -DMI_DEBUG=$checks -I. -O1 "$source" "$o" -lcmocka -pthread -o "$dir/test" \
+      $cc -std=c11 -D_GNU_SOURCE -D$checks=1 -I. -O1 "$source" "$o" -lcmocka -pthread -o "$dir/test" \
         >"$dir/out" 2>&1 && "$dir/test" >"$dir/out" 2>&1
       verdict $? "$name: $test"
     done
@@ -36,7 +36,7 @@ done
 
 length() { objdump -d --no-show-raw-insn "$1" | awk "/<$2>:/,/ret/" | wc -l; }
 for f in mi_malloc mi_free; do
-  one=$(length "$dir/gcc0.o" $f) library=$(length "$build/slua" $f)
+  one=$(length "$dir/gccNO_CHECKS.o" $f) library=$(length "$build/slua" $f)
   echo "$f: $((one - 1)) instructions, in slua $((library - 1))" >"$dir/out"
   [ "$one" -gt 1 ] && [ "$one" -le "$library" ]
   verdict $? "$f is as short as in the library"
