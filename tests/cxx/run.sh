@@ -10,7 +10,7 @@ for compiler in g++ clang++; do
   for standard in c++11 c++14 c++17 c++20 c++2b; do
     for library in sluice sluice-debug; do
       name="$compiler -std=$standard, $library"
-      if $compiler -std=$standard -Wall -Wextra -Wpedantic -Wshadow -Werror -O1 -g -I. \
+      if $compiler -std=$standard -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Werror -O1 -g -I. \
         tests/cxx/names.cpp "$build/lib$library.a" -pthread -o "$dir/names" >"$dir/out" 2>&1 &&
         "$dir/names" >"$dir/out" 2>&1 && grep -q '^C++ as it should be$' "$dir/out"; then
         passed=$((passed + 1))
