@@ -1,6 +1,7 @@
 # Sluice. `make help` lists the targets; everything is built into build/.
 
-CC     = gcc
+CROSS  =
+CC     = $(CROSS)gcc
 B      = build
 CSTD   = -std=c11 -D_GNU_SOURCE -I.
 WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion
@@ -39,15 +40,15 @@ $(foreach v,$(VARIANTS),$(eval $(call variant,$(v))))
 
 define archive
 	@rm -f $@
-	ar rcs $@ $^
+	$(CROSS)ar rcs $@ $^
 endef
 
 # What programs link has the public names only: the others could be a program's own. Tests see all.
 define sealed_archive
 	@rm -f $@
-	ld -r -o $(@:.a=.o) $^
-	objcopy --localize-hidden $(@:.a=.o)
-	ar rcs $@ $(@:.a=.o)
+	$(CROSS)ld -r -o $(@:.a=.o) $^
+	$(CROSS)objcopy --localize-hidden $(@:.a=.o)
+	$(CROSS)ar rcs $@ $(@:.a=.o)
 	@rm -f $(@:.a=.o)
 endef
 
@@ -142,7 +143,8 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh
-.PHONY: all amalgamation setup build-tests test test-real demo bench model install clean help
+.PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl \
+        demo bench model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -163,6 +165,12 @@ bench: ## allocation speed as ratios to the allocators of this system
 	@tests/setup.sh bench
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
 	@tests/perf/bench.py $(B)
+
+test-aarch64 test-musl: test-%:
+	@tests/setup.sh $*
+	@tests/elsewhere.sh $* $(B)
+test-aarch64: ## the unit and stress tests on 64-bit ARM, by emulation
+test-musl: ## the same with musl as the C library
 
 model: setup ## check the protocol of remote frees with spin
 	@tests/model/run.sh
@@ -213,6 +221,6 @@ clean: ## remove build/
 	rm -rf $(B)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

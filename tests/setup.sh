@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what the build and the tests need and this machine lacks (Debian), or names it in one line;
-# with "bench", the allocators to compare with, too, with "real" the programs to run. Prints nothing
-# when nothing is missing.
+# with "bench", the allocators to compare with, too, with "real" the programs to run, with "aarch64" or "musl"
+# what runs the tests there. Prints nothing when nothing is missing.
 set -u
 missing=()
 need() { # PACKAGE TEST...
@@ -39,6 +39,12 @@ if [ "${1-}" = real ]; then
   need "lib$(realpath -e /usr/bin/python3 2>/dev/null | grep -o 'python3.*' || echo python3.11)-testsuite" \
     /usr/bin/python3 -c 'import test.test_json'
 fi
+if [ "${1-}" = aarch64 ]; then
+  need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
+  need libc6-dev-arm64-cross has_file '/usr/aarch64-linux-gnu/include/stdlib.h'
+  need qemu-user command -v qemu-aarch64
+fi
+[ "${1-}" = musl ] && need musl-tools command -v musl-gcc
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 

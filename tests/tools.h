@@ -34,8 +34,8 @@ static inline bool nothing_lives(void) {
   return strcmp(last_line, "ok\n") == 0;
 }
 
-/* A sanitizer's own memory hides ours. */
-#if defined(__SANITIZE_THREAD__)
+/* The memory of a sanitizer, or of an emulator, hides ours. */
+#if defined(__SANITIZE_THREAD__) || defined(EMULATED)
 enum { RESIDENT_TELLS = 0, MAPPED_TELLS = 0 };
 #elif defined(__SANITIZE_ADDRESS__)
 enum { RESIDENT_TELLS = 1, MAPPED_TELLS = 0 };

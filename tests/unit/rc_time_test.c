@@ -130,7 +130,7 @@ static void test_no_recursion(void** state) {
   pthread_attr_t attr;
   pthread_t thread;
   assert_int_equal(pthread_attr_init(&attr), 0);
-  assert_int_equal(pthread_attr_setstacksize(&attr, 64 * 1024), 0);
+  assert_int_equal(pthread_attr_setstacksize(&attr, 128 * 1024), 0);
   assert_int_equal(pthread_create(&thread, &attr, die_on_small_stack, NULL), 0);
   pthread_join(thread, NULL);
   pthread_attr_destroy(&attr);
