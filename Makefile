@@ -25,7 +25,7 @@ VARIANTS        = plain pic debug debug-pic secure secure-pic asan tsan
 
 objects = $(patsubst %.c,$(B)/obj/$(1)/%.o,$(2))
 
-LIBS = $(foreach l,libsluice libsluice-debug libsluice-secure,$(addprefix $(B)/$(l),.a .so -preload.so))
+LIBS = $(foreach l,libsluice libsluice-debug libsluice-secure,$(addprefix $(B)/$(l),.a .so -pic.a -preload.so))
 
 all: $(LIBS) $(B)/slua $(B)/cfrac ## build the libraries, slua and cfrac
 
@@ -57,6 +57,13 @@ $(B)/libsluice.a: $(call objects,plain,$(CORE))
 $(B)/libsluice-debug.a: $(call objects,debug,$(CORE))
 	$(sealed_archive)
 $(B)/libsluice-secure.a: $(call objects,secure,$(CORE))
+	$(sealed_archive)
+# For plug-ins. The other archives are for programs: thread-local data lie at a fixed distance there.
+$(B)/libsluice-pic.a: $(call objects,pic,$(CORE))
+	$(sealed_archive)
+$(B)/libsluice-debug-pic.a: $(call objects,debug-pic,$(CORE))
+	$(sealed_archive)
+$(B)/libsluice-secure-pic.a: $(call objects,secure-pic,$(CORE))
 	$(sealed_archive)
 $(B)/libsluice-plain.a: $(call objects,plain,$(CORE))
 	$(archive)

@@ -7,7 +7,7 @@
 
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
-static arena_t* arenas_unused; /* under records_lock */
+static arena_t *arenas_unused, *arenas_all; /* under records_lock */
 
 static chunk_t* first_chunk(arena_t* arena) {
   return atomic_load_explicit(&arena->chunks, memory_order_acquire);
@@ -162,14 +162,23 @@ void arena_purge(arena_t* arena) {
 
 /* ---- Arenas with a region -------------------------------------------------------------------- */
 
-arena_t* arena_new(void) {
+static arena_t* arena_record(void) {
   pthread_mutex_lock(&records_lock);
   arena_t* arena = arenas_unused;
   if (arena != NULL) arenas_unused = arena->next;
   pthread_mutex_unlock(&records_lock);
-  if (arena == NULL) arena = record_alloc(sizeof *arena, 64);
+  if (arena != NULL || (arena = record_alloc(sizeof *arena, 64)) == NULL) return arena;
+  pthread_mutex_lock(&records_lock);
+  arena->all = arenas_all;
+  arenas_all = arena;
+  pthread_mutex_unlock(&records_lock);
+  return arena;
+}
+
+arena_t* arena_new(void) {
+  arena_t* arena = arena_record();
   if (arena == NULL) return NULL;
-  memset(arena, 0, sizeof *arena);
+  *arena = (arena_t){.all = arena->all};
   arena->region = os_reserve(REGION, REGION);
   if (arena->region != NULL) return arena;
   arena_delete(arena);
@@ -177,24 +186,39 @@ arena_t* arena_new(void) {
   return NULL;
 }
 
-void arena_delete(arena_t* arena) {
+static void chunk_end(chunk_t* c, const char* start) {
+  table_set(start, NULL);
+  page_records_end(c->records);
+  if (c->arena->region == NULL) os_unmap(c->base, c->size);
+  chunk_record_free(c);
+}
+
+static void unmap(arena_t* arena) {
   for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
     next = next_chunk(c);
-    table_set(c->base, NULL);
-    page_records_end(c->records);
-    chunk_record_free(c);
+    chunk_end(c, c->base);
   }
   for (chunk_t *c = arena->huge, *next; c != NULL; c = next) {
     next = c->huge_next;
-    table_set(c->huge_page->start, NULL);
-    page_records_end(c->records);
-    chunk_record_free(c);
+    chunk_end(c, c->huge_page->start);
   }
   if (arena->region != NULL) os_unmap(arena->region, REGION);
+  arena->region = NULL;
+}
+
+void arena_delete(arena_t* arena) {
+  unmap(arena);
   pthread_mutex_lock(&records_lock);
   arena->next = arenas_unused;
   arenas_unused = arena;
   pthread_mutex_unlock(&records_lock);
+}
+
+void memory_unmap(void) {
+  for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
+    if (arena->region != NULL) unmap(arena);
+  unmap(&arena_main);
+  records_unmap();
 }
 
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {

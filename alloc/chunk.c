@@ -15,6 +15,8 @@ static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
 
+enum { STEP = 256 * 1024, GUARD = MI_SECURE ? SLICE : 0 };
+
 /* With a guard at both ends. */
 static char* map_guarded(size_t size, size_t guard) {
   char* p = os_map(size + 2 * guard, SLICE);
@@ -24,18 +26,34 @@ static char* map_guarded(size_t size, size_t guard) {
   return NULL;
 }
 
+/* Each mapping begins with what is needed to unmap them all. */
+typedef struct step {
+  struct step* before;
+  size_t size;
+} step_t;
+static step_t* last_step;
+
 static void* records_take(size_t size, size_t align) {
-  enum { STEP = 256 * 1024, GUARD = MI_SECURE ? SLICE : 0 };
   uintptr_t at = ((uintptr_t)records_at + align - 1) & ~(uintptr_t)(align - 1);
   if (records_at == NULL || at + size > (uintptr_t)records_end) {
-    size_t step = size < STEP ? STEP : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
+    size_t room = size + align;
+    size_t step = room < STEP ? STEP : (room + SLICE - 1) & ~(size_t)(SLICE - 1);
     char* fresh = map_guarded(step, GUARD);
     if (fresh == NULL) return NULL;
-    at = (uintptr_t)fresh;
+    *(step_t*)(void*)fresh = (step_t){last_step, step};
+    last_step = (step_t*)(void*)fresh;
+    at = (uintptr_t)fresh + align;
     records_end = fresh + step;
   }
   records_at = (char*)at + size;
   return (void*)at;
+}
+
+void records_unmap(void) {
+  for (step_t *step = last_step, *before; step != NULL; step = before) {
+    before = step->before;
+    os_unmap((char*)step - GUARD, step->size + 2 * (size_t)GUARD);
+  }
 }
 
 void* record_alloc(size_t size, size_t align) {

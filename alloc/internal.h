@@ -8,7 +8,7 @@
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
 **   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
-**   theap.c visit.c stats.c json.c process.c checked.c secure.c override.c
+**   theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -219,6 +219,7 @@ struct arena {
   char* region;                       /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
+  arena_t* all;  /* all records ever made; under records_lock */
 };
 extern arena_t arena_main;
 
@@ -429,6 +430,7 @@ uint64_t os_now_ns(void);
 bool os_read_file(const char* path, char* text, size_t room);
 void os_write_error(const char* text, size_t length);
 void os_keep_stderr(void); /* for what is written when the program has closed it */
+void os_drop_stderr(void);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
@@ -448,6 +450,7 @@ void call_error_fun(int code);
 
 /* Zero memory that is never freed; NULL: no memory. */
 void* record_alloc(size_t size, size_t align);
+void records_unmap(void);
 chunk_t* chunk_record(void); /* NULL: no memory */
 void chunk_record_free(chunk_t* c);
 void table_set(const char* base, page_t* records); /* NULL: the chunk is not ours any more */
@@ -477,6 +480,7 @@ void arena_decay(arena_t* arena); /* now and then: purges a little of what is no
 void arena_purge(arena_t* arena); /* all that is free */
 arena_t* arena_new(void);         /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
+void memory_unmap(void); /* all that there is; nobody uses any of it, or will */
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
@@ -645,6 +649,8 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, records_lock, table_lock, output_lock;
 void fork_guard(pthread_mutex_t* lock);
 extern _Atomic uint32_t fork_count; /* of forks that led to this process */
+void unload_prepare(void);          /* by the constructor */
+void threads_forget(void);          /* no thread's end calls the library any more */
 void process_init(void);
 extern uint64_t process_start_ns;
 mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no memory */

@@ -138,6 +138,11 @@ void os_keep_stderr(void) {
   errno = saved;
 }
 
+void os_drop_stderr(void) {
+  if (kept_stderr >= 0) close(kept_stderr);
+  kept_stderr = -1;
+}
+
 /* A program may have closed stderr by now, as ls and others do before they end. */
 static ssize_t write_error(const char* text, size_t length) {
   ssize_t n = write(STDERR_FILENO, text, length);

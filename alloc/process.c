@@ -40,10 +40,11 @@ static void in_child(void) {
   after_fork();
 }
 
-/* Early, so that what other handlers allocate comes before ours in the parent, and after them in
-** the child. */
-__attribute__((constructor)) static void load(void) {
+/* Early, so that what other handlers of fork allocate comes before ours in the parent, and after them
+** in the child. */
+__attribute__((constructor(101))) static void load(void) {
   process_init();
+  unload_prepare();
   if (pthread_atfork(before_fork, after_fork, in_child) != 0)
     warn("sluice: warning: no memory to prepare for fork with threads");
 }

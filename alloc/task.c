@@ -12,8 +12,9 @@ _Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK};
 uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t exit_key; /* its value is the thread's own task, if have_key */
-static bool have_key;
+static pthread_key_t exit_key; /* its value is the thread's own task, while it is there */
+enum { KEY_NONE, KEY_THERE, KEY_GONE };
+static atomic_int exit_key_state;
 pthread_mutex_t tasks_lock = PTHREAD_MUTEX_INITIALIZER; /* guards tasks_unused and registration */
 static mi_task_t* tasks_unused;
 
@@ -55,13 +56,19 @@ static void thread_exit(void* arg) {
 void mi_thread_done(void) {
   mi_task_t* task = tls.task;
   if (task == NO_TASK || !task->implicit) return;
-  if (have_key) pthread_setspecific(exit_key, NULL);
+  if (exit_key_state == KEY_THERE) pthread_setspecific(exit_key, NULL);
   thread_exit(task);
+}
+
+/* Who ends from now on leaves all as it is, and nothing of this library is called. */
+void threads_forget(void) {
+  if (atomic_exchange(&exit_key_state, KEY_GONE) == KEY_THERE) pthread_key_delete(exit_key);
 }
 
 static void exit_hook_set(mi_task_t* task) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
-  if (have_key && pthread_setspecific(exit_key, task) == 0) return;
+  if (exit_key_state == KEY_THERE && pthread_setspecific(exit_key, task) == 0) return;
+  if (exit_key_state == KEY_GONE) return;
   if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
     warn("sluice: warning: no thread key, or no memory for it; what threads leave stays theirs");
 }
@@ -73,18 +80,12 @@ static void init(void) {
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
   page_init_reciprocals();
   if (CHECKED) checked_init();
-  have_key = pthread_key_create(&exit_key, thread_exit) == 0;
+  if (pthread_key_create(&exit_key, thread_exit) == 0) exit_key_state = KEY_THERE;
   if (option_value(mi_option_show_stats)) os_keep_stderr();
   if (option_value(mi_option_verbose)) options_print_at_start();
 }
 
 void process_init(void) { pthread_once(&once, init); }
-
-/* What waits in the secure build is looked at for the last time. */
-__attribute__((destructor)) static void unload(void) {
-  if (MI_SECURE && tls.task != NO_TASK) secure_flush(tls.task);
-  if (option_value(mi_option_show_stats)) mi_stats_print(NULL);
-}
 
 /* ---- Records --------------------------------------------------------------------------------- */
 

@@ -75,6 +75,7 @@ script misuse tests/misuse/run.sh "$build"
 script install tests/install.sh
 script cxx tests/cxx/run.sh "$build"
 script preload tests/preload/run.sh "$build"
+script life tests/life/run.sh "$build"
 script counts tests/real/count.py "$build"
 script model tests/model/run.sh
 script warnings tests/warnings.sh
