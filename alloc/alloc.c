@@ -230,6 +230,24 @@ static bool resize_in_place(mi_heap_t* heap, page_t* page, void* p, size_t size,
   return true;
 }
 
+/* Where a limit counts two blocks for a moment, and in checked builds, blocks are copied. */
+static bool may_keep_memory(const mi_heap_t* heap, page_t* page) {
+  if (!page_is_huge(page) || page->padded || page_heap(page) != heap) return false;
+  return heap->task == tls.task && (!heap->by_grant || heap->task->bytes_limit == SIZE_MAX);
+}
+
+/* A huge block's memory is not copied. What the mapping had beyond the block may not be zero. */
+static void* resize_huge(mi_heap_t* heap, page_t* page, size_t size, size_t align, bool zero) {
+  if (size > PTRDIFF_MAX || !may_keep_memory(heap, page)) return NULL;
+  size_t had = page->span, room = huge_room(page);
+  if (size > had) refill_limit(heap, CLASS_LARGE, (size + WORD - 1) / WORD);
+  page = page_resize_huge(page, size, align);
+  if (page == NULL) return NULL;
+  size_t from = size < had ? size : had, to = page->span < room ? page->span : room;
+  if (zero && from < to) memset(page->start + from, 0, to - from);
+  return page->start;
+}
+
 void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t offset, bool zero) {
   if (p == NULL) return heap_alloc_aligned(heap, size, align, offset, zero);
   page_t* page = page_checked(p, "realloc");
@@ -239,6 +257,8 @@ void* heap_realloc(mi_heap_t* heap, void* p, size_t size, size_t align, size_t o
   }
   bool aligned = (((uintptr_t)p + offset) & (align - 1)) == 0;
   if (aligned && resize_in_place(heap, page, p, size, zero)) return p;
+  void* resized = aligned ? resize_huge(heap, page, size, align, zero) : NULL;
+  if (resized != NULL) return resized;
   size_t have = page_usable(page, p);
   void* fresh = heap_alloc_aligned(heap, size, align, offset, zero);
   if (fresh == NULL) return NULL;

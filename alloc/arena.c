@@ -19,23 +19,32 @@ static chunk_t* next_chunk(chunk_t* c) {
 /* ---- Address space --------------------------------------------------------------------------- */
 
 /* The place for `count` chunks in the region, lowest first; under the lock. */
-static char* region_take(arena_t* arena, uint32_t count) {
+static char* region_find(arena_t* arena, uint32_t count) {
   for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
     run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
     if (run < count) continue;
-    char* p = arena->region + (size_t)(i + 1 - count) * CHUNK;
-    if (!os_commit(p, (size_t)count * CHUNK)) return NULL;
     for (uint32_t k = i + 1 - count; k <= i; k++)
       arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
-    return p;
+    return arena->region + (size_t)(i + 1 - count) * CHUNK;
   }
   return NULL;
 }
 
-static void region_give(arena_t* arena, const char* p, size_t size) {
+static void region_give(arena_t* arena, const char* p, uint32_t count) {
   uint32_t first = (uint32_t)((size_t)(p - arena->region) / CHUNK);
-  for (uint32_t k = first; k < first + size / CHUNK; k++)
+  pthread_mutex_lock(&arenas_lock);
+  for (uint32_t k = first; k < first + count; k++)
     arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
+  pthread_mutex_unlock(&arenas_lock);
+}
+
+static char* region_take(arena_t* arena, uint32_t count) {
+  pthread_mutex_lock(&arenas_lock);
+  char* p = region_find(arena, count);
+  pthread_mutex_unlock(&arenas_lock);
+  if (p == NULL || os_commit(p, (size_t)count * CHUNK)) return p;
+  region_give(arena, p, count);
+  return NULL;
 }
 
 char* space_take(arena_t* arena, size_t size, size_t align) {
@@ -44,17 +53,11 @@ char* space_take(arena_t* arena, size_t size, size_t align) {
   return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
 }
 
-static void give(arena_t* arena, char* p, size_t size) {
+void space_give(arena_t* arena, char* p, size_t size) {
   if (arena->region == NULL)
     os_unmap(p, size);
   else if (os_decommit(p, size))
-    region_give(arena, p, size);
-}
-
-void space_give(arena_t* arena, char* p, size_t size) {
-  if (arena->region != NULL) pthread_mutex_lock(&arenas_lock);
-  give(arena, p, size);
-  if (arena->region != NULL) pthread_mutex_unlock(&arenas_lock);
+    region_give(arena, p, (uint32_t)(size / CHUNK));
 }
 
 void arena_count_mapped(arena_t* arena, size_t size) {
@@ -72,7 +75,7 @@ static chunk_t* new_chunk(arena_t* arena) {
   if (c == NULL) return NULL;
   char* base = space_take(arena, CHUNK, CHUNK);
   if (base == NULL || !chunk_init(c, arena, base)) {
-    if (base != NULL) give(arena, base, CHUNK);
+    if (base != NULL) space_give(arena, base, CHUNK);
     chunk_record_free(c);
     return NULL;
   }
@@ -80,18 +83,28 @@ static chunk_t* new_chunk(arena_t* arena) {
   return c;
 }
 
-/* Behind the last chunk; `seen` is where the caller's search ended. Release: a thread that finds
-** the chunk finds it complete. */
+static void discard(chunk_t* c) {
+  table_set(c->base, NULL);
+  atomic_fetch_sub_explicit(&c->arena->mapped, CHUNK, memory_order_relaxed);
+  space_give(c->arena, c->base, CHUNK);
+  page_records_end(c->records);
+  chunk_record_free(c);
+}
+
+/* Behind the last chunk; `seen` is where the caller's search ended. Of threads that come there
+** together one adds its chunk. Release: a thread that finds the chunk finds it complete. */
 static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
-  pthread_mutex_lock(&arenas_lock);
-  bool ok = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
-  if (!ok) {
-    chunk_t* c = new_chunk(arena);
-    ok = c != NULL;
-    if (ok) atomic_store_explicit(seen, c, memory_order_release);
+  chunk_t* c = new_chunk(arena);
+  if (c == NULL && arena->region == NULL) {
+    huge_purge();
+    c = new_chunk(arena);
   }
+  pthread_mutex_lock(&arenas_lock);
+  bool late = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
+  if (!late && c != NULL) atomic_store_explicit(seen, c, memory_order_release);
   pthread_mutex_unlock(&arenas_lock);
-  return ok;
+  if (late && c != NULL) discard(c);
+  return late || c != NULL;
 }
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
@@ -154,10 +167,12 @@ void arena_decay(arena_t* arena) {
   uint32_t now = atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed);
   uint32_t low = atomic_exchange_explicit(&arena->dirty_low, now, memory_order_relaxed);
   if (low > 0 && now > 0) purge_some(arena, low > SLICES_A_RUN ? 2 : 1);
+  if (arena->region == NULL) huge_decay();
 }
 
 void arena_purge(arena_t* arena) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c)) chunk_purge(c);
+  if (arena->region == NULL) huge_purge();
 }
 
 /* ---- Arenas with a region -------------------------------------------------------------------- */

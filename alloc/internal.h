@@ -190,7 +190,7 @@ static inline page_t* slot_of(const void* p) {
 ** Chunk records live forever and are reused. An arena is where a task's heaps get their slices:
 ** the process's one, or a region of its own, aligned to REGION, placed from its start so that
 ** offsets repeat in every run. One lock, arenas_lock, is held while a chunk is added to any of
-** them or taken away, which is rare: a fork then has one to hold, not one for each. */
+** them or taken away (huge_lock for huge blocks), which is rare: a fork then has one to hold, not one for each. */
 #define REGION (4 * GiB)
 enum { REGION_CHUNKS = 128 };
 
@@ -215,7 +215,7 @@ struct arena {
   _Atomic uint32_t dirty_low;         /* the fewest since the last arena_decay */
   _Atomic(chunk_t*) purge_at;         /* NULL: the first */
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
-  chunk_t* huge;                      /* those with one huge block; under the lock */
+  chunk_t* huge;                      /* those with one huge block; under huge_lock */
   char* region;                       /* NULL: the process's arena */
   uint64_t region_used[REGION_CHUNKS / 64];
   arena_t* next; /* free list of records */
@@ -421,6 +421,10 @@ bool os_commit(void* p, size_t size);   /* of what was reserved */
 bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
 bool os_protect(void* p, size_t size);  /* nobody reads or writes it; os_commit undoes that */
 void os_unmap(void* p, size_t size);
+/* A mapping gets larger where it is, or goes to another one of the new size, of which nothing is in
+** use. If that fails, nobody knows whether the other one is still mapped: it is left alone. */
+bool os_extend(void* p, size_t size, size_t new_size);
+bool os_move(void* p, size_t size, void* to, size_t new_size);
 bool os_purge(void* p, size_t size);        /* gives the memory back; reads as zero afterwards */
 bool os_purge_lazily(void* p, size_t size); /* the system may take it; reads as zero or as it was */
 size_t os_page_size(void);
@@ -472,9 +476,9 @@ page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class);
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
 void slices_free(page_t* page);                                    /* may purge others */
-/* Zero address space for a chunk, or for a huge block's chunks; the caller holds the lock. */
+/* Zero address space for a chunk, or for a huge block's chunks; NULL: there is none. */
 char* space_take(arena_t* arena, size_t size, size_t align);
-void space_give(arena_t* arena, char* p, size_t size); /* takes the lock */
+void space_give(arena_t* arena, char* p, size_t size);
 void arena_count_mapped(arena_t* arena, size_t size);
 void arena_decay(arena_t* arena); /* now and then: purges a little of what is not needed */
 void arena_purge(arena_t* arena); /* all that is free */
@@ -490,7 +494,13 @@ page_t* arena_adopt(const subproc_t* s, unsigned class);
 
 /* ---- huge.c ---------------------------------------------------------------------------------- */
 
-page_t* huge_alloc(arena_t* arena, size_t size, size_t align); /* memory is zero; or NULL */
+page_t* huge_alloc(arena_t* arena, size_t size, size_t align, bool* zero); /* NULL: no memory */
+/* By its owner, who has it in no list: the block gets `size` bytes and keeps its alignment, in place
+** or elsewhere; memory beyond huge_room is zero then. NULL: nothing has changed. */
+page_t* huge_resize(page_t* page, size_t size, size_t align);
+size_t huge_room(const page_t* page); /* bytes from its start that are mapped */
+void huge_purge(void);                /* forgets all that is kept for reuse */
+void huge_decay(void);                /* now and then: what is not needed */
 void huge_free(page_t* page);
 void huge_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg); /* under the lock */
 page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */
@@ -525,6 +535,7 @@ void remote_hold_end(page_t* page);
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift);
+page_t* page_resize_huge(page_t* page, size_t size, size_t align); /* as huge_resize */
 size_t single_bytes(size_t size); /* what it counts against a byte limit */
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
 void page_retire(page_t* page);
@@ -646,7 +657,8 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 
 /* All locks, in the order in which they may be taken. They are held around a fork, so that the child
 ** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
-extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, records_lock, table_lock, output_lock;
+extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, huge_lock, records_lock, table_lock,
+    output_lock;
 void fork_guard(pthread_mutex_t* lock);
 extern _Atomic uint32_t fork_count; /* of forks that led to this process */
 void unload_prepare(void);          /* by the constructor */

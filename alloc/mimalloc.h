@@ -58,7 +58,8 @@ mi_attr_malloc mi_attr_size2(1, 2) void* mi_calloc(size_t count, size_t size);
 /* count*size bytes; NULL and ENOMEM if the product overflows. */
 mi_attr_malloc mi_attr_size2(1, 2) void* mi_mallocn(size_t count, size_t size);
 /* Gives p's contents (the smaller of both sizes) in a block of `newsize`, perhaps p itself; takes p
-** over on success. NULL leaves p untouched and owned by the caller. p may be NULL. */
+** over on success. NULL leaves p untouched and owned by the caller. p may be NULL. Above 16 MiB the
+** memory is moved, not copied, where it can be. */
 mi_nodiscard mi_attr_size(2) void* mi_realloc(void* p, size_t newsize);
 /* As mi_realloc, but frees p when it returns NULL (unless p is no block: EINVAL). */
 mi_nodiscard mi_attr_size(2) void* mi_reallocf(void* p, size_t newsize);

@@ -92,6 +92,21 @@ void os_unmap(void* p, size_t size) {
   errno = saved;
 }
 
+static bool remap(void* p, size_t size, size_t new_size, int flags, void* to) {
+  int saved = errno;
+  bool ok = mremap(p, size, new_size, flags, to) == to;
+  errno = saved;
+  return ok;
+}
+
+bool os_extend(void* p, size_t size, size_t new_size) { return remap(p, size, new_size, 0, p); }
+
+/* A system that fails after it has unmapped `to` may have given it to another thread since, so it
+** cannot be unmapped here. */
+bool os_move(void* p, size_t size, void* to, size_t new_size) {
+  return remap(p, size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
 bool os_purge(void* p, size_t size) { return advise(p, size, MADV_DONTNEED); }
 bool os_purge_lazily(void* p, size_t size) { return advise(p, size, MADV_FREE); }
 

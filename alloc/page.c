@@ -195,8 +195,7 @@ page_t* page_new(mi_heap_t* heap, unsigned class) {
 static page_t* large_alloc(arena_t* arena, size_t size, size_t align, size_t zone, bool* zero) {
   size_t lead = zone != 0 ? align : align <= SLICE ? 0 : align - SLICE;
   if (align > LARGE_BLOCK_MAX || size + lead > LARGE_BLOCK_MAX) {
-    *zero = true;
-    return huge_alloc(arena, size <= LARGE_BLOCK_MAX ? LARGE_BLOCK_MAX + 1 : size, align);
+    return huge_alloc(arena, size <= LARGE_BLOCK_MAX ? LARGE_BLOCK_MAX + 1 : size, align, zero);
   }
   page_t* page = slices_alloc(arena, (uint32_t)((size + lead + SLICE - 1) / SLICE), zero);
   if (page == NULL || lead == 0) return page;
@@ -233,6 +232,22 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   account_single(heap, page, true);
   account(heap, page, 1);
   return page;
+}
+
+/* The record may lie elsewhere afterwards. */
+page_t* page_resize_huge(page_t* page, size_t size, size_t align) {
+  mi_heap_t* heap = page_heap(page);
+  mi_assert(page_is_huge(page) && page_is_of(page, tls.task));
+  full_remove(heap, page);
+  page_t* resized = huge_resize(page, size, align);
+  if (resized != NULL) {
+    page = resized;
+    account(heap, page, 0);
+    page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
+    account(heap, page, 1);
+  }
+  full_push(heap, page);
+  return resized;
 }
 
 /* ---- Grant ----------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* oom_test.c: the system refuses. This program has its own mmap, munmap, mprotect and madvise,
-** which the library calls: the n-th call fails, or all from the n-th on, for every n that a
+/* oom_test.c: the system refuses. This program has its own mmap, munmap, mremap, mprotect and
+** madvise, which the library calls: the n-th call fails, or all from the n-th on, for every n that a
 ** scenario reaches. Nothing may crash or be lost, failures are NULL and ENOMEM, and all works
 ** again afterwards. */
 #include "alloc/internal.h"
@@ -29,6 +29,14 @@ void* mmap(void* p, size_t size, int prot, int flags, int fd, off_t offset) {
   return (void*)syscall(SYS_mmap, p, size, prot, flags, fd, offset);
 }
 int munmap(void* p, size_t size) { return refused() ? -1 : (int)syscall(SYS_munmap, p, size); }
+void* mremap(void* p, size_t size, size_t new_size, int flags, ...) {
+  va_list args;
+  va_start(args, flags);
+  void* to = flags & MREMAP_FIXED ? va_arg(args, void*) : NULL;
+  va_end(args);
+  if (refused()) return MAP_FAILED;
+  return (void*)syscall(SYS_mremap, p, size, new_size, flags, to);
+}
 int mprotect(void* p, size_t size, int prot) {
   return refused() ? -1 : (int)syscall(SYS_mprotect, p, size, prot);
 }
@@ -75,6 +83,21 @@ static void blocks_of_all_sizes(void) {
   mi_collect(true);
 }
 
+/* Grows, where its memory need not be copied, and shrinks. */
+static void a_huge_block(void) {
+  static const size_t sizes[] = {18 * MiB, 60 * MiB, 61 * MiB, 20 * MiB, 17 * MiB, 100 * MiB};
+  unsigned char* p = NULL;
+  for (int i = 0; i < (CHECKED ? 0 : 6); i++) { /* checked builds fill all of it, and copy */
+    unsigned char* q = mi_rezalloc(p, sizes[i]);
+    if (q == NULL) continue;
+    p = q;
+    assert_int_equal(p[0], i == 0 ? 0 : p[1]);
+    assert_int_equal(p[17 * MiB - 1], p[1]);
+    p[0] = p[1] = p[17 * MiB - 1] = (unsigned char)i;
+  }
+  mi_free(p);
+}
+
 static void a_heap(void) {
   mi_heap_t* heap = mi_heap_new();
   if (heap == NULL) return;
@@ -109,6 +132,7 @@ static void a_task(void) {
 
 static void scenario(void) {
   blocks_of_all_sizes();
+  a_huge_block();
   a_heap();
   a_task();
 }

@@ -142,7 +142,7 @@ static void test_process_info(void** state) {
   assert_true(user <= (size_t)u.ru_utime.tv_sec * 1000 + (size_t)u.ru_utime.tv_usec / 1000);
   assert_true(faults <= (size_t)u.ru_majflt);
   mi_free(p);
-  mi_collect(false);
+  mi_collect(true);
   mi_process_info(NULL, NULL, NULL, &rss, NULL, &commit, &before, NULL);
   assert_true(commit <= before - SIZE && before == peak_commit);
   struct timespec wait = {0, 20 * 1000 * 1000};
