@@ -93,12 +93,13 @@ static void discard(chunk_t* c) {
 
 /* Behind the last chunk; `seen` is where the caller's search ended. Of threads that come there
 ** together one adds its chunk. Release: a thread that finds the chunk finds it complete. */
-static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
+static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
   chunk_t* c = new_chunk(arena);
   if (c == NULL && arena->region == NULL) {
     huge_purge();
     c = new_chunk(arena);
   }
+  if (c != NULL && dense) os_want_huge_pages(c->base, CHUNK);
   pthread_mutex_lock(&arenas_lock);
   bool late = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
   if (!late && c != NULL) atomic_store_explicit(seen, c, memory_order_release);
@@ -107,12 +108,17 @@ static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen) {
   return late || c != NULL;
 }
 
+/* Where a few slices were not to be had, all chunks are full, so the next one will be. */
+static bool grows_densely(arena_t* arena, uint32_t slices) {
+  return slices <= MEDIUM_SLICES && first_chunk(arena) != NULL;
+}
+
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
   _Atomic(chunk_t*)* link = &arena->chunks;
   for (;;) {
     chunk_t* c = atomic_load_explicit(link, memory_order_acquire);
     if (c == NULL) {
-      if (!grow(arena, link)) return NULL;
+      if (!grow(arena, link, grows_densely(arena, slices))) return NULL;
       continue;
     }
     if (atomic_load_explicit(&c->free_slices, memory_order_relaxed) >= slices) {

@@ -417,9 +417,10 @@ extern uint8_t class_of_fast[FAST_MAX + 1]; /* class_of_bytes as a table */
 
 void* os_map(size_t size, size_t align); /* zero memory, or NULL and ENOMEM */
 void* os_reserve(size_t size, size_t align);
-bool os_commit(void* p, size_t size);   /* of what was reserved */
-bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
-bool os_protect(void* p, size_t size);  /* nobody reads or writes it; os_commit undoes that */
+void os_want_huge_pages(void* p, size_t size); /* if the user does; a refusal is as good */
+bool os_commit(void* p, size_t size);          /* of what was reserved */
+bool os_decommit(void* p, size_t size);        /* back to reserved; contents are lost */
+bool os_protect(void* p, size_t size); /* nobody reads or writes it; os_commit undoes that */
 void os_unmap(void* p, size_t size);
 /* A mapping gets larger where it is, or goes to another one of the new size, of which nothing is in
 ** use. If that fails, nobody knows whether the other one is still mapped: it is left alone. */

@@ -29,7 +29,7 @@ static struct option {
     [mi_option_max_warnings] = {"MAX_WARNINGS", -1, -1, LONG_MAX, 0, false},
     [mi_option_purge_delay] = {"PURGE_DELAY", 0, -1, LONG_MAX, 0, false},
     [mi_option_purge_decommits] = {"PURGE_DECOMMITS", 1, 0, 1, SWITCH, false},
-    [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 1, SWITCH, false},
+    [mi_option_allow_thp] = {"ALLOW_THP", 1, 0, 2, SWITCH, false},
     [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
     [mi_option_abort_on_error] = {"ABORT_ON_ERROR", CHECKED, 0, 1, SWITCH, false},
     [mi_option_secure_fill] = {"SECURE_FILL", 1, 0, 1, SWITCH | (MI_SECURE ? 0 : NO_EFFECT), false},

@@ -41,6 +41,10 @@ static void no_huge_pages(void* p, size_t size) {
   if (!option_value(mi_option_allow_thp)) (void)advise(p, size, MADV_NOHUGEPAGE);
 }
 
+void os_want_huge_pages(void* p, size_t size) {
+  if (option_value(mi_option_allow_thp) == 2) (void)advise(p, size, MADV_HUGEPAGE);
+}
+
 void* os_map(size_t size, size_t align) {
   void* p = map_aligned(size, align, PROT_READ | PROT_WRITE);
   if (p == NULL)

@@ -156,6 +156,40 @@ static void test_fragmented_bursts(void** state) {
   check_fragmented(50, true, 20000);
 }
 
+/* ---- Huge pages ------------------------------------------------------------------------------ */
+
+/* KiB in huge pages, as the system says; -1: it does not have them, or not for who asks. */
+static long in_huge_pages(void) {
+  char line[200];
+  FILE* f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+  bool may = f != NULL && fgets(line, sizeof line, f) != NULL && strstr(line, "[madvise]") != NULL;
+  if (f != NULL) fclose(f);
+  if (!may || (f = fopen("/proc/self/smaps_rollup", "r")) == NULL) return -1;
+  long kib = -1;
+  while (fgets(line, sizeof line, f) != NULL) sscanf(line, "AnonHugePages: %ld", &kib);
+  fclose(f);
+  return kib;
+}
+
+/* Only those that are asked for, in chunks behind the first. They go back like other memory. Comes
+** first, since chunks stay what they are. */
+static void test_huge_pages(void** state) {
+  (void)state;
+  if (!RESIDENT_TELLS || in_huge_pages() < 0) skip();
+  memset(burst, 1, sizeof burst);
+  size_t before = resident();
+  mi_option_set(mi_option_allow_thp, 2);
+  make_burst(20 * MIB, up_to_4k);
+  assert_int_equal(in_huge_pages(), 0);
+  free_burst(false);
+  make_burst(200 * MIB, up_to_4k);
+  assert_true(in_huge_pages() > 40 * 1024);
+  assert_true(resident() < before + 300 * MIB);
+  free_burst(false);
+  mi_option_set(mi_option_allow_thp, 1);
+  assert_true(resident() < before + 40 * MIB);
+}
+
 /* ---- Lazily ---------------------------------------------------------------------------------- */
 
 /* What the system may have taken, or not, is not taken for zero. */
@@ -225,9 +259,9 @@ static void test_many_sleeping_owners(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_large_blocks),         cmocka_unit_test(test_bursts),
-      cmocka_unit_test(test_fragmented_bursts),    cmocka_unit_test(test_lazy_purge),
-      cmocka_unit_test(test_many_sleeping_owners),
+      cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_large_blocks),
+      cmocka_unit_test(test_bursts),     cmocka_unit_test(test_fragmented_bursts),
+      cmocka_unit_test(test_lazy_purge), cmocka_unit_test(test_many_sleeping_owners),
   };
   return cmocka_run_group_tests_name("resident", tests, NULL, NULL);
 }
