@@ -7,6 +7,7 @@
 
 /* There is no memory; the program is told, and may do something for the next request. */
 static void* fail(void) {
+  say_due();
   call_error_fun(ENOMEM);
   errno = ENOMEM;
   return NULL;
@@ -65,11 +66,12 @@ static block_t* refill(mi_heap_t* heap, unsigned class) {
   block_t* block = heap->list[class];
   if (block == NULL || limit == 0) return fail();
   heap->list[class] = next_of(block);
+  say_due();
   return block;
 }
 
 static __attribute__((noinline)) block_t* refill_timed(mi_heap_t* heap, unsigned class) {
-  if (heap == &heap_none && (heap = task_default_heap()) == NULL) return NULL;
+  if (heap == &heap_none && (heap = task_default_heap()) == NULL) return fail();
   mi_task_t* task = heap->task;
   if (!task->measure) return refill(heap, class);
   uint64_t since = os_now_ns(), units = task->units;
@@ -138,6 +140,7 @@ static void* alloc_single(mi_heap_t* heap, size_t size, size_t align, size_t shi
   if (page == NULL) return fail();
   if (zero && !page->zero) memset(page->start, 0, page->padded ? size : page->span);
   if (CHECKED) checked_single(page, size, zero);
+  say_due();
   return page->start;
 }
 

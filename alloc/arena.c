@@ -236,6 +236,7 @@ void arena_delete(arena_t* arena) {
 }
 
 void memory_unmap(void) {
+  huge_purge();
   for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
     if (arena->region != NULL) unmap(arena);
   unmap(&arena_main);

@@ -248,4 +248,5 @@ void mi_collect(bool force) {
   for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
   if (force) arena_purge(&arena_main);
   if (force && task->arena != &arena_main) arena_purge(task->arena);
+  say_due();
 }

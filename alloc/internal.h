@@ -431,6 +431,10 @@ bool os_purge_lazily(void* p, size_t size); /* the system may take it; reads as 
 size_t os_page_size(void);
 bool os_random(void* to, size_t size);
 uint64_t os_now_ns(void);
+static inline uint64_t ns_since(uint64_t since) {
+  uint64_t now = os_now_ns();
+  return now > since ? now - since : 0;
+}
 /* The start of a file, as text; false: it cannot be read. */
 bool os_read_file(const char* path, char* text, size_t room);
 void os_write_error(const char* text, size_t length);
@@ -446,6 +450,14 @@ void options_print_at_start(void);
 void output_write(const char* text, void* unused); /* to what was registered, or stderr */
 void message(const char* format, ...) __attribute__((format(printf, 1, 2)));
 void warn(const char* format, ...) __attribute__((format(printf, 1, 2))); /* up to MAX_WARNINGS */
+/* For the middle of an allocation, which a program's output function could disturb by another: said,
+** each text once, at the end of a refill or collection. */
+void warn_later(const char* text);
+extern _Atomic uint32_t warnings_due;
+void warnings_say(void);
+static inline void say_due(void) {
+  if (unlikely(atomic_load_explicit(&warnings_due, memory_order_relaxed) != 0)) warnings_say();
+}
 /* A misuse that was found: one line "sluice: error: ...", then the program's error function, then
 ** abort if the build or option says so. */
 void report_error(int code, const char* format, ...) __attribute__((format(printf, 2, 3)));

@@ -160,6 +160,26 @@ void warn(const char* format, ...) {
   va_end(args);
 }
 
+/* In the middle of an allocation, or under a lock, nothing that a program registered may be called. */
+enum { LATER_MAX = 8 };
+static _Atomic(const char*) later[LATER_MAX]; /* texts that were due once */
+_Atomic uint32_t warnings_due;                /* which of them are */
+
+void warn_later(const char* text) {
+  for (uint32_t i = 0; i < LATER_MAX; i++) {
+    const char* seen = NULL;
+    if (atomic_compare_exchange_strong(&later[i], &seen, text))
+      atomic_fetch_or(&warnings_due, (uint32_t)1 << i);
+    if (seen == NULL || seen == text) return;
+  }
+}
+
+void warnings_say(void) {
+  uint32_t due = atomic_exchange(&warnings_due, 0);
+  for (uint32_t i = 0; i < LATER_MAX; i++)
+    if (due >> i & 1) warn("%s", atomic_load(&later[i]));
+}
+
 void report_error(int code, const char* format, ...) {
   static _Atomic long said;
   if (option_value(mi_option_show_errors) && may_say(&said, mi_option_max_errors)) {

@@ -80,18 +80,13 @@ bool os_decommit(void* p, size_t size) {
   return ok;
 }
 
-/* A refusal (the system's limit of mappings, say) leaves the range mapped, unused and, if the
-** system does that much, without memory. errno stays. */
+/* A refusal leaves the range mapped, unused and, if the system does that much, without memory. errno
+** stays. */
 void os_unmap(void* p, size_t size) {
-  static atomic_flag said = ATOMIC_FLAG_INIT;
   int saved = errno;
   if (munmap(p, size) != 0) {
     os_purge(p, size);
-    if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-      warn(
-          "sluice: warning: munmap of %zu bytes failed (limit of mappings?); its addresses stay "
-          "taken",
-          size);
+    warn_later("sluice: warning: munmap failed (limit of mappings?); addresses stay taken");
   }
   errno = saved;
 }
@@ -134,9 +129,10 @@ bool os_random(void* to, size_t size) {
   return n == (ssize_t)size;
 }
 
+/* 0 if there is no clock. */
 uint64_t os_now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  struct timespec t = {0};
+  (void)clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -162,10 +158,17 @@ void os_drop_stderr(void) {
   kept_stderr = -1;
 }
 
+static ssize_t write_to(int file, const char* text, size_t length) {
+  ssize_t n;
+  do n = write(file, text, length);
+  while (n < 0 && errno == EINTR);
+  return n;
+}
+
 /* A program may have closed stderr by now, as ls and others do before they end. */
 static ssize_t write_error(const char* text, size_t length) {
-  ssize_t n = write(STDERR_FILENO, text, length);
-  return n < 0 && errno == EBADF && kept_stderr >= 0 ? write(kept_stderr, text, length) : n;
+  ssize_t n = write_to(STDERR_FILENO, text, length);
+  return n < 0 && errno == EBADF && kept_stderr >= 0 ? write_to(kept_stderr, text, length) : n;
 }
 
 void os_write_error(const char* text, size_t length) {

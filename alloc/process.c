@@ -87,7 +87,7 @@ void mi_process_info(size_t* elapsed_msecs, size_t* user_msecs, size_t* system_m
                      size_t* peak_commit, size_t* page_faults) {
   struct rusage u = {0};
   getrusage(RUSAGE_SELF, &u);
-  if (elapsed_msecs != NULL) *elapsed_msecs = (size_t)((os_now_ns() - process_start_ns) / 1000000);
+  if (elapsed_msecs != NULL) *elapsed_msecs = (size_t)(ns_since(process_start_ns) / 1000000);
   if (user_msecs != NULL) *user_msecs = msecs(u.ru_utime);
   if (system_msecs != NULL) *system_msecs = msecs(u.ru_stime);
   if (current_rss != NULL) *current_rss = resident_now();

@@ -50,9 +50,13 @@ static remote_t look(page_t* page) {
 
 /* ---- Releasing ------------------------------------------------------------------------------- */
 
+/* One whose memory must stay is an orphan for good. */
 static void page_release(page_t* page) {
   mi_assert((look(page) & REMOTE_HOLDS) == 0);
-  if (CHECKED && !checked_release(page)) return;
+  if (CHECKED && !checked_release(page)) {
+    atomic_store(&page->remote, REMOTE_ORPHAN);
+    return;
+  }
   if (page_is_huge(page))
     huge_free(page);
   else

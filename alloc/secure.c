@@ -72,7 +72,7 @@ static bool new_key(quarantine_t* q) {
 static uint32_t random_word(quarantine_t* q) {
   if (unlikely(q->left == 0)) {
     if (q->forks != atomic_load_explicit(&fork_count, memory_order_relaxed) && !new_key(q))
-      warn("sluice: warning: no random numbers from the system after a fork");
+      warn_later("sluice: warning: no random numbers from the system after a fork");
     next_stream(q);
   }
   return q->stream[--q->left];
@@ -181,9 +181,8 @@ static uintptr_t round_up(uintptr_t at) {
 }
 
 static void no_guard(void) {
-  static atomic_flag said = ATOMIC_FLAG_INIT;
-  if (!atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
-    warn("sluice: warning: mprotect failed (limit of mappings?); large blocks lack guard pages");
+  warn_later(
+      "sluice: warning: mprotect failed (limit of mappings?); large blocks lack guard pages");
 }
 
 void secure_guard(page_t* page) {
@@ -204,7 +203,7 @@ void secure_protect(page_t* page) {
 
 bool secure_unprotect(page_t* page) {
   if (whole(page, os_commit)) return true;
-  warn(
+  warn_later(
       "sluice: warning: mprotect failed; the addresses of a large block that was freed stay taken");
   return false;
 }

@@ -239,7 +239,7 @@ static void print_row(output_t out, unsigned class, row_t row) {
 
 static void print_process(output_t out) {
   char mapped[24], rss[24], line[200];
-  struct rusage u;
+  struct rusage u = {0};
   getrusage(RUSAGE_SELF, &u);
   size_t bytes = atomic_load_explicit(&arena_main.mapped, memory_order_relaxed);
   print_amount(mapped, sizeof mapped, (double)bytes, 1024, "b");

@@ -291,7 +291,7 @@ void task_force(mi_task_t* task) {
 
 void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) {
   pause_record_t* r = &task->pauses[kind];
-  uint64_t ns = os_now_ns() - since_ns;
+  uint64_t ns = ns_since(since_ns);
   r->count++;
   if (units > r->units) r->units = units;
   if (ns > r->ns) r->ns = ns;

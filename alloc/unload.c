@@ -96,6 +96,7 @@ __attribute__((destructor)) static void unload_begins(void) {
 /* What waits in the secure build is looked at for the last time. */
 static void unload(void) {
   if (MI_SECURE && tls.task != NO_TASK) secure_flush(tls.task);
+  say_due();
   if (option_value(mi_option_show_stats)) mi_stats_print(NULL);
   threads_forget();
   if (!closes) return;

@@ -63,6 +63,21 @@ each_variant many_threads 0
 program small_stack small_stack.c
 each_variant small_stack 0
 
+# ---- The C library refuses what is asked of it at the start
+
+no_key='sluice: warning: no thread key, or no memory for it; what threads leave stays theirs'
+refused() { # WHAT WARNING: that line alone is said
+  for library in "${libraries[@]}"; do
+    compile -DREFUSE_"$1" refused.c "$build/lib$library.a" -o "$out/refused"
+    timeout 120 "$out/refused" >"$log" 2>&1 && [ "$(cat "$log")" = "$2" ]
+    verdict $? "refused $1, $library"
+  done
+}
+refused KEY "$no_key"
+refused VALUE "$no_key"
+refused FORK 'sluice: warning: no memory to prepare for fork with threads'
+refused EXIT ''
+
 # ---- Before main, after main
 
 compile -DPRELOADED -fPIC -shared -Wl,-init,early_init early_lib.c -o "$out/libearly-preload.so"
