@@ -9,11 +9,12 @@ here=$PWD root=$(realpath ../..)
 export here root build PYTHONDONTWRITEBYTECODE=1 LC_ALL=C
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 rows=()
+passed=0 failed=0 rows=() ours=(plain debug secure)
 declare -A library=(
   [without]=''
-  [sluice]=$build/libsluice-preload.so
+  [plain]=$build/libsluice-preload.so
   [debug]=$build/libsluice-debug-preload.so
+  [secure]=$build/libsluice-secure-preload.so
   [mimalloc]=$(compgen -G '/usr/lib/*/libmimalloc.so.2*' | head -n 1)
 )
 
@@ -40,11 +41,12 @@ have() { # NAME PACKAGE COMMAND...: which succeeds if the package is there
 # The program is not run. One that is not position-independent may offer the libraries its own stub
 # of a function that it does not define; the stub leads to where its own calls are bound.
 bound() { # NAME PROGRAM
-  local program ours=${library[sluice]}
+  local program preload=${library[plain]} undefined
   program=$(realpath "$2")
-  LD_TRACE_LOADED_OBJECTS=1 LD_WARN=yes LD_BIND_NOW=yes LD_DEBUG=bindings LD_PRELOAD=$ours \
+  LD_TRACE_LOADED_OBJECTS=1 LD_WARN=yes LD_BIND_NOW=yes LD_DEBUG=bindings LD_PRELOAD=$preload \
     "$program" >"$dir/bindings" 2>&1
-  awk -v ours="$ours" -v program="$program" -v undefined="$(nm -D --undefined-only "$program")" '
+  undefined=$(nm -D --undefined-only "$program")
+  awk -v preload="$preload" -v program="$program" -v undefined="$undefined" '
     BEGIN {
       split("malloc calloc realloc reallocarray free posix_memalign aligned_alloc memalign valloc" \
             " pvalloc malloc_usable_size", names)
@@ -53,7 +55,7 @@ bound() { # NAME PROGRAM
     $2 == "binding" && $11 in family {
       found = 1
       name = family[$11]
-      if ($7 == ours) bound[$4, name] = 1
+      if ($7 == preload) bound[$4, name] = 1
       else if ($7 == program && undefined ~ " U " name "@") stub[name] = $0
       else print
     }
@@ -79,12 +81,12 @@ run() { # NAME ALLOCATOR
   rm -rf "$out.dir"
 }
 
-# Were there runs without and with both libraries that came to the same?
+# Did the runs with our libraries come to what the one without did?
 compare() { # NAME
   local allocator out expected=$dir/$1.without
   grep -qx 'exit status 0' "$expected"
   verdict $? "$1 without" "$expected.err"
-  for allocator in sluice debug; do
+  for allocator in "${ours[@]}"; do
     out=$dir/$1.$allocator
     diff "$expected" "$out" >"$out.diff" || tail -n 15 "$out.err" >>"$out.diff"
     # What the library has to say of misuse, and the loader of a library that it cannot load.
@@ -97,15 +99,15 @@ compare() { # NAME
 same() { # NAME
   local allocator
   rows+=("$1")
-  for allocator in without sluice debug; do run "$1" "$allocator"; done
+  for allocator in without "${ours[@]}"; do run "$1" "$allocator"; done
   [ -z "${library[mimalloc]}" ] || run "$1" mimalloc
   compare "$1"
 }
 
 # ---- The programs
 
-# Debian's is linked to jemalloc, which "without" is here. Under the preload libraries malloc and its
-# relatives are ours; jemalloc is asked for settings and figures only.
+# Debian's is linked to jemalloc, which "without" is here. Under the preload libraries malloc and
+# its kin are ours; jemalloc is asked for settings and figures only.
 work_redis() { "$here/redis.sh"; }
 program_redis() {
   have redis redis-tools command -v redis-check-rdb redis-cli redis-benchmark || return
@@ -141,7 +143,7 @@ program_python() {
   same python debug
   # These mostly wait, so all run at once.
   for waiting in python_arenas python_threads python_fork python_spawn; do
-    for allocator in without sluice debug; do run $waiting $allocator & done
+    for allocator in without "${ours[@]}"; do run $waiting "$allocator" & done
     wait
     compare $waiting
   done
@@ -168,8 +170,8 @@ program_gcc() {
   same gcc
 }
 
-# Pigeonholes, which need an exponential proof, by two of its solvers, and the factors of a number by
-# way of a multiplier's bits. How it went is compared, too: decisions, conflicts, allocations.
+# Pigeonholes, which need an exponential proof, by two of its solvers, and the factors of a number
+# by way of a multiplier's bits. How it went is compared, too: decisions, conflicts, allocations.
 work_z3() {
   pigeons() { # NUMBER COMMAND
     awk -v n="$1" -v command="$2" 'BEGIN {
@@ -267,13 +269,13 @@ program_counts() {
 table() {
   local row allocator
   cat <<'END'
-processor seconds and peak MiB without, and under mimalloc; ratios of ours to these, and of the
-debug library to "without"; of one run each, so only a hint (redis without is jemalloc)
+processor seconds and peak MiB without and under mimalloc, ratios of the plain library to these,
+and of the others to "without"; of one run each, so only a hint (redis without is jemalloc)
 END
-  printf '%-7s %16s %16s %16s %16s %16s\n' '' without mimalloc \
-    sluice/without sluice/mimalloc debug/without
+  printf '%-7s %13s %13s %14s %14s %14s %14s\n' '' without mimalloc \
+    plain/without plain/mimalloc debug/without secure/without
   for row in "${rows[@]}"; do
-    for allocator in without sluice mimalloc debug; do
+    for allocator in without plain mimalloc debug secure; do
       if grep -qx 'exit status 0' "$dir/$row.$allocator" 2>"$dir/ignored"; then
         tail -n 1 "$dir/$row.$allocator.usage"
       else
@@ -285,10 +287,10 @@ END
         if (!known[a] || !known[b] || time[b] == 0) return "-"
         return sprintf("%5.2f %5.2f", time[a] / time[b], peak[a] / peak[b])
       }
-      function plain(a) { return known[a] ? sprintf("%.2f s %4.0f", time[a], peak[a]) : "-" }
+      function figures(a) { return known[a] ? sprintf("%.2f s %4.0f", time[a], peak[a]) : "-" }
       END {
-        printf "%-7s %16s %16s", row, plain(1), plain(3)
-        printf " %16s %16s %16s\n", ratio(2, 1), ratio(2, 3), ratio(4, 1)
+        printf "%-7s %13s %13s %14s", row, figures(1), figures(3), ratio(2, 1)
+        printf " %14s %14s %14s\n", ratio(2, 3), ratio(4, 1), ratio(5, 1)
       }'
   done
 }
