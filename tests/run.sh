@@ -4,12 +4,23 @@
 build=${1:-build}
 log=$build/log
 mkdir -p "$log"
-passed=0 failed=0
+passed=0 failed=0 failures=()
 
 note() { # PASSED FAILED NAME LOG
   passed=$((passed + $1)) failed=$((failed + $2))
   printf '%-44s %s\n' "$3" "$([ "$2" = 0 ] && echo "$1 ok" || echo "$1 ok, $2 FAILED")"
-  [ "$2" = 0 ] || tail -n 25 "$4" | sed 's/^/    /'
+  [ "$2" = 0 ] && return
+  tail -n 25 "$4" | sed 's/^/    /'
+  failures+=("$3" "$4")
+}
+
+# Once more, at the end, where people look first.
+repeat_failures() { # NAME LOG...
+  for (( ; $# > 0; )); do
+    echo "$1:"
+    grep -a -A 6 -E 'FAILED|\[  ERROR|rror:|exit status' "$2" | head -n 30 | sed 's/^/    /'
+    shift 2
+  done
 }
 
 # A cmocka program; its own summary is on stderr.
@@ -84,5 +95,6 @@ script layers tests/layers.sh
 script names tests/names.sh "$build"
 script readme tests/readme.sh "$build"
 
+repeat_failures "${failures[@]}"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
