@@ -38,6 +38,7 @@ def names_in(text):
 
 def declared(declaration):
     """The function, or the objects, that it declares."""
+    declaration = re.sub(r"_Atomic\((.*?)\)", r"\1", declaration)
     function = re.match(r"[^(]*?(\w+)\(", declaration)
     return {function[1]} if function else set(re.findall(r"(\w+)(?:\[.*\])?\s*(?:,|$)", declaration))
 
