@@ -100,10 +100,7 @@ static void block_zero(block_t* block) {
 }
 
 static void* alloc_class(mi_heap_t* heap, unsigned class, size_t size, bool zero) {
-  if (CHECKED) {
-    void* p = checked_take(heap, class, size, zero);
-    if (p != NULL) return p;
-  }
+  if (CHECKED && heap->list[class] != NULL && !zero) return checked_take(heap, class, size);
   block_t* block = take(heap, class);
   if (block == NULL) return NULL;
   if (CHECKED) return checked_alloc(block, size, zero);
@@ -193,8 +190,7 @@ static bool is_inside(const page_t* page) {
 /* How far behind the start of its block p was handed out. */
 static size_t adjustment(const page_t* page, const void* p) {
   if (page->stride == 0 || !is_inside(page)) return 0;
-  size_t offset = (size_t)((const char*)p - page->start);
-  return offset - page_block_index(page, offset) * page->stride;
+  return (size_t)((const char*)p - page->start) - page_index(page, p) * page->stride;
 }
 
 /* Where the block's link is written. A single block may start at any address; there the link comes
@@ -331,8 +327,9 @@ void* mi_malloc(size_t size) {
   if (unlikely(--tls.countdown == 0)) return malloc_at_beat(size);
   mi_heap_t* heap = tls.heap;
   unsigned class = class_of_fast[size];
+  if (CHECKED) return checked_take(heap, class, size);
   block_t* block = heap->list[class];
-  if (unlikely(CHECKED || block == NULL)) return malloc_slow(heap, size);
+  if (unlikely(block == NULL)) return malloc_slow(heap, size);
   heap->list[class] = block->next;
   return block;
 }

@@ -1,14 +1,5 @@
-/* checked.c: what the debug and the secure build know of each block, and check when it is taken and
-** freed. Other builds call nothing here.
-**
-** Each block has a word in a table out of its reach (see RECORDS_BYTES), so that a wrong free is seen
-** before anything happens, and links of free blocks are in no memory of the program:
-**
-**   state | adjust | size | next block of its list        a single block's size is in the second word
-**
-**   UNUSED  never handed out since the page, or this part of it, came into being
-**   LIVE    with the program: `size` bytes were asked for, at `adjust` bytes behind the block's start
-**   FREED   by the program, of that size; on a list, or held back by secure.c
+/* checked.c: what the debug and the secure build know of each block (checked.h), and check when it is
+** taken and freed. Other builds call nothing here.
 **
 ** In memory, for a page with zones (padded; those of a region have none, for blocks lie there as in
 ** the plain build):
@@ -18,72 +9,32 @@
 **
 ** A zone has a pattern that depends on its address, since a block beside it was handed out. While a
 ** block is LIVE, what is not the program's has the pattern of the zone that it lies at; a FREED block
-** is filled with FREED_FILL between its zones, unless the fill is switched off. Other threads free, so
-** words of the table are atomic, each for itself: relaxed. */
-#include "alloc/internal.h"
-
-enum { UNUSED, LIVE, FREED, STATE = 3, ADJUST_SHIFT = 2, SIZE_SHIFT = 19, NEXT_SHIFT = 36 };
-#define FIELD ((uint64_t)0x1ffff) /* of 17 bits */
-#define FIXED (((uint64_t)1 << NEXT_SHIFT) - 1)
-_Static_assert(CLASS_BLOCK_MAX <= 0x1ffff, "sizes and adjustments fit");
-_Static_assert(MEDIUM_SLICES* SLICE / WORD < 1 << (64 - NEXT_SHIFT), "so do places in a page");
+** is filled with FREED_FILL between its zones, unless the fill is switched off. */
+#include "alloc/checked.h"
 
 static uint64_t secret;
 static bool fills;
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-static inline _Atomic uint64_t* words_of(const page_t* page) {
-  uintptr_t records = (uintptr_t)page & ~(uintptr_t)(SLICE - 1);
-  return (_Atomic uint64_t*)(records + SLICE + ((uintptr_t)page - records) * (SLICE / RECORD));
-}
-static inline uint64_t word_get(const _Atomic uint64_t* place) {
-  return atomic_load_explicit(place, memory_order_relaxed);
-}
-static inline void word_set(_Atomic uint64_t* place, uint64_t word) {
-  atomic_store_explicit(place, word, memory_order_relaxed);
-}
-
-static inline size_t index_of(const page_t* page, const void* p) {
-  return page_block_index(page, (size_t)((const char*)p - page->start));
-}
-static inline _Atomic uint64_t* place_of(const page_t* page, const void* p) {
-  return words_of(page) + index_of(page, p);
-}
-static inline char* block_at(const page_t* page, size_t index) {
-  return page->start + index * page->stride;
-}
-static inline size_t adjust_of(uint64_t word) { return word >> ADJUST_SHIFT & FIELD; }
-static inline size_t size_of(const page_t* page, uint64_t word) {
-  return page->stride == 0 ? word_get(&words_of(page)[1]) : word >> SIZE_SHIFT & FIELD;
-}
 static inline void live_set(page_t* page, _Atomic uint64_t* place, size_t adjust, size_t size) {
   bool single = page->stride == 0;
   if (single) word_set(place + 1, size);
   word_set(place, LIVE | (uint64_t)adjust << ADJUST_SHIFT | (single ? 0 : size << SIZE_SHIFT));
 }
 
-/* The link is the next block's place in the page, in words, plus one. */
-static inline block_t* next_in(const page_t* page, uint64_t word) {
-  size_t link = word >> NEXT_SHIFT;
-  return link == 0 ? NULL : (block_t*)(void*)(page->start + (link - 1) * WORD);
-}
-static inline uint64_t link_to(const page_t* page, const void* next) {
-  if (next == NULL) return 0;
-  return ((uint64_t)((const char*)next - page->start) / WORD + 1) << NEXT_SHIFT;
-}
-
 block_t* checked_next(const page_t* page, const block_t* block) {
-  return next_in(page, word_get(place_of(page, block)));
+  return next_in(block, word_get(place_of(page, block)));
 }
 
 void checked_link(page_t* page, block_t* block, const block_t* next) {
   _Atomic uint64_t* place = place_of(page, block);
-  word_set(place, (word_get(place) & FIXED) | link_to(page, next));
+  word_set(place, (word_get(place) & FIXED) | link_to(next));
 }
 
+/* Where there are zones, there is a word more, for the bytes behind the last block. */
 void checked_page(page_t* page) {
-  size_t count = page->stride == 0 ? 2 : page->reserved;
+  size_t count = page->stride == 0 ? 2 : page->reserved + (page->padded ? 1 : 0);
   for (size_t i = 0; i < count; i++) word_set(&words_of(page)[i], UNUSED);
 }
 
@@ -110,7 +61,7 @@ void checked_extend(page_t* page, uint32_t first, uint32_t n) {
   page->free = (block_t*)(void*)block_at(page, at[0]);
   for (uint32_t i = 0; i < n; i++) {
     const char* next = i + 1 < n ? block_at(page, at[i + 1]) : NULL;
-    word_set(&words_of(page)[at[i]], UNUSED | link_to(page, next));
+    word_set(&words_of(page)[at[i]], UNUSED | link_to(next));
   }
 }
 
@@ -126,36 +77,48 @@ void checked_init(void) {
 ** there goes unseen. */
 static inline uint64_t pattern(const void* zone) {
   if (!MI_SECURE) return 0xDEDEDEDEDEDEDEDE;
-  return ((secret ^ (uintptr_t)zone) * 0x9E3779B97F4A7C15) | 0x8080808080808080;
+  return (secret ^ (uintptr_t)zone) | 0x8080808080808080;
 }
 
-/* What of the word that `at` points into lies in front of it, as a mask. */
-static inline uint64_t mask_before(const char* at) {
-  return ((uint64_t)1 << ((uintptr_t)at % WORD * 8)) - 1;
-}
+/* `end` is at a word; `from` may be anywhere: what lies in front of it in its word is shifted out, or stays.
+** Other threads look at zones that are written again, to the same. */
 static inline uint64_t* word_at(const char* at) {
   return (uint64_t*)((uintptr_t)at & ~(uintptr_t)(WORD - 1));
 }
+static inline unsigned bits_before(const char* at) { return (uintptr_t)at % WORD * 8; }
 
-/* `end` is at a word; `from` may be anywhere, and the bytes in front of it stay. Other threads look
-** at zones that are written again, to the same. */
 static inline void write_pattern(char* from, const char* end, uint64_t with) {
-  uint64_t keep = mask_before(from), *w = word_at(from);
+  uint64_t *w = word_at(from), keep = ((uint64_t)1 << bits_before(from)) - 1;
   if (keep != 0) *w = (*w & keep) | (with & ~keep), w++;
   for (; (const char*)w < end; w++) __atomic_store_n(w, with, __ATOMIC_RELAXED);
 }
 static inline bool has_pattern(const char* from, const char* end, uint64_t with) {
-  uint64_t keep = mask_before(from), *w = word_at(from), wrong = 0;
-  if (keep != 0) wrong = (*w++ ^ with) & ~keep;
-  for (; (const char*)w < end; w++) wrong |= __atomic_load_n(w, __ATOMIC_RELAXED) ^ with;
+  const uint64_t* w = word_at(from);
+  if ((const char*)w >= end) return true;
+  uint64_t wrong = (__atomic_load_n(w, __ATOMIC_RELAXED) ^ with) >> bits_before(from);
+  while ((const char*)++w < end) wrong |= __atomic_load_n(w, __ATOMIC_RELAXED) ^ with;
   return wrong == 0;
 }
-static inline bool has_fill(const char* from, size_t size) {
-  const uint64_t fill = FREED_FILL * 0x0101010101010101u, *w = (const uint64_t*)(const void*)from;
-  uint64_t wrong = 0;
-  for (size_t i = 0; i < size / WORD; i++) wrong |= w[i] ^ fill;
-  return wrong == 0;
+
+/* From word to word. In pairs of words, for speed; a call would cost the callers more. */
+typedef uint64_t pair_t __attribute__((vector_size(2 * WORD), aligned(WORD), may_alias));
+static const pair_t filled = {FREED_FILL * 0x0101010101010101u, FREED_FILL * 0x0101010101010101u};
+
+static inline bool has_fill(const char* from, const char* end) {
+  pair_t wrong = {0};
+  for (; end - from >= 4 * WORD; from += 4 * WORD)
+    wrong |= (*(const pair_t*)from ^ filled) | (*(const pair_t*)(from + 2 * WORD) ^ filled);
+  if (end - from >= 2 * WORD) wrong |= *(const pair_t*)from ^ filled, from += 2 * WORD;
+  uint64_t last = from < end ? *(const uint64_t*)(const void*)from ^ filled[0] : 0;
+  return (wrong[0] | wrong[1] | last) == 0;
 }
+static inline void fill(char* from, const char* end) {
+  for (; end - from >= 4 * WORD; from += 4 * WORD)
+    *(pair_t*)from = *(pair_t*)(from + 2 * WORD) = filled;
+  if (end - from >= 2 * WORD) *(pair_t*)from = filled, from += 2 * WORD;
+  if (from < end) *(uint64_t*)(void*)from = filled[0];
+}
+
 /* The same, for a word's every byte, when something is wrong. */
 static const char* first_wrong(const char* from, const char* end, uint64_t with) {
   while (from < end &&
@@ -202,54 +165,62 @@ static __attribute__((noinline)) void report_freed(const page_t* page, const cha
                (const void*)user, size_of(page, word), bad - user);
 }
 
-/* A block that was freed is as it was left. */
+/* A block that was freed is as it was left. Its zones are looked at when the blocks beside them are freed. */
 static inline void check_freed(const page_t* page, char* block) {
   size_t have = page->stride - (page->padded ? ZONE : 0);
-  bool right = !fills || has_fill(block, have);
-  if (page->padded)
-    right = right && has_pattern(block - ZONE, block, pattern(block - ZONE)) &&
-            has_pattern(block + have, block + have + ZONE, pattern(block + have));
-  if (unlikely(!right)) report_freed(page, block);
+  if (fills && unlikely(!has_fill(block, block + have))) report_freed(page, block);
 }
 
 void checked_freed(const page_t* page, block_t* block) {
   if (page->stride != 0) check_freed(page, (char*)block);
 }
 
-/* Cleared is what the program asked for, or the whole block where blocks have no size of their own. */
-static inline void* hand_out(page_t* page, _Atomic uint64_t* place, char* block, size_t size,
-                             bool zero) {
+/* Cleared is what the program asked for, or the whole block where blocks have no size of their own. The
+** zones of a block that was freed have their pattern. */
+static __attribute__((noinline)) void* hand_out(page_t* page, _Atomic uint64_t* place, char* block,
+                                                size_t size, bool zero) {
   bool was_freed = (word_get(place) & STATE) == FREED;
   bool is_zero = was_freed ? fills && FREED_FILL == 0 : page->zero;
-  if (was_freed) check_freed(page, block);
+  if (likely(was_freed)) check_freed(page, block);
   if (zero && !is_zero) memset(block, 0, page->padded ? size : page->stride);
   if (FRESH_FILL != 0 && !zero) memset(block, FRESH_FILL, size);
-  live_set(page, place, 0, size);
+  word_set(place, LIVE | size << SIZE_SHIFT);
   if (!page->padded) return block;
-  around_t a = around(page, block, 0, size);
-  if (!was_freed) write_pattern(a.front, block, a.before);
-  write_pattern(block + size, was_freed ? a.end - ZONE : a.end, a.behind);
+  char* zone = block + page->stride - ZONE;
+  if (!was_freed) write_pattern(block - ZONE, block, pattern(block - ZONE));
+  write_pattern(block + size, was_freed ? zone : zone + ZONE, pattern(zone));
   return block;
-}
-
-/* Of the program's memory, a page always has a record. */
-static inline page_t* page_with(const block_t* block) {
-  page_t* slot = slot_of(block);
-  return slot - page_figure(&slot->behind);
-}
-
-void* checked_take(mi_heap_t* heap, unsigned class, size_t size, bool zero) {
-  block_t* block = heap->list[class];
-  if (unlikely(block == NULL)) return NULL;
-  page_t* page = page_with(block);
-  _Atomic uint64_t* place = place_of(page, block);
-  heap->list[class] = next_in(page, word_get(place));
-  return hand_out(page, place, (char*)block, size, zero);
 }
 
 void* checked_alloc(block_t* block, size_t size, bool zero) {
   page_t* page = page_with(block);
   return hand_out(page, place_of(page, block), (char*)block, size, zero);
+}
+
+/* Between the program's bytes and the zone. What is of the program in the first word becomes zero. */
+static inline void write_slack(char* from, const char* zone) {
+  uint64_t *w = word_at(from), with = pattern(zone);
+  unsigned before = bits_before(from);
+  if (from == zone) return;
+  *w = with >> before << before;
+  while ((const char*)++w < zone) *w = with;
+}
+
+/* The usual case, which has no call: a block that was freed, and left alone. */
+void* checked_take(mi_heap_t* heap, unsigned class, size_t size) {
+  char* block = (char*)heap->list[class];
+  if (unlikely(block == NULL)) return heap_alloc(heap, size, false);
+  page_t* page = page_with(block);
+  _Atomic uint64_t* place = words_of(page) + page_index(page, block);
+  uint64_t word = word_get(place);
+  char* zone = block + page->stride - ZONE;
+  heap->list[class] = next_in(block, word);
+  if (unlikely((word & STATE) != FREED || !page->padded || FRESH_FILL != 0))
+    return hand_out(page, place, block, size, false);
+  if (fills && unlikely(!has_fill(block, zone))) return hand_out(page, place, block, size, false);
+  word_set(place, LIVE | size << SIZE_SHIFT);
+  write_slack(block + size, zone);
+  return block;
 }
 
 void checked_inside(page_t* page, char* block, size_t adjust, size_t size) {
@@ -349,7 +320,7 @@ static inline bool to_freed(_Atomic uint64_t* place, uint64_t word, bool own) {
   return true;
 }
 
-void checked_free(void* p) {
+static __attribute__((noinline)) void free_any(void* p) {
   page_t* page = page_of(p);
   _Atomic uint64_t* place = page != NULL ? live_place(page, p) : NULL;
   if (unlikely(place == NULL)) {
@@ -366,12 +337,48 @@ void checked_free(void* p) {
   }
   if (page->padded) check_zones(page, around(page, block, adjust_of(word), size), size);
   fill_freed(page, block, size);
-  if (MI_SECURE && own && page->padded) {
-    block = (char*)secure_swap(tls.task, page, (block_t*)(void*)block);
-    if (block == NULL) return;
-    page = page_with((block_t*)(void*)block);
-  }
-  free_block(tls.task, page, (block_t*)((uintptr_t)block & ~(uintptr_t)(WORD - 1)));
+  if (MI_SECURE && own && page->padded && page->stride == 0) page_leaves_heap(page);
+  if (MI_SECURE && own && page->padded)
+    secure_hold(tls.task, page, (block_t*)(void*)block);
+  else
+    free_block(tls.task, page, (block_t*)((uintptr_t)block & ~(uintptr_t)(WORD - 1)));
+}
+
+static inline uint64_t zone_difference(const char* zone) {
+  const uint64_t* w = (const uint64_t*)(const void*)zone;
+  uint64_t with = pattern(zone);
+  return (__atomic_load_n(&w[0], __ATOMIC_RELAXED) ^ with) |
+         (__atomic_load_n(&w[1], __ATOMIC_RELAXED) ^ with);
+}
+
+/* The usual case, which has no call either: a block of an own page that is not `inside`, at its start, with
+** its zones whole. (A negative offset is more than any index times the stride.) */
+void checked_free(void* p) {
+  const uint64_t mask = STATE | FIELD << ADJUST_SHIFT;
+  char* block = p;
+  mi_task_t* task = tls.task;
+  if (unlikely((uintptr_t)p >> ADDRESS_BITS != 0)) goto other;
+  page_t* page = page_with(p);
+  if (unlikely((page_owner(page) & ~(uintptr_t)PAGE_FULL) != (uintptr_t)task)) goto other;
+  size_t offset = (size_t)(block - page->start), index = page_index(page, block);
+  if (unlikely(offset != index * page->stride)) goto other;
+  _Atomic uint64_t* place = words_of(page) + index;
+  uint64_t word = word_get(place);
+  if (unlikely((word & mask) != LIVE)) goto other;
+  char *zone = block + page->stride - ZONE, *end = block + (word >> SIZE_SHIFT);
+  if (unlikely((zone_difference(block - ZONE) | zone_difference(zone)) != 0)) goto other;
+  if (end != zone && unlikely(!has_pattern(end, zone, pattern(zone)))) goto other;
+  word_set(place, word ^ LIVE ^ FREED);
+  if (fills) fill(block, zone);
+  if (MI_SECURE)
+    secure_hold(task, page, p);
+  else if (page_is_full(page))
+    page_free_full(page, p);
+  else
+    free_local_at(page, place, p);
+  return;
+other:
+  free_any(p);
 }
 
 void checked_resize(page_t* page, void* p, size_t size, bool zero) {

@@ -44,6 +44,7 @@ enum {
   FAST_MAX = 1023,     /* the largest request that is charged one tick */
   EXTEND_BYTES = 4096, /* a page's blocks come into being in steps of about that */
   EXTEND_SECURE = 16 * 1024,
+  CHECKED_USUAL = 1024,
   DEFERRED_MAX = 8, /* callbacks of all tasks, and of one heap */
   HEAP_DEFERRED_MAX = 4,
 };
@@ -117,7 +118,8 @@ static inline uint32_t remote_count(remote_t w) { return (uint32_t)(w >> 48) & 0
 ** owned page is in its class's queue, or (owner flag FULL) on its heap's list of full pages; one
 ** with a single block is always FULL. Once a block was handed out at an address inside it
 ** (aligned with an offset), `inside` and the owner flag INSIDE say so for the page's life, and every
-** free looks for the start of its block. A slot that is not the first of a page has owner 0 and
+** free looks for the start of its block. (In checked builds so do frees of blocks without zones or
+** above CHECKED_USUAL.) A slot that is not the first of a page has owner 0 and
 ** `behind`, the distance to the first; a slot of no page has slices 0.
 **
 ** Who writes: the owner, except `remote` (any thread), `delayed_next` (the holder of LISTED).
@@ -151,8 +153,11 @@ struct page {
   };
   _Atomic uint32_t behind;
   _Atomic uint32_t slices;
-  _Atomic uint32_t granted_slices; /* a single block's, for byte limits and statistics */
-  size_t span;                     /* bytes from start to the end of the block area */
+  union {
+    _Atomic uint32_t reciprocal;     /* of the stride, see page_index */
+    _Atomic uint32_t granted_slices; /* a single block's, for byte limits and statistics */
+  };
+  size_t span; /* bytes from start to the end of the block area */
   chunk_t* chunk;
 };
 _Static_assert(sizeof(page_t) == RECORD, "a slot holds a record");
@@ -570,8 +575,7 @@ void full_push(mi_heap_t* heap, page_t* page);
 void full_remove(mi_heap_t* heap, page_t* page);
 size_t page_block_size(const page_t* page); /* that a program may use */
 size_t single_tail(bool padded);            /* what lies behind a single block at least */
-void page_init_reciprocals(void);
-size_t page_stride(unsigned class, bool padded);
+void page_set_stride(page_t* page, unsigned class);
 void page_set_inside(page_t* page); /* by its owner */
 void page_check(page_t* page);      /* debug builds: asserts the text above struct page */
 static inline mi_heap_t* page_heap(page_t* page) {
@@ -586,15 +590,14 @@ static inline uint32_t page_figure(const _Atomic uint32_t* figure) {
 static inline void page_set_figure(_Atomic uint32_t* figure, uint32_t value) {
   atomic_store_explicit(figure, value, memory_order_relaxed);
 }
-/* offset / stride == offset * reciprocal >> SHIFT, where reciprocal is 2^SHIFT / stride rounded up: the
-** error is below offset * stride / 2^SHIFT / stride, so the result is right while offset * stride is
-** below 2^SHIFT. Strides reach 2^17 and offsets 2^19. */
-enum { RECIPROCAL_SHIFT = 40 };
-extern uint64_t reciprocals[2][CLASS_COUNT]; /* of plain and of padded strides */
-/* Which block an offset from page->start lies in. */
-static inline size_t page_block_index(const page_t* page, size_t offset) {
-  if (page->stride == 0) return 0;
-  return (size_t)(offset * reciprocals[page->padded][page_class(page)] >> RECIPROCAL_SHIFT);
+/* Strides are whole words, and of w words r is 2^SHIFT / w rounded up. So k * r / 2^SHIFT is k / w, and too
+** much by less than k * w / 2^SHIFT / w: rounded down they are equal while k * w is below 2^SHIFT. Strides
+** have up to 2^14 words, offsets up to 2^16. */
+enum { RECIPROCAL_SHIFT = 31 };
+/* Which block p lies in, of a page with blocks of a class. */
+static inline size_t page_index(const page_t* page, const void* p) {
+  size_t offset = (size_t)((const char*)p - page->start);
+  return (size_t)(offset / WORD * page_figure(&page->reciprocal) >> RECIPROCAL_SHIFT);
 }
 static inline uintptr_t page_owner(const page_t* page) {
   return atomic_load_explicit(&page->owner, memory_order_relaxed);
@@ -772,7 +775,7 @@ void checked_extend(page_t* page, uint32_t first, uint32_t n);
 bool checked_release(page_t* page); /* false: its memory must not be used again */
 /* The heap's next block of the class for a request of `size`, or NULL if its list is empty; or a
 ** block that was taken from there. What was freed before must not have been written to since. */
-void* checked_take(mi_heap_t* heap, unsigned class, size_t size, bool zero);
+void* checked_take(mi_heap_t* heap, unsigned class, size_t size);
 void* checked_alloc(block_t* block, size_t size, bool zero);
 void checked_inside(page_t* page, char* block, size_t adjust, size_t size); /* of a block in use */
 void checked_single(page_t* page, size_t size, bool zero);
@@ -785,8 +788,8 @@ void checked_freed(const page_t* page, block_t* block); /* it waited: still unto
 
 bool secure_begin(mi_task_t* task); /* false: no memory, or no random numbers */
 void secure_end(mi_task_t* task);
-/* Keeps a freed block of the task's own back; gives one that waited long enough, or NULL. */
-block_t* secure_swap(mi_task_t* task, page_t* page, block_t* block);
+/* Keeps a freed block of the task's own back, and frees one that waited long enough. */
+void secure_hold(mi_task_t* task, page_t* page, block_t* block);
 void secure_flush(mi_task_t* task); /* frees all that waits */
 uint32_t secure_random(mi_task_t* task, uint32_t below);
 void secure_guard(page_t* page);     /* a single block's, behind it */

@@ -156,18 +156,10 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   page_set_owner(page, heap->task, 0);
 }
 
-size_t page_stride(unsigned class, bool padded) {
-  return class_words(class) * WORD + (padded ? ZONE : 0);
-}
-
-uint64_t reciprocals[2][CLASS_COUNT];
-
-void page_init_reciprocals(void) {
-  for (unsigned class = 1; class < CLASS_LARGE; class ++)
-    for (int padded = 0; padded < 2; padded++) {
-      size_t stride = page_stride(class, padded);
-      reciprocals[padded][class] = (((uint64_t)1 << RECIPROCAL_SHIFT) + stride - 1) / stride;
-    }
+void page_set_stride(page_t* page, unsigned class) {
+  uint32_t words = (uint32_t)(class_words(class) + (page->padded ? ZONE / WORD : 0));
+  page->stride = words * WORD;
+  page_set_figure(&page->reciprocal, (((uint32_t)1 << RECIPROCAL_SHIFT) + words - 1) / words);
 }
 
 void page_set_inside(page_t* page) {
@@ -182,10 +174,11 @@ page_t* page_new(mi_heap_t* heap, unsigned class) {
       slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
   if (page == NULL) return NULL;
   page_init(page, heap, class, zero);
-  page->stride = (uint32_t)page_stride(class, page->padded);
+  page_set_stride(page, class);
   if (page->padded) page->start += ZONE, page->span -= ZONE;
   page->reserved = (uint32_t)(page->span / page->stride);
   if (CHECKED) checked_page(page);
+  if (CHECKED && (!page->padded || size > CHECKED_USUAL)) page_set_inside(page);
   queue_push(&heap->queue[class], page);
   return page;
 }
@@ -226,6 +219,7 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
   page->used = page->capacity = page->reserved = 1;
   atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
+  atomic_store_explicit(&page->inside, CHECKED, memory_order_relaxed);
   full_push(heap, page);
   count_total(&heap->stat[CLASS_LARGE], 1);
   count_total(&heap->stat[CLASS_BYTES], (int64_t)granted_bytes(page));

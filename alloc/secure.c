@@ -1,28 +1,28 @@
 /* secure.c: what the secure build adds to checked.c: random numbers, blocks that wait before they are
 ** used again, and guard pages.
 **
-** A freed block of its owner's goes to the quarantine of its class: a queue of RING_BYTES of blocks (8
-** to RING_MOST of them), behind it a pool from which a random one leaves. So the shortest distance of a
-** free and the next use is the queue's length, and what comes next cannot be foretold. A block that
+** A freed block of its owner's waits in its class's ring, until at least as many as ring_waits says were
+** freed after it: it takes the oldest one's place, which takes that of a random one of the SPREAD oldest,
+** which leaves. So what comes next cannot be foretold. A block that
 ** another thread frees goes to its page's remote list at once, as in other builds: a quarantine has
 ** blocks of pages of its own task only. Single blocks wait without memory, and without access.
 **
 ** Random numbers are ChaCha's with 8 rounds (Bernstein), with a key from the kernel for each task, and
 ** another one after a fork; never an address. */
-#include "alloc/internal.h"
+#include "alloc/checked.h"
 
-enum { RING_BYTES = 256 * 1024, RING_LEAST = 8, RING_MOST = 4096, RING_SINGLE = 16, POOL = 32 };
+enum { SPREAD = 32 };
 
+/* Filled from the start; emptied only as a whole. */
 typedef struct ring {
   block_t** slots;
-  uint32_t length, at, held; /* `held`: in slots and pool */
-  block_t* pool[POOL];
+  uint32_t length, at;
 } ring_t;
 
 /* Used by the thread that has the task. */
 typedef struct quarantine {
   uint32_t key[8];
-  uint32_t stream[16]; /* random words, of which the first `left` were not used yet */
+  uint32_t stream[64]; /* random words, of which the first `left` were not used yet */
   uint32_t left;
   uint32_t bits; /* a random word, less what was used of it, above a 1 */
   uint64_t counter;
@@ -36,9 +36,13 @@ static quarantine_t* unused; /* under the lock */
 
 /* ---- Random numbers -------------------------------------------------------------------------- */
 
-static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
+/* LANES blocks of the stream at once, each a lane of 16 vectors. */
+enum { LANES = 4, STREAM = 16 * LANES };
+typedef uint32_t lanes_t __attribute__((vector_size(sizeof(uint32_t) * LANES)));
 
-static void quarter(uint32_t s[16], int a, int b, int c, int d) {
+static inline lanes_t rotate(lanes_t x, int n) { return x << n | x >> (32 - n); }
+
+static inline void quarter(lanes_t s[16], int a, int b, int c, int d) {
   s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 16);
   s[c] += s[d], s[b] = rotate(s[b] ^ s[c], 12);
   s[a] += s[b], s[d] = rotate(s[d] ^ s[a], 8);
@@ -47,19 +51,21 @@ static void quarter(uint32_t s[16], int a, int b, int c, int d) {
 
 static void next_stream(quarantine_t* q) {
   static const uint32_t words[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
-  uint32_t begin[16], s[16];
-  memcpy(begin, words, sizeof words);
-  memcpy(begin + 4, q->key, sizeof q->key);
-  memcpy(begin + 12, &q->counter, sizeof q->counter);
-  memset(begin + 14, 0, 2 * sizeof *begin);
+  lanes_t begin[16] = {0}, s[16];
+  for (int i = 0; i < 4; i++) begin[i] += words[i];
+  for (int i = 0; i < 8; i++) begin[4 + i] += q->key[i];
+  for (int i = 0; i < LANES; i++, q->counter++) {
+    begin[12][i] = (uint32_t)q->counter;
+    begin[13][i] = (uint32_t)(q->counter >> 32);
+  }
   memcpy(s, begin, sizeof s);
   for (int round = 0; round < 8; round += 2) {
     for (int i = 0; i < 4; i++) quarter(s, i, 4 + i, 8 + i, 12 + i);
     for (int i = 0; i < 4; i++) quarter(s, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
   }
-  for (int i = 0; i < 16; i++) q->stream[i] = s[i] + begin[i];
-  q->counter++;
-  q->left = 16;
+  for (int i = 0; i < 16; i++) s[i] += begin[i];
+  memcpy(q->stream, s, sizeof s);
+  q->left = STREAM;
 }
 
 static bool new_key(quarantine_t* q) {
@@ -78,14 +84,6 @@ static uint32_t random_word(quarantine_t* q) {
   return q->stream[--q->left];
 }
 
-/* A place in the pool. */
-static inline uint32_t random_place(quarantine_t* q) {
-  if (unlikely(q->bits < POOL)) q->bits = random_word(q) | (uint32_t)1 << 31;
-  uint32_t place = q->bits % POOL;
-  q->bits /= POOL;
-  return place;
-}
-
 /* Uniform but for less than one in 2^17: `below` is a number of blocks in a page. */
 uint32_t secure_random(mi_task_t* task, uint32_t below) {
   return (uint32_t)((uint64_t)random_word(task->quarantine) * below >> 32);
@@ -93,21 +91,25 @@ uint32_t secure_random(mi_task_t* task, uint32_t below) {
 
 /* ---- Quarantine ------------------------------------------------------------------------------ */
 
-static uint32_t ring_length(unsigned class) {
-  if (class == CLASS_LARGE) return RING_SINGLE;
-  size_t n = RING_BYTES / (class_words(class) * WORD);
-  return (uint32_t)(n < RING_LEAST ? RING_LEAST : n > RING_MOST ? RING_MOST : n);
+/* Small blocks wait long. Others for a time that costs little: in memory, and in the processor's caches,
+** which all that waits goes through. */
+static uint32_t ring_waits(unsigned class) {
+  enum { SMALL_WORDS = 8, SMALL_COUNT = 4096, BYTES = 64 * 1024, LEAST = 8, SINGLES = 16 };
+  if (class == CLASS_LARGE) return SINGLES;
+  if (class_words(class) <= SMALL_WORDS) return SMALL_COUNT;
+  size_t n = BYTES / (class_words(class) * WORD);
+  return (uint32_t)(n < LEAST ? LEAST : n);
 }
 
 static quarantine_t* quarantine_new(void) {
   size_t slots = 0;
-  for (unsigned c = 1; c < CLASS_COUNT; c++) slots += ring_length(c);
+  for (unsigned c = 1; c < CLASS_COUNT; c++) slots += ring_waits(c) + SPREAD;
   quarantine_t* q = record_alloc(sizeof *q + slots * sizeof(block_t*), 64);
   if (q == NULL) return NULL;
   block_t** at = (block_t**)(void*)(q + 1);
   for (unsigned c = 1; c < CLASS_COUNT; at += q->ring[c++].length) {
     q->ring[c].slots = at;
-    q->ring[c].length = ring_length(c);
+    q->ring[c].length = ring_waits(c) + SPREAD;
   }
   return q;
 }
@@ -137,40 +139,56 @@ void secure_end(mi_task_t* task) {
   pthread_mutex_unlock(lock);
 }
 
-/* What a single block counts against its task's byte limit ends with its free, as in other builds. */
-block_t* secure_swap(mi_task_t* task, page_t* page, block_t* block) {
-  quarantine_t* q = task->quarantine;
-  if (page->stride == 0) page_leaves_heap(page);
-  ring_t* r = &q->ring[page_class(page)];
-  block_t* old = r->slots[r->at];
-  r->slots[r->at] = block;
-  r->at = r->at + 1 == r->length ? 0 : r->at + 1;
-  r->held++;
-  if (old == NULL) return NULL;
-  block_t** place = &r->pool[random_place(q)];
-  block_t* out = *place;
-  *place = old;
-  if (out != NULL) r->held--;
-  return out;
+/* Keeps a block in the place of one that waited long enough, or NULL. */
+static inline block_t* swap(ring_t* r, uint32_t step, block_t* block) {
+  uint32_t length = r->length, at = r->at, place = at + step;
+  if (place >= length) place -= length;
+  block_t *old = r->slots[at], *out = r->slots[place];
+  if (likely(old != NULL)) r->slots[place] = old;
+  r->slots[at] = block;
+  r->at = at + 1 < length ? at + 1 : 0;
+  return old != NULL ? out : NULL;
 }
 
-static void release(const mi_task_t* task, ring_t* r, block_t** place) {
-  block_t* block = *place;
-  if (block == NULL) return;
-  page_t* page = page_of(block);
-  *place = NULL;
-  r->held--;
-  checked_freed(page, block);
-  free_block(task, page, block);
+static __attribute__((noinline)) void hold_with_bits(mi_task_t* task, page_t* page,
+                                                     block_t* block) {
+  quarantine_t* q = task->quarantine;
+  q->bits = random_word(q) | (uint32_t)1 << 31;
+  secure_hold(task, page, block);
+}
+
+/* A block that left goes to its page, which may be another task's, full, or of a single block. */
+void secure_hold(mi_task_t* task, page_t* page, block_t* block) {
+  quarantine_t* q = task->quarantine;
+  uint32_t bits = q->bits;
+  if (unlikely(bits < SPREAD)) {
+    hold_with_bits(task, page, block);
+    return;
+  }
+  q->bits = bits / SPREAD;
+  block_t* out = swap(&q->ring[page_class(page)], bits % SPREAD, block);
+  if (unlikely(out == NULL)) return;
+  page = page_with(out);
+  if (likely(page_owner(page) == (uintptr_t)task))
+    free_local_at(page, words_of(page) + page_index(page, out), out);
+  else
+    free_block(task, page, (block_t*)((uintptr_t)out & ~(uintptr_t)(WORD - 1)));
+}
+
+static void empty(const mi_task_t* task, ring_t* r) {
+  for (uint32_t i = 0; i < r->length && r->slots[i] != NULL; i++) {
+    block_t* block = r->slots[i];
+    page_t* page = page_with(block);
+    r->slots[i] = NULL;
+    checked_freed(page, block);
+    free_block(task, page, block);
+  }
+  r->at = 0;
 }
 
 void secure_flush(mi_task_t* task) {
   quarantine_t* q = task->quarantine;
-  for (unsigned c = 1; q != NULL && c < CLASS_COUNT; c++) {
-    ring_t* r = &q->ring[c];
-    for (uint32_t i = 0; i < POOL && r->held > 0; i++) release(task, r, &r->pool[i]);
-    for (uint32_t i = 0; i < r->length && r->held > 0; i++) release(task, r, &r->slots[i]);
-  }
+  for (unsigned c = 1; q != NULL && c < CLASS_COUNT; c++) empty(task, &q->ring[c]);
 }
 
 /* ---- Guard pages: of single blocks, whose pages are whole system pages ------------------------ */

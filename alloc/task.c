@@ -78,7 +78,6 @@ static void init(void) {
   options_init();
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
-  page_init_reciprocals();
   if (CHECKED) checked_init();
   if (pthread_key_create(&exit_key, thread_exit) == 0) exit_key_state = KEY_THERE;
   if (option_value(mi_option_show_stats)) os_keep_stderr();

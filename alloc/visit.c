@@ -21,7 +21,7 @@ static mi_heap_t* heap_of(const void* p) {
 /* Is p where a block begins, alive or not? */
 static bool begins_block(const page_t* page, const void* p) {
   if (page->stride == 0) return p == page->start;
-  size_t offset = (size_t)((const char*)p - page->start), index = page_block_index(page, offset);
+  size_t offset = (size_t)((const char*)p - page->start), index = page_index(page, p);
   return offset == index * page->stride && index < page->reserved;
 }
 
@@ -49,7 +49,7 @@ _Static_assert(MEDIUM_SLICES* SLICE / SMALL_BLOCK_MAX <= BLOCKS_MAX, "small page
 
 static void mark_list(const page_t* page, const block_t* list, uint64_t* free_blocks) {
   for (; list != NULL; list = block_next(page, list)) {
-    size_t index = page_block_index(page, (size_t)((const char*)list - page->start));
+    size_t index = page_index(page, list);
     free_blocks[index / 64] |= (uint64_t)1 << (index % 64);
   }
 }

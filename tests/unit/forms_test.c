@@ -152,16 +152,14 @@ static void test_random_program(void** state) {
 /* Every stride there is, every offset in the largest page. */
 static void test_block_index(void** state) {
   (void)state;
-  page_init_reciprocals();
   for (unsigned class = 1; class < CLASS_LARGE; class ++)
     for (int padded = 0; padded < 2; padded++) {
       page_t page = {.padded = padded};
-      page.stride = (uint32_t)page_stride(class, padded);
-      atomic_store(&page.class, (uint8_t) class);
+      page_set_stride(&page, class);
       size_t index = 0, left = page.stride;
       for (size_t offset = 0; offset < (size_t)MEDIUM_SLICES * SLICE; offset++, left--) {
         if (left == 0) index++, left = page.stride;
-        if (page_block_index(&page, offset) != index)
+        if (page_index(&page, (char*)offset) != index)
           fail_msg("stride %u, offset %zu: %zu", page.stride, offset, index);
       }
     }
