@@ -294,7 +294,8 @@ struct mi_heap_s {
   page_t* full;
   page_t* taken;             /* off the delayed list, and not looked at yet */
   size_t kept;               /* bytes of empty pages in queues */
-  unsigned look;             /* the class in which emptied pages were searched last */
+  unsigned look;             /* the class in which emptied pages were searched last, */
+  bool look_again;           /* and some found */
   _Atomic delayed_t delayed; /* pages with remote frees */
   _Atomic size_t idle_bytes; /* emptied by others since the owner last looked, or before its life */
   mi_task_t* task;

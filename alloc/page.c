@@ -411,14 +411,23 @@ void page_retire(page_t* page) {
   keep(heap, page);
 }
 
+/* At the next class that has a page, unless it is far. */
+static void look_elsewhere(mi_heap_t* heap) {
+  for (int i = 0; i < 8; i++) {
+    heap->look = heap->look % (CLASS_LARGE - 1) + 1;
+    if (heap->queue[heap->look].first != NULL) return;
+  }
+}
+
 /* Pages that wait in queues are found empty here if others freed their last blocks. One class at a
 ** time, two pages, and on while it finds some. */
 void heap_release_emptied(mi_heap_t* heap) {
   enum { LOOKS = 2, RELEASES = 64 };
-  heap->look = heap->look % (CLASS_LARGE - 1) + 1;
+  if (!heap->look_again) look_elsewhere(heap);
   queue_t* q = &heap->queue[heap->look];
   page_t* page = q->look != NULL ? q->look : q->first;
-  for (int looks = 0, released = 0; page != NULL && looks < LOOKS && released < RELEASES;) {
+  int released = 0;
+  for (int looks = 0; page != NULL && looks < LOOKS && released < RELEASES;) {
     page_t* next = page->next;
     if (remote_has_emptied(page))
       page_leave(heap, page), released++;
@@ -427,6 +436,7 @@ void heap_release_emptied(mi_heap_t* heap) {
     page = next;
   }
   q->look = page;
+  heap->look_again = page != NULL && released > 0;
 }
 
 void page_unfull(page_t* page) {

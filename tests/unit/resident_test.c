@@ -152,8 +152,8 @@ static void test_fragmented_bursts(void** state) {
   memset(burst, 1, sizeof burst);
   check_fragmented(90, false, 0);
   check_fragmented(0, true, 1000);
-  check_fragmented(90, true, 20000);
-  check_fragmented(50, true, 20000);
+  check_fragmented(90, true, 10000);
+  check_fragmented(50, true, 10000);
 }
 
 /* ---- Huge pages ------------------------------------------------------------------------------ */
