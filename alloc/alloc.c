@@ -299,10 +299,12 @@ void mi_free(void* p) {
     return;
   }
   page_t* page = slot_of(p);
-  if (likely(page_owner(page) == (uintptr_t)tls.task))
-    page_free_local(page, p);
-  else
+  if (unlikely(page_owner(page) != (uintptr_t)tls.task))
     free_slow(page, p);
+  else if (unlikely(page->local_free == p))
+    free_again(p);
+  else
+    page_free_local(page, p);
 }
 
 /* ---- Allocation ------------------------------------------------------------------------------ */

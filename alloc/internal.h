@@ -528,6 +528,7 @@ static inline bool page_is_huge(const page_t* page) { return page->span > LARGE_
 /* ---- remote.c -------------------------------------------------------------------------------- */
 
 void remote_free(page_t* page, block_t* block);
+void free_again(const void* p); /* reports that it heads the list of what was freed in its page */
 uint32_t page_live(page_t* page);    /* blocks in use, as far as is known */
 block_t* remote_freed(page_t* page); /* those of others' frees that are not collected yet */
 bool remote_collect(page_t* page);   /* takes what others freed into page->free, which is empty */

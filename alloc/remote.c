@@ -225,6 +225,10 @@ static bool word_is_freed(remote_t w) {
   return mode == REMOTE_ORPHAN || (mode != REMOTE_NORMAL && remote_count(w) == 0);
 }
 
+void free_again(const void* p) {
+  report_error(EAGAIN, "sluice: error: double free of block %p: nothing was freed there since", p);
+}
+
 /* All that is needed of the page is read before the change: afterwards it may be another's,
 ** unless a hold is ours. A heap's record can be read at any time. */
 static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* block) {
@@ -238,6 +242,10 @@ static __attribute__((noinline)) void remote_free_rare(page_t* page, block_t* bl
     if (word_is_freed(w)) {
       report_error(EAGAIN, "sluice: error: double free of block %p: its page has no block in use",
                    (void*)block);
+      return;
+    }
+    if (remote_head(w) == block) {
+      free_again(block);
       return;
     }
     block_link(page, block, remote_head(w));
@@ -262,6 +270,7 @@ void remote_free(page_t* page, block_t* block) {
   remote_t w = look(page), next;
   do {
     next = (w & ~REMOTE_HEAD) | (uintptr_t)block;
+    if (remote_head(w) == block) break;
     if ((w & REMOTE_MODE) == REMOTE_NORMAL)
       next += REMOTE_ONE;
     else if ((w & (REMOTE_MODE | REMOTE_LISTED)) == (REMOTE_FULL | REMOTE_LISTED) &&

@@ -67,6 +67,13 @@ static void double_free_after_thread(void) {
   mi_free(p);
 }
 
+static void* free_both_times(void* p) {
+  mi_free(p);
+  mi_free(p);
+  return NULL;
+}
+static void double_free_in_thread(void) { in_thread(free_both_times, get(100)); }
+
 /* All blocks of the first page, which is full and has no other user, and then one of them again. */
 enum { PAGE_BLOCKS = 3000 };
 static char* page_blocks[PAGE_BLOCKS];
@@ -522,6 +529,7 @@ static const struct misuse {
     {"double_free_later", double_free_later},
     {"double_free_by_thread", double_free_by_thread},
     {"double_free_after_thread", double_free_after_thread},
+    {"double_free_in_thread", double_free_in_thread},
     {"double_free_full_page", double_free_full_page},
     {"free_interior", free_interior},
     {"free_interior_large", free_interior_large},

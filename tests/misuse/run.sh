@@ -67,9 +67,10 @@ inside() { echo "$error free of invalid pointer $p: it points inside the block $
 overflow() { echo "$error buffer overflow: block $p of $1 bytes was written to at offset $2"; }
 underflow() { echo "$error buffer underflow: block $p of $1 bytes was written to at offset $2"; }
 
-# ---- Double free: the plain build finds it when the whole page is free
+# ---- Double free: the plain build finds it when nothing or all else of the page was freed
 
-debug_reported double_free "$(was_freed 100)"
+reported double_free "$freed_twice: nothing was freed there since" "$(was_freed 100)"
+reported double_free_in_thread "$freed_twice: nothing was freed there since" "$(was_freed 100)"
 debug_reported double_free_later "$(was_freed 100)"
 debug_reported double_free_by_thread "$(was_freed 100)"
 debug_reported double_free_after_thread "$(was_freed 100)"
@@ -89,7 +90,7 @@ debug_reported free_interior "$(inside 100)"
 reported free_interior_large "$error free of $no_block" "$(inside 100000)"
 reported free_interior_huge "$error free of $no_block" "$(inside 20971520)"
 reported free_interior_far "$error free of $no_block"
-debug_reported free_moved "$(was_freed 100)"
+reported free_moved "$freed_twice: nothing was freed there since" "$(was_freed 100)"
 reported free_moved_large "$error free of $no_block" "$freed_or_none"
 sized() { echo "$error sized free of block $p of 100 bytes as one of $1"; }
 debug_reported sized_free_wrong "$(sized 200)"
