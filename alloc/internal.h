@@ -7,7 +7,7 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
+**   os.c options.c trace.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
 **   theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
 */
 #ifndef SLUICE_INTERNAL_H
@@ -464,10 +464,11 @@ void warnings_say(void);
 static inline void say_due(void) {
   if (unlikely(atomic_load_explicit(&warnings_due, memory_order_relaxed) != 0)) warnings_say();
 }
-/* A misuse that was found: one line "sluice: error: ...", then the program's error function, then
-** abort if the build or option says so. */
+/* A misuse that was found: one line "sluice: error: ...", in checked builds the calls that led there, then
+** the program's error function, then abort if the build or option says so. */
 void report_error(int code, const char* format, ...) __attribute__((format(printf, 2, 3)));
 void call_error_fun(int code);
+void trace_say(void); /* trace.c */
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 

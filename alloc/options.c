@@ -187,6 +187,7 @@ void report_error(int code, const char* format, ...) {
     va_start(args, format);
     say(format, args);
     va_end(args);
+    trace_say();
   }
   call_error_fun(code);
   if (option_value(mi_option_abort_on_error)) abort();

@@ -24,7 +24,12 @@ check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|r
 check 'libsluice-preload.so exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
 check 'so does libsluice-debug-preload.so' names_but build/libsluice-debug-preload.so "^(mi|rc|rt)_|$malloc_names"
 check 'so does libsluice-secure-preload.so' names_but build/libsluice-secure-preload.so "^(mi|rc|rt)_|$malloc_names"
-needs_but_libc() { objdump -p build/libsluice*.so | awk '$1 == "NEEDED" && $2 !~ /^(libc\.|libpthread\.|ld-linux)/'; }
-check 'the shared libraries need libc only' needs_but_libc
+needs_but() { # LIBRARIES FILE...
+  local libraries=$1
+  shift
+  objdump -p "$@" | awk -v libraries="^($libraries)" '$1 == "NEEDED" && $2 !~ libraries'
+}
+check 'the shared libraries need libc only' needs_but 'libc\.|libpthread\.|ld-linux' build/libsluice{,-preload}.so
+check "those with checks the compiler's unwinder, too" needs_but 'libc\.|libpthread\.|ld-linux|libgcc_s\.' build/libsluice-*.so
 echo "$ok passed, $bad failed"
 [ $bad = 0 ]

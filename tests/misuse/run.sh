@@ -16,11 +16,14 @@ done
 plain=$programs/sluice debug=$programs/sluice-debug secure=$programs/sluice-secure
 ABORTED=134 CRASHED=139 RUNS=20
 
+# Lines of who called, which are looked at below.
+frame='sluice:   at '
 # The command may begin with VAR=VALUE. Names are for the reader.
 expect() { # NAME STATUS REGEX COMMAND...
   local name=$1 status=$2 regex=$3 said got
   shift 3
   { said=$(timeout 20 env "$@" 2>&1 >/dev/null </dev/null); got=$?; } 2>/dev/null
+  said=$(grep -v "^$frame" <<<"$said")
   if [ $got = "$status" ] && [[ $said =~ ^($regex)$ ]]; then
     passed=$((passed + 1))
     return
@@ -226,6 +229,20 @@ for library in plain debug; do
   program=${!library}
   expect "$library table" 0 "$(table ok)" MIMALLOC_SHOW_STATS=1 "$program" nothing
   expect "$library table, leak" 0 "$(table 'not all freed!')" MIMALLOC_SHOW_STATS=on "$program" leak
+done
+
+# ---- Who called
+
+# The lines that a report names, as addr2line knows them.
+called_from() { # PROGRAM CASE
+  { "$1" "$2" 2>&1 >"$programs/out" | sed -n "s/^$frame.*+\(0x[0-9a-f]*\).*/\1/p" |
+    xargs addr2line -i -f -e "$1"; } 2>"$programs/err"
+}
+for library in sluice-debug sluice-secure; do
+  for case in double_free free_interior sized_free_less overflow_large overflow_realloc; do
+    expect "$library names the caller of $case" 0 '' \
+      bash -c "grep -qx '$case' <<<'$(called_from "$programs/$library" $case)'"
+  done
 done
 
 # ---- slua and cfrac
