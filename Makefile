@@ -8,7 +8,8 @@ WARN   = -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversio
 CFLAGS = -O2 -g
 BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -MP
 
-CORE  = $(filter-out alloc/override.c,$(wildcard alloc/*.c)) $(wildcard rc/*.c runtime/*.c)
+PRELOAD = alloc/override.c alloc/operators.c
+CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
 LUA_L = -l:liblua5.4.a
 
@@ -89,9 +90,9 @@ ALIAS = -Wl,--defsym=malloc=mi_malloc,--defsym=free=mi_free,--defsym=cfree=mi_fr
         -Wl,--defsym=malloc_usable_size=mi_usable_size,--defsym=posix_memalign=mi_posix_memalign \
         -Wl,--defsym=aligned_alloc=mi_aligned_alloc,--defsym=memalign=mi_memalign \
         -Wl,--defsym=valloc=mi_valloc,--defsym=pvalloc=mi_pvalloc
-$(B)/libsluice-preload.so: $(call objects,pic,$(CORE) alloc/override.c)
-$(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) alloc/override.c)
-$(B)/libsluice-secure-preload.so: $(call objects,secure-pic,$(CORE) alloc/override.c)
+$(B)/libsluice-preload.so: $(call objects,pic,$(CORE) $(PRELOAD))
+$(B)/libsluice-debug-preload.so: $(call objects,debug-pic,$(CORE) $(PRELOAD))
+$(B)/libsluice-secure-preload.so: $(call objects,secure-pic,$(CORE) $(PRELOAD))
 $(B)/%-preload.so:
 	$(SHARED) $(ALIAS) -o $@ $^
 

@@ -312,12 +312,38 @@ static inline void fill_freed(page_t* page, char* block, size_t size) {
 
 /* By one compare-and-swap if the page is another's, who may free the block, too. */
 static inline bool to_freed(_Atomic uint64_t* place, uint64_t word, bool own) {
+  uint64_t freed = (word & FIXED) ^ LIVE ^ FREED;
   if (likely(own))
-    word_set(place, word ^ LIVE ^ FREED);
+    word_set(place, freed);
   else
-    return atomic_compare_exchange_strong_explicit(place, &word, word ^ LIVE ^ FREED,
-                                                   memory_order_relaxed, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(place, &word, freed, memory_order_relaxed,
+                                                   memory_order_relaxed);
   return true;
+}
+
+static inline unsigned maker_of(uint64_t word) { return (unsigned)(word >> NEXT_SHIFT); }
+
+static void mismatch(const void* p, size_t size, unsigned maker, const char* to) {
+  static const char* const makers[] = {"malloc", "new", "new[]"};
+  report_error(EINVAL, "sluice: error: mismatched %s: block %p of %zu bytes is from %s", to, p,
+               size, makers[maker]);
+}
+
+void checked_set_maker(void* p, unsigned maker) {
+  page_t* page = page_with(p);
+  _Atomic uint64_t* place = place_of(page, p);
+  word_set(place, word_get(place) | (uint64_t)maker << NEXT_SHIFT);
+}
+
+/* What is no block is for the free to tell. */
+void checked_is_made_by(void* p, unsigned maker) {
+  page_t* page = page_of(p);
+  _Atomic uint64_t* place = page != NULL ? live_place(page, p) : NULL;
+  if (place == NULL) return;
+  uint64_t word = word_get(place);
+  if (maker_of(word) != maker)
+    mismatch(p, size_of(page, word), maker_of(word), maker == BY_NEW ? "delete" : "delete[]");
+  word_set(place, word & FIXED);
 }
 
 static __attribute__((noinline)) void free_any(void* p) {
@@ -331,6 +357,7 @@ static __attribute__((noinline)) void free_any(void* p) {
   size_t size = size_of(page, word);
   char* block = (char*)p - adjust_of(word);
   bool own = page_is_of(page, tls.task);
+  if (maker_of(word) != BY_MALLOC) mismatch(p, size, maker_of(word), "free");
   if (!to_freed(place, word, own)) {
     (void)freed_before(p, size, "free");
     return;
@@ -354,7 +381,7 @@ static inline uint64_t zone_difference(const char* zone) {
 /* The usual case, which has no call either: a block of an own page that is not `inside`, at its start, with
 ** its zones whole. (A negative offset is more than any index times the stride.) */
 void checked_free(void* p) {
-  const uint64_t mask = STATE | FIELD << ADJUST_SHIFT;
+  const uint64_t mask = STATE | FIELD << ADJUST_SHIFT | ~FIXED;
   char* block = p;
   mi_task_t* task = tls.task;
   if (unlikely((uintptr_t)p >> ADDRESS_BITS != 0)) goto other;

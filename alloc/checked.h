@@ -5,7 +5,8 @@
 **   state | adjust | size | next block of its list        a single block's size is in the second word
 **
 **   UNUSED  never handed out since the page, or this part of it, came into being
-**   LIVE    with the program: `size` bytes were asked for, at `adjust` bytes behind the block's start
+**   LIVE    with the program: `size` bytes were asked for, at `adjust` bytes behind the block's start;
+**           instead of the next block: who made it (enum maker)
 **   FREED   by the program, of that size; on a list, or held back by secure.c
 **
 ** Other threads free, so words are atomic, each for itself: relaxed. */

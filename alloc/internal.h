@@ -8,7 +8,7 @@
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
 **   os.c options.c trace.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
-**   theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
+**   theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c operators.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -529,8 +529,8 @@ static inline bool page_is_huge(const page_t* page) { return page->span > LARGE_
 /* ---- remote.c -------------------------------------------------------------------------------- */
 
 void remote_free(page_t* page, block_t* block);
-void free_again(const void* p); /* reports that it heads the list of what was freed in its page */
-uint32_t page_live(page_t* page);    /* blocks in use, as far as is known */
+void free_again(const void* p);   /* reports that it heads the list of what was freed in its page */
+uint32_t page_live(page_t* page); /* blocks in use, as far as is known */
 block_t* remote_freed(page_t* page); /* those of others' frees that are not collected yet */
 bool remote_collect(page_t* page);   /* takes what others freed into page->free, which is empty */
 bool remote_set_full(page_t* page);
@@ -787,6 +787,10 @@ bool checked_is_block(const page_t* page, const void* p, const char* what);
 void checked_free(void* p);                                         /* mi_free */
 void checked_resize(page_t* page, void* p, size_t size, bool zero); /* which fits */
 size_t checked_size(const page_t* page, const void* p);             /* what was asked for */
+enum maker { BY_MALLOC, BY_NEW, BY_NEW_ARRAY };
+void checked_set_maker(void* p, unsigned maker); /* of a block that malloc made */
+void checked_is_made_by(void* p,
+                        unsigned maker); /* else reports it; then as if malloc had made it */
 void checked_freed(const page_t* page, block_t* block); /* it waited: still untouched? */
 
 bool secure_begin(mi_task_t* task); /* false: no memory, or no random numbers */

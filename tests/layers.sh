@@ -10,7 +10,7 @@ check() { # NAME COMMAND...: passes if the command prints nothing
 }
 includes_of() { grep -nE "#include \"($2)/" -r "$1" --include='*.[ch]'; }
 names_but() { nm -D --defined-only "$1" | awk '{print $3}' | grep -vE "$2"; }
-malloc_names='^(malloc|calloc|realloc|reallocarray|free|cfree|memalign|valloc|pvalloc|aligned_alloc|posix_memalign|malloc_usable_size|free_sized|free_aligned_sized|mallopt|malloc_trim|mallinfo2|malloc_stats|malloc_info)$'
+malloc_names='^(malloc|calloc|realloc|reallocarray|free|cfree|memalign|valloc|pvalloc|aligned_alloc|posix_memalign|malloc_usable_size|free_sized|free_aligned_sized|mallopt|malloc_trim|mallinfo2|malloc_stats|malloc_info)$|^_Z[nd][wla]'
 
 check 'alloc/ includes nothing above it' includes_of alloc 'rc|runtime|demo-lang|tests'
 check 'rc/ includes nothing above it' includes_of rc 'runtime|demo-lang|tests'

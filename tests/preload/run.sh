@@ -30,6 +30,8 @@ LD_PRELOAD='' "$dir/names" | grep -q '^all names as they should be$' || {
   failed=$((failed + 1))
 }
 same 'all names' "$dir/names"
+g++ -std=c++17 -O1 -g -Wall -Wextra -Wno-alloc-size-larger-than -Wno-mismatched-new-delete operators.cpp -o "$dir/operators" || exit 1
+same 'operators' "$dir/operators"
 same 'ls' ls -l /usr/lib
 same 'sort' sort -r names.c
 same 'shell' bash -c 'for i in {1..200}; do echo $((i * i)) | cat; done; x=$(seq 1000); echo ${#x}'
@@ -44,6 +46,29 @@ print(len(text), json.loads(text) == data)
 print(subprocess.run([sys.executable, "-c", "print(sum(range(1000)))"], capture_output=True, text=True).stdout)'
 same 'gcc' bash -c "gcc -std=c11 -D_GNU_SOURCE -O2 -w -c names.c -o '$dir/names.o' && cksum <'$dir/names.o'"
 same 'lua' lua5.4 -e 'local t = {} for i = 1, 1e6 do t[i % 1000 + 1] = {i, tostring(i)} end print(#t, t[500][2])'
+
+# Who makes a block and who frees it belong together; checked builds say where they do not.
+mismatched() { # FROM TO
+  local library said
+  said=$(LD_PRELOAD=$build/libsluice-preload.so "$dir/operators" "$1" "$2" 2>&1)
+  [ $? = 0 ] && [ -z "$said" ]
+  verdict $? "$1 and $2, without checks"
+  for library in debug secure; do
+    said=$({ LD_PRELOAD=$build/libsluice-$library-preload.so "$dir/operators" "$1" "$2"; } 2>&1)
+    [ $? = 134 ] && [[ ${said%%$'\n'*} == "sluice: error: mismatched $2: block 0x"*" of 100 bytes is from $1" ]]
+    verdict $? "$1 and $2, $library: $said"
+  done
+}
+verdict() { # STATUS NAME
+  if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2"; fi
+}
+ulimit -c 0
+for from in malloc new 'new[]'; do
+  for to in free delete 'delete[]'; do
+    case "$from $to" in 'malloc free' | 'new delete' | 'new[] delete[]') continue ;; esac
+    mismatched "$from" "$to"
+  done
+done
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
