@@ -151,7 +151,7 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
 setup:
 	@tests/setup.sh
-.PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl \
+.PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
         demo bench model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
@@ -179,6 +179,14 @@ test-aarch64 test-musl: test-%:
 	@tests/elsewhere.sh $* $(B)
 test-aarch64: ## the unit and stress tests on 64-bit ARM, by emulation
 test-musl: ## the same with musl as the C library
+
+# Three builds of everything, slow and with counters.
+COVERED = $(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS))
+covered: all $(COVERED)
+coverage: setup ## which lines and branches the tests reach
+	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \
+	  CC='$(CC) --coverage -fprofile-update=atomic' covered
+	@CC='$(CC) --coverage' tests/coverage.py $(B)/coverage
 
 model: setup ## check the protocol of remote frees with spin
 	@tests/model/run.sh

@@ -10,7 +10,7 @@ ulimit -c 0
 
 mkdir -p "$programs"
 for library in sluice sluice-debug sluice-secure; do
-  gcc -std=c11 -D_GNU_SOURCE -I"$here/../.." -Wall -Wextra -Wpedantic -Wshadow -Wundef -O1 -g \
+  ${CC:-gcc} -std=c11 -D_GNU_SOURCE -I"$here/../.." -Wall -Wextra -Wpedantic -Wshadow -Wundef -O1 -g \
     "$here/cases.c" "$build/lib$library.a" -pthread -o "$programs/$library" || exit 1
 done
 plain=$programs/sluice debug=$programs/sluice-debug secure=$programs/sluice-secure
