@@ -43,7 +43,7 @@ static size_t grant_limit(mi_heap_t* heap, size_t size, size_t limit) {
 static bool find_or_force(mi_heap_t* heap, unsigned class, size_t size, size_t limit) {
   if (heap_find(heap, class, limit)) return true;
   task_force(heap->task);
-  heap_collect(heap);
+  heap_collect_beside(heap);
   if (heap->list[class] != NULL) return true;
   limit = grant_limit(heap, size, limit);
   return limit > 0 && (heap->list[class] != NULL || heap_find(heap, class, limit));
@@ -117,8 +117,8 @@ static page_t* single_page(mi_heap_t* heap, size_t size, size_t align, size_t sh
   page_t* page = page_new_single(heap, size, align, shift);
   if (page != NULL) return page;
   task_force(heap->task);
-  heap_collect(heap);
-  arena_purge(heap->task->arena);
+  heap_collect_beside(heap);
+  arena_purge(heap->arena);
   if (grant_limit(heap, single_bytes(size), 1) == 0) return NULL;
   return page_new_single(heap, size, align, shift);
 }

@@ -1,66 +1,154 @@
-/* arena.c: where chunks come from: sets of them, from which a task's heaps get their slices.
+/* arena.c: where chunks come from: sets of them, from which heaps get their slices.
 **
 ** Slices are taken from the oldest chunk that has them. Cost: O(chunks) loads, then that of the
-** chunk. Chunks of the process's arena are mapped one by one, stay mapped and are purged; a region
-** is reserved as a whole and filled from its start. */
+** chunk. The process's arena maps its chunks one by one and keeps them; the other arenas have an
+** area of address space, cut in PLACEs for chunks, of which the lowest is taken first. A place with
+** a chunk stays taken; those of a huge block are free again with it. */
 #include "alloc/internal.h"
 
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
-static arena_t *arenas_unused, *arenas_all; /* under records_lock */
+static arena_t *arenas_unused, *arenas_all; /* regions, under records_lock */
 
-static chunk_t* first_chunk(arena_t* arena) {
-  return atomic_load_explicit(&arena->chunks, memory_order_acquire);
+/* The next arena of the program's that serves the process's heaps. */
+static arena_t* shared_after(arena_t* arena) {
+  if (option_value(mi_option_disallow_arena_alloc)) return NULL;
+  do arena = arena_after(arena);
+  while (arena != NULL && arena->exclusive);
+  return arena;
 }
-static chunk_t* next_chunk(chunk_t* c) {
-  return atomic_load_explicit(&c->next, memory_order_acquire);
+
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static size_t places_for(size_t size) { return (size + CHUNK - 1) / CHUNK; }
+static char* place_start(const arena_t* a, size_t i) { return a->start + i * CHUNK; }
+static size_t place_size(const arena_t* a, size_t i) {
+  size_t rest = a->size - i * CHUNK;
+  return rest < CHUNK ? rest : CHUNK;
+}
+static unsigned place_get(const arena_t* a, size_t i) {
+  return atomic_load_explicit(&a->place[i], memory_order_relaxed);
+}
+static void place_set(arena_t* a, size_t i, unsigned what) {
+  atomic_store_explicit(&a->place[i], (uint8_t)what, memory_order_relaxed);
+}
+
+/* First fit: where free places for `size` bytes begin, at an aligned address; or the number of all. */
+static size_t places_find(const arena_t* a, size_t size, size_t align) {
+  size_t n = places_for(a->size);
+  for (size_t i = 0, first = 0; i < n; i++) {
+    bool aligned = ((uintptr_t)place_start(a, first) & (align - 1)) == 0;
+    if ((place_get(a, i) & PLACE_USED) || !aligned)
+      first = i + 1;
+    else if ((i - first) * CHUNK + place_size(a, i) >= size)
+      return first;
+  }
+  return n;
+}
+
+static bool places_take(arena_t* a, size_t size, size_t align, size_t* first, size_t* end) {
+  pthread_mutex_lock(&arenas_lock);
+  *first = places_find(a, size, align);
+  bool found = *first < places_for(a->size);
+  *end = found ? *first + places_for(size) : *first;
+  for (size_t i = *first; i < *end; i++) place_set(a, i, place_get(a, i) | PLACE_USED);
+  pthread_mutex_unlock(&arenas_lock);
+  return found;
+}
+
+static void places_free(arena_t* a, size_t first, size_t end) {
+  pthread_mutex_lock(&arenas_lock);
+  for (size_t i = first; i < end; i++) place_set(a, i, place_get(a, i) & ~(unsigned)PLACE_USED);
+  pthread_mutex_unlock(&arenas_lock);
+}
+
+/* What follows is for places that the caller has taken. */
+static bool place_commit(arena_t* a, size_t i) {
+  unsigned what = place_get(a, i);
+  bool zero = false;
+  if (what & PLACE_COMMITTED) return true;
+  if (a->commit == NULL) {
+    if (!os_commit(place_start(a, i), place_size(a, i))) return false;
+  } else {
+    if (!a->commit(true, place_start(a, i), place_size(a, i), &zero, a->commit_arg)) return false;
+    what = PLACE_USED | (zero ? 0 : PLACE_DIRTY);
+  }
+  place_set(a, i, what | PLACE_COMMITTED);
+  return true;
+}
+
+/* Memory that cannot be given back stays, dirty (and what then is protected is committed again). */
+static void place_give(arena_t* a, size_t i) {
+  char* p = place_start(a, i);
+  size_t size = place_size(a, i);
+  bool given = false, zero = false;
+  if (a->pinned)
+    given = false;
+  else if (a->commit != NULL)
+    given = a->commit(false, p, size, &zero, a->commit_arg);
+  else
+    given = a->lazy ? os_decommit(p, size) : os_purge(p, size);
+  bool committed = a->commit != NULL ? !given : a->pinned || !a->lazy;
+  bool clean = given && !a->foreign;
+  place_set(a, i, PLACE_USED | (committed ? PLACE_COMMITTED : 0) | (clean ? 0 : PLACE_DIRTY));
+}
+
+static bool places_commit(arena_t* a, size_t first, size_t end) {
+  for (size_t i = first; i < end; i++)
+    if (!place_commit(a, i)) return false;
+  return true;
+}
+
+/* The memory is that of whole places. The first slice, for records, is zero in any case. */
+static char* area_take(arena_t* a, size_t* size, size_t align, bool* zero) {
+  size_t first, end;
+  if (!places_take(a, *size, align, &first, &end)) return NULL;
+  if (!places_commit(a, first, end)) {
+    places_free(a, first, end);
+    return NULL;
+  }
+  *zero = true;
+  *size = 0;
+  if (place_get(a, first) & PLACE_DIRTY) memset(place_start(a, first), 0, SLICE);
+  for (size_t i = first; i < end; i++) {
+    if (place_get(a, i) & PLACE_DIRTY) *zero = false;
+    place_set(a, i, PLACE_USED | PLACE_COMMITTED);
+    *size += place_size(a, i);
+  }
+  return place_start(a, first);
 }
 
 /* ---- Address space --------------------------------------------------------------------------- */
 
-/* The place for `count` chunks in the region, lowest first; under the lock. */
-static char* region_find(arena_t* arena, uint32_t count) {
-  for (uint32_t i = 0, run = 0; i < REGION_CHUNKS; i++) {
-    run = arena->region_used[i / 64] >> (i % 64) & 1 ? 0 : run + 1;
-    if (run < count) continue;
-    for (uint32_t k = i + 1 - count; k <= i; k++)
-      arena->region_used[k / 64] |= (uint64_t)1 << (k % 64);
-    return arena->region + (size_t)(i + 1 - count) * CHUNK;
+static char* space_of_system(size_t size, size_t align, bool* zero) {
+  *zero = true;
+  return may_ask_system() ? os_map(size, align) : NULL;
+}
+
+char* space_take(arena_t** from, size_t* size, size_t align, bool* zero) {
+  if ((*from)->start != NULL) return area_take(*from, size, align, zero);
+  for (arena_t* a = *from; (a = shared_after(a)) != NULL;) {
+    char* p = area_take(a, size, align, zero);
+    if (p != NULL) return *from = a, p;
   }
-  return NULL;
+  return space_of_system(*size, align, zero);
 }
 
-static void region_give(arena_t* arena, const char* p, uint32_t count) {
-  uint32_t first = (uint32_t)((size_t)(p - arena->region) / CHUNK);
-  pthread_mutex_lock(&arenas_lock);
-  for (uint32_t k = first; k < first + count; k++)
-    arena->region_used[k / 64] &= ~((uint64_t)1 << (k % 64));
-  pthread_mutex_unlock(&arenas_lock);
-}
-
-static char* region_take(arena_t* arena, uint32_t count) {
-  pthread_mutex_lock(&arenas_lock);
-  char* p = region_find(arena, count);
-  pthread_mutex_unlock(&arenas_lock);
-  if (p == NULL || os_commit(p, (size_t)count * CHUNK)) return p;
-  region_give(arena, p, count);
-  return NULL;
-}
-
-char* space_take(arena_t* arena, size_t size, size_t align) {
-  if (arena->region == NULL) return os_map(size, align);
-  if (size > REGION || align > CHUNK) return NULL;
-  return region_take(arena, (uint32_t)((size + CHUNK - 1) / CHUNK));
-}
-
-void space_give(arena_t* arena, char* p, size_t size) {
-  if (arena->region == NULL)
+void space_give(arena_t* a, char* p, size_t size) {
+  if (a->start == NULL) {
     os_unmap(p, size);
-  else if (os_decommit(p, size))
-    region_give(arena, p, (uint32_t)(size / CHUNK));
+    return;
+  }
+  size_t first = (size_t)(p - a->start) / CHUNK, end = first + places_for(size);
+  for (size_t i = first; i < end; i++) place_give(a, i);
+  places_free(a, first, end);
 }
+
+/* What an arena of the program's has is the process's. */
+static arena_t* counted_in(arena_t* arena) { return arena_is_region(arena) ? arena : &arena_main; }
 
 void arena_count_mapped(arena_t* arena, size_t size) {
+  arena = counted_in(arena);
   size_t now = atomic_fetch_add_explicit(&arena->mapped, size, memory_order_relaxed) + size;
   size_t peak = atomic_load_explicit(&arena->mapped_peak, memory_order_relaxed);
   while (now > peak &&
@@ -68,25 +156,33 @@ void arena_count_mapped(arena_t* arena, size_t size) {
                                                 memory_order_relaxed, memory_order_relaxed)) {}
 }
 
+void arena_count_unmapped(arena_t* arena, size_t size) {
+  atomic_fetch_sub_explicit(&counted_in(arena)->mapped, size, memory_order_relaxed);
+}
+
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
+/* In an area any place will do that has room for a page. */
 static chunk_t* new_chunk(arena_t* arena) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
-  char* base = space_take(arena, CHUNK, CHUNK);
-  if (base == NULL || !chunk_init(c, arena, base)) {
-    if (base != NULL) space_give(arena, base, CHUNK);
+  bool zero;
+  size_t size = arena->start != NULL ? 2 * SLICE : CHUNK;
+  char* base = arena->start != NULL ? area_take(arena, &size, CHUNK, &zero)
+                                    : space_of_system(size, CHUNK, &zero);
+  if (base == NULL || !chunk_init(c, arena, base, size, zero)) {
+    if (base != NULL) space_give(arena, base, size);
     chunk_record_free(c);
     return NULL;
   }
-  arena_count_mapped(arena, CHUNK);
+  arena_count_mapped(arena, size);
   return c;
 }
 
 static void discard(chunk_t* c) {
-  table_set(c->base, NULL);
-  atomic_fetch_sub_explicit(&c->arena->mapped, CHUNK, memory_order_relaxed);
-  space_give(c->arena, c->base, CHUNK);
+  chunk_undo(c);
+  arena_count_unmapped(c->arena, c->size);
+  space_give(c->arena, c->base, c->size);
   page_records_end(c->records);
   chunk_record_free(c);
 }
@@ -95,11 +191,11 @@ static void discard(chunk_t* c) {
 ** together one adds its chunk. Release: a thread that finds the chunk finds it complete. */
 static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
   chunk_t* c = new_chunk(arena);
-  if (c == NULL && arena->region == NULL) {
+  if (c == NULL && arena == &arena_main && may_ask_system()) {
     huge_purge();
     c = new_chunk(arena);
   }
-  if (c != NULL && dense) os_want_huge_pages(c->base, CHUNK);
+  if (c != NULL && dense && arena_may_purge(arena)) os_want_huge_pages(c->base, c->size);
   pthread_mutex_lock(&arenas_lock);
   bool late = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
   if (!late && c != NULL) atomic_store_explicit(seen, c, memory_order_release);
@@ -113,12 +209,12 @@ static bool grows_densely(arena_t* arena, uint32_t slices) {
   return slices <= MEDIUM_SLICES && first_chunk(arena) != NULL;
 }
 
-page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
+static page_t* take(arena_t* arena, uint32_t slices, bool may_grow, bool* zero) {
   _Atomic(chunk_t*)* link = &arena->chunks;
   for (;;) {
     chunk_t* c = atomic_load_explicit(link, memory_order_acquire);
     if (c == NULL) {
-      if (!grow(arena, link, grows_densely(arena, slices))) return NULL;
+      if (!may_grow || !grow(arena, link, grows_densely(arena, slices))) return NULL;
       continue;
     }
     if (atomic_load_explicit(&c->free_slices, memory_order_relaxed) >= slices) {
@@ -127,6 +223,15 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
     }
     link = &c->next;
   }
+}
+
+/* More is asked of the system when what the process has, and then what the program gave, is used. */
+page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
+  if (arena != &arena_main || shared_after(arena) == NULL) return take(arena, slices, true, zero);
+  page_t* page = take(arena, slices, false, zero);
+  for (arena_t* a = arena; page == NULL && (a = shared_after(a)) != NULL;)
+    page = take(a, slices, true, zero);
+  return page != NULL ? page : take(arena, slices, true, zero);
 }
 
 /* ---- Giving memory back ----------------------------------------------------------------------
@@ -141,14 +246,14 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
 enum { DIRTY_SHARE = 8, DIRTY_LEAST = 384, DIRTY_LEAST_REGION = 64, SLICES_A_RUN = 16 };
 
 static uint32_t dirty_max(arena_t* arena) {
-  uint32_t least = arena->region == NULL ? DIRTY_LEAST : DIRTY_LEAST_REGION;
+  uint32_t least = arena_is_region(arena) ? DIRTY_LEAST_REGION : DIRTY_LEAST;
   return least + atomic_load_explicit(&arena->busy_slices, memory_order_relaxed) / DIRTY_SHARE;
 }
 
 /* The cursor moves while other threads move it, too; that is as good. */
 static void purge_some(arena_t* arena, uint32_t runs) {
   enum { CHUNKS_A_TIME = 16 };
-  if (option_value(mi_option_purge_delay) < 0) return;
+  if (!arena_may_purge(arena) || option_value(mi_option_purge_delay) < 0) return;
   chunk_t* c = atomic_load_explicit(&arena->purge_at, memory_order_acquire);
   for (int i = 0; i < CHUNKS_A_TIME; i++) {
     if (c == NULL && (c = first_chunk(arena)) == NULL) return;
@@ -169,26 +274,40 @@ void slices_free(page_t* page) {
 }
 
 /* The fewest dirty slices since the last call are those that nobody needed meanwhile. */
-void arena_decay(arena_t* arena) {
+static void decay(arena_t* arena) {
   uint32_t now = atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed);
   uint32_t low = atomic_exchange_explicit(&arena->dirty_low, now, memory_order_relaxed);
   if (low > 0 && now > 0) purge_some(arena, low > SLICES_A_RUN ? 2 : 1);
-  if (arena->region == NULL) huge_decay();
+}
+
+void arena_decay(arena_t* arena) {
+  decay(arena);
+  if (arena != &arena_main) return;
+  while ((arena = arena_after(arena)) != NULL) decay(arena);
+  huge_decay();
 }
 
 void arena_purge(arena_t* arena) {
+  if (!arena_may_purge(arena)) return;
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c)) chunk_purge(c);
-  if (arena->region == NULL) huge_purge();
+  if (arena == &arena_main) huge_purge();
 }
 
-/* ---- Arenas with a region -------------------------------------------------------------------- */
+void arenas_purge(void) {
+  for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
+}
+
+/* ---- Arenas with an area --------------------------------------------------------------------- */
+
+enum { REGION_PLACES = REGION / CHUNK };
 
 static arena_t* arena_record(void) {
   pthread_mutex_lock(&records_lock);
   arena_t* arena = arenas_unused;
-  if (arena != NULL) arenas_unused = arena->next;
+  if (arena != NULL) arenas_unused = arena_after(arena);
   pthread_mutex_unlock(&records_lock);
-  if (arena != NULL || (arena = record_alloc(sizeof *arena, 64)) == NULL) return arena;
+  size_t size = sizeof *arena + REGION_PLACES;
+  if (arena != NULL || (arena = record_alloc(size, 64)) == NULL) return arena;
   pthread_mutex_lock(&records_lock);
   arena->all = arenas_all;
   arenas_all = arena;
@@ -199,9 +318,10 @@ static arena_t* arena_record(void) {
 arena_t* arena_new(void) {
   arena_t* arena = arena_record();
   if (arena == NULL) return NULL;
-  *arena = (arena_t){.all = arena->all};
-  arena->region = os_reserve(REGION, REGION);
-  if (arena->region != NULL) return arena;
+  *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
+  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, 0);
+  arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
+  if (arena->start != NULL) return arena;
   arena_delete(arena);
   errno = ENOMEM;
   return NULL;
@@ -210,7 +330,7 @@ arena_t* arena_new(void) {
 static void chunk_end(chunk_t* c, const char* start) {
   table_set(start, NULL);
   page_records_end(c->records);
-  if (c->arena->region == NULL) os_unmap(c->base, c->size);
+  if (c->arena == &arena_main) os_unmap(c->base, c->size);
   chunk_record_free(c);
 }
 
@@ -223,39 +343,96 @@ static void unmap(arena_t* arena) {
     next = c->huge_next;
     chunk_end(c, c->huge_page->start);
   }
-  if (arena->region != NULL) os_unmap(arena->region, REGION);
-  arena->region = NULL;
+  if (arena->start != NULL && !arena->foreign) os_unmap(arena->start, arena->size);
+  arena->start = NULL;
 }
 
 void arena_delete(arena_t* arena) {
   unmap(arena);
   pthread_mutex_lock(&records_lock);
-  arena->next = arenas_unused;
+  atomic_store_explicit(&arena->next, arenas_unused, memory_order_relaxed);
   arenas_unused = arena;
   pthread_mutex_unlock(&records_lock);
 }
 
+/* What the program gave us to manage is left to it. */
 void memory_unmap(void) {
   huge_purge();
   for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
-    if (arena->region != NULL) unmap(arena);
-  unmap(&arena_main);
+    if (arena->start != NULL) unmap(arena);
+  for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) unmap(arena);
   records_unmap();
 }
+
+/* The area lies in another one, or a chunk of ours begins in it. */
+static bool is_taken(const char* start, size_t size) {
+  for (arena_t* a = arena_after(&arena_main); a != NULL; a = arena_after(a))
+    if (start < a->start + a->size && a->start < start + size) return true;
+  for (size_t i = 0; i < size; i += CHUNK)
+    if (table_has(start + i)) return true;
+  return false;
+}
+
+static arena_t* last_arena(void) {
+  arena_t* last = &arena_main;
+  for (arena_t* a; (a = arena_after(last)) != NULL;) last = a;
+  return last;
+}
+
+/* Release: who finds the arena finds it complete. */
+int arena_add(const arena_t* like, uint8_t places, int* id) {
+  pthread_mutex_lock(&arenas_lock);
+  int result = is_taken(like->start, like->size) ? EINVAL : 0;
+  size_t n = places_for(like->size);
+  arena_t* arena = result == 0 ? record_alloc(sizeof *arena + n, 64) : NULL;
+  if (arena != NULL) {
+    arena_t* last = last_arena();
+    *arena = *like;
+    arena->id = *id = last->id + 1;
+    for (size_t i = 0; i < n; i++) place_set(arena, i, places);
+    atomic_store_explicit(&last->next, arena, memory_order_release);
+  } else if (result == 0) {
+    result = ENOMEM;
+  }
+  pthread_mutex_unlock(&arenas_lock);
+  return result;
+}
+
+/* ---- Walks ----------------------------------------------------------------------------------- */
 
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
     for (uint32_t i = 1; i < CHUNK_SLICES; i++)
-      if (page_figure(&c->records[i].slices) != 0 && page_figure(&c->records[i].behind) == 0)
+      if (page_figure(&c->records[i].slices) != 0 && page_behind(&c->records[i]) == 0)
         visit(&c->records[i], arg);
   huge_visit(arena, visit, arg);
 }
 
-page_t* arena_adopt(const subproc_t* s, unsigned class) {
-  if (class != 0 && page_figure(&s->abandoned[class]) == 0) return NULL;
-  for (chunk_t* c = first_chunk(&arena_main); c != NULL; c = next_chunk(c)) {
-    page_t* page = chunk_adopt(c, s, class);
+void arenas_visit(void (*visit)(page_t*, void*), void* arg) {
+  for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_visit(a, visit, arg);
+}
+
+static bool may_be_in(arena_t* a, const wanted_t* w) {
+  return w->arena == NULL || w->arena == a || (w->arena == &arena_main && !a->exclusive);
+}
+
+void wanted_visit(const wanted_t* w, void (*visit)(page_t*, void*), void* arg) {
+  for (arena_t* a = &arena_main; a != NULL; a = arena_after(a))
+    if (may_be_in(a, w)) huge_visit(a, visit, arg);
+}
+
+static page_t* adopt_in(arena_t* arena, const wanted_t* w) {
+  for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c)) {
+    page_t* page = chunk_adopt(c, w);
     if (page != NULL) return page;
   }
   return NULL;
+}
+
+page_t* arena_adopt(const wanted_t* w) {
+  if (w->class != 0 && page_figure(&w->subproc->abandoned[w->class]) == 0) return NULL;
+  page_t* page = NULL;
+  for (arena_t* a = &arena_main; a != NULL && page == NULL; a = arena_after(a))
+    if (may_be_in(a, w)) page = adopt_in(a, w);
+  return page;
 }

@@ -59,7 +59,7 @@ static inline uint64_t link_to(const void* next) {
 ** one without.) */
 static inline page_t* page_with(const void* block) {
   page_t* slot = slot_of(block);
-  return slot - page_figure(&slot->behind);
+  return slot - page_behind(slot);
 }
 
 /* page_free_local of a block that is in no list, where its word was found already. */

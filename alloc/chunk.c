@@ -98,11 +98,18 @@ void table_set(const char* base, page_t* records) {
   pthread_mutex_unlock(&table_lock);
 }
 
+bool table_has(const char* base) {
+  pthread_mutex_lock(&table_lock);
+  bool has = page_table.offset[(uintptr_t)base >> CHUNK_SHIFT] != 0;
+  pthread_mutex_unlock(&table_lock);
+  return has;
+}
+
 page_t* page_of(const void* p) {
   if ((uintptr_t)p >> ADDRESS_BITS != 0) return NULL;
   page_t* slot = slot_of(p);
   if (page_figure(&slot->slices) == 0) return NULL;
-  return slot - page_figure(&slot->behind);
+  return slot - page_behind(slot);
 }
 
 /* Makes the slots of a run one page's: the first has the record, the others lead to it. A record's
@@ -110,14 +117,14 @@ page_t* page_of(const void* p) {
 static page_t* page_claim(chunk_t* c, uint32_t first, uint32_t slices) {
   page_t* page = &c->records[first];
   page_set_figure(&page->slices, slices);
-  page_set_figure(&page->behind, 0);
+  page_set_behind(page, 0);
   if (page->chunk != c) page->chunk = c;
   page->start = c->base + (size_t)first * SLICE;
   page->span = (size_t)slices * SLICE;
   for (uint32_t i = 1; i < slices; i++) {
     mi_assert(page_owner(&page[i]) == 0);
     page_set_figure(&page[i].slices, slices);
-    page_set_figure(&page[i].behind, i);
+    page_set_behind(&page[i], i);
   }
   return page;
 }
@@ -212,14 +219,24 @@ static uint32_t bits_find(_Atomic uint64_t* map, uint32_t from, uint32_t n) {
 
 /* ---- Chunks ---------------------------------------------------------------------------------- */
 
-bool chunk_init(chunk_t* c, arena_t* arena, char* base) {
+bool chunk_init(chunk_t* c, arena_t* arena, char* base, size_t size, bool zero) {
+  uint32_t slices = (uint32_t)(size / SLICE);
   page_t* records = page_records_new(base);
   if (records == NULL) return false;
-  *c = (chunk_t){.base = base, .records = records, .size = CHUNK, .arena = arena};
-  atomic_store_explicit(&c->busy[0], 1, memory_order_relaxed);
-  atomic_store_explicit(&c->free_slices, CHUNK_SLICES - 1, memory_order_relaxed);
+  *c = (chunk_t){.base = base, .records = records, .size = size, .arena = arena};
+  bits_set(c->busy, 0, 1);
+  bits_set(c->busy, slices, CHUNK_SLICES);
+  uint32_t dirty = zero ? 0 : bits_set(c->dirty, 1, slices);
+  atomic_fetch_add_explicit(&arena->dirty_slices, dirty, memory_order_relaxed);
+  atomic_store_explicit(&c->free_slices, slices - 1, memory_order_relaxed);
   table_set(base, c->records);
   return true;
+}
+
+void chunk_undo(chunk_t* c) {
+  uint32_t dirty = bits_clear(c->dirty, 0, CHUNK_SLICES, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&c->arena->dirty_slices, dirty, memory_order_relaxed);
+  table_set(c->base, NULL);
 }
 
 static void count_taken(arena_t* arena, uint32_t slices, uint32_t dirty) {
@@ -263,7 +280,7 @@ void chunk_give(page_t* page) {
 /* A block that starts in the middle of a system page keeps that. */
 bool page_purge(page_t* page) {
   size_t part = -(uintptr_t)page->start & (os_page_size() - 1);
-  bool ok = os_purge(page->start + part, page->span - part);
+  bool ok = arena_may_purge(page->chunk->arena) && os_purge(page->start + part, page->span - part);
   if (CHECKED && page->stride != 0) checked_purged(page);
   return ok;
 }
@@ -276,7 +293,7 @@ static void purge_slices(chunk_t* c, uint32_t first, uint32_t end, bool insist) 
   size_t size = (size_t)(end - first) * SLICE;
   if (lazily ? !os_purge_lazily(start, size) : !os_purge(start, size)) return;
   if (CHECKED) os_purge((char*)c->records + SLICE + (size_t)first * SLICE, size);
-  if (lazily)
+  if (lazily || c->arena->foreign)
     bits_set(c->lazy, first, end);
   else
     bits_clear(c->lazy, first, end, memory_order_relaxed);
@@ -343,23 +360,25 @@ bool chunk_take_abandoned(page_t* page) {
   return true;
 }
 
-static bool is_wanted(const page_t* page, const subproc_t* s, unsigned class) {
-  return (class == 0 || page_class(page) == class) && subproc_of(page_figure(&page->subproc)) == s;
+bool page_is_wanted(const page_t* page, const wanted_t* w) {
+  return (w->class == 0 || page_class(page) == w->class) &&
+         (w->tag == -1 || (int)page_tag(page) == w->tag) &&
+         subproc_of(page_figure(&page->subproc)) == w->subproc;
 }
 
 /* The slot may be reused between the look at the page and the bit: the caller looks again. */
-static page_t* adopt_in_word(chunk_t* c, uint32_t word, const subproc_t* s, unsigned class) {
+static page_t* adopt_in_word(chunk_t* c, uint32_t word, const wanted_t* w) {
   uint64_t bits = atomic_load_explicit(&c->abandoned[word], memory_order_acquire);
   for (; bits != 0; bits &= bits - 1) {
     page_t* page = &c->records[word * 64 + (uint32_t)__builtin_ctzll(bits)];
-    if (is_wanted(page, s, class) && chunk_take_abandoned(page)) return page;
+    if (page_is_wanted(page, w) && chunk_take_abandoned(page)) return page;
   }
   return NULL;
 }
 
-page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class) {
-  for (uint32_t w = 0; w < BITMAP_WORDS; w++) {
-    page_t* page = adopt_in_word(c, w, s, class);
+page_t* chunk_adopt(chunk_t* c, const wanted_t* w) {
+  for (uint32_t word = 0; word < BITMAP_WORDS; word++) {
+    page_t* page = adopt_in_word(c, word, w);
     if (page != NULL) return page;
   }
   return NULL;

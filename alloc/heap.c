@@ -38,7 +38,7 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s) {
 }
 
 /* Late threads may still look at `delayed` and `idle_bytes` of the record's last life. */
-mi_heap_t* heap_new(mi_task_t* task) {
+mi_heap_t* heap_new(mi_task_t* task, arena_t* arena) {
   mi_heap_t* heap = heap_record();
   if (heap == NULL) {
     errno = ENOMEM;
@@ -50,9 +50,11 @@ mi_heap_t* heap_new(mi_task_t* task) {
   heap->full = heap->taken = NULL;
   heap->kept = 0;
   heap->look = 0;
-  heap->by_grant = false;
+  heap->by_grant = heap->adopts = false;
+  heap->tag = 0;
   heap->deferred_count = 0;
   heap->task = task;
+  heap->arena = arena;
   heap->next = task->heaps;
   task->heaps = heap;
   remote_open(heap);
@@ -152,6 +154,12 @@ static void no_default(mi_heap_t* heap) {
   if (heap->task->heap == heap) tls.heap = heap->task->heap = heap->task->backing;
 }
 
+/* May `to` allocate where `from` did? */
+static bool may_take_over(const mi_heap_t* to, const mi_heap_t* from) {
+  return to->tag == from->tag && (to->arena == from->arena || !from->arena->exclusive);
+}
+
+/* Else the blocks have no heap until one like it adopts their pages. */
 void mi_heap_delete(mi_heap_t* heap) {
   if (!may_end(heap)) return;
   mi_heap_t* to = task_backing_heap();
@@ -162,6 +170,10 @@ void mi_heap_delete(mi_heap_t* heap) {
     return;
   }
   no_default(heap);
+  if (!may_take_over(to, heap)) {
+    heap_end(heap, true);
+    return;
+  }
   heap_ungrant_all(heap);
   move_full(heap, to);
   for (unsigned c = 1; c < CLASS_COUNT; c++) move_queue(heap, to, c);
@@ -175,16 +187,33 @@ void mi_heap_destroy(mi_heap_t* heap) {
     heap_collect(heap);
     return;
   }
+  if (heap->adopts) {
+    mi_heap_delete(heap);
+    return;
+  }
   no_default(heap);
   heap_end(heap, false);
 }
 
-mi_heap_t* mi_heap_new(void) {
+mi_heap_t* mi_heap_new_ex(int heap_tag, bool allow_destroy, mi_arena_id_t arena_id) {
   mi_task_t* task = task_self();
   if (task == NULL) return NULL;
-  mi_heap_t* heap = heap_new(task);
-  if (heap != NULL) heap->by_grant = !task->implicit;
+  arena_t* arena = arena_id == 0 ? task->arena : arena_of_id(arena_id);
+  if (arena == NULL || heap_tag < 0 || heap_tag > UINT8_MAX) {
+    errno = EINVAL;
+    return NULL;
+  }
+  mi_heap_t* heap = heap_new(task, arena);
+  if (heap == NULL) return NULL;
+  heap->by_grant = !task->implicit;
+  heap->adopts = !allow_destroy;
+  heap->tag = (uint8_t)heap_tag;
   return heap;
+}
+
+mi_heap_t* mi_heap_new(void) { return mi_heap_new_ex(0, true, 0); }
+mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id) {
+  return mi_heap_new_ex(0, false, arena_id);
 }
 
 mi_heap_t* mi_heap_get_default(void) { return task_default_heap(); }
@@ -224,17 +253,22 @@ void heap_collect(mi_heap_t* heap) {
     }
 }
 
+void heap_collect_beside(mi_heap_t* heap) {
+  for (mi_heap_t* h = heap->task->heaps; h != NULL; h = h->next)
+    if (h->arena == heap->arena) heap_collect(h);
+}
+
 void mi_heap_collect(mi_heap_t* heap, bool force) {
   if (!heap_is_mine_checked(heap)) return;
   if (force) task_force(heap->task);
   heap_collect(heap);
-  if (force) arena_purge(heap->task->arena);
+  if (force) arena_purge(heap->arena);
 }
 
 /* What ended threads left behind is adopted only to be looked at: empty pages go. */
 static void collect_abandoned(mi_heap_t* heap) {
   for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (page_t* page; (page = remote_take(heap->task->subproc, c)) != NULL;) {
+    for (page_t* page; (page = heap_take_left(heap, c)) != NULL;) {
       page_adopt(heap, page);
     }
 }
@@ -243,10 +277,12 @@ void mi_collect(bool force) {
   mi_task_t* task = task_self();
   if (task == NULL) return;
   if (force) task_force(task);
-  mi_heap_t* heap = task_backing_heap();
-  if (force && heap != NULL && heap_adopts(heap)) collect_abandoned(heap);
-  for (heap = task->heaps; heap != NULL; heap = heap->next) heap_collect(heap);
-  if (force) arena_purge(&arena_main);
+  if (force) (void)task_backing_heap(); /* which adopts */
+  for (mi_heap_t* heap = task->heaps; heap != NULL; heap = heap->next) {
+    if (force && heap_adopts(heap)) collect_abandoned(heap);
+    heap_collect(heap);
+  }
+  if (force) arenas_purge();
   if (force && task->arena != &arena_main) arena_purge(task->arena);
   say_due();
 }

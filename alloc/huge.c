@@ -1,11 +1,13 @@
-/* huge.c: blocks above LARGE_BLOCK_MAX: each is a mapping of its own, of page records and one block.
+/* huge.c: blocks above LARGE_BLOCK_MAX: each is a mapping of its own (or has places of an arena), of
+** page records and one block.
 **
 ** The mappings of freed blocks are kept for others, bounded in number and bytes: most of them
 ** without memory (what is saved is the system's work on mappings, for which all threads queue), a
 ** little as they are. The lock is held for work on lists only, never during a system call.
 **
 ** A block that is resized keeps its memory: its mapping is extended or cut where it is, or else the
-** system moves the memory to a larger one. */
+** system moves the memory to a larger one. Both is so for mappings only: places of an arena are the
+** arena's again when the block is freed. */
 #include "alloc/internal.h"
 
 pthread_mutex_t huge_lock = PTHREAD_MUTEX_INITIALIZER; /* guards arena->huge and the cache */
@@ -23,7 +25,7 @@ static uint64_t now, last_decay;
 /* ---- Mappings without a block ---------------------------------------------------------------- */
 
 static void discard(chunk_t* c) {
-  atomic_fetch_sub_explicit(&c->arena->mapped, c->size, memory_order_relaxed);
+  arena_count_unmapped(c->arena, c->size);
   space_give(c->arena, c->base, c->size);
   page_records_end(c->records);
   chunk_record_free(c);
@@ -171,11 +173,10 @@ page_t* huge_around(arena_t* arena, const void* p) {
 
 static size_t to_slices(size_t size) { return (size + SLICE - 1) & ~(size_t)(SLICE - 1); }
 
-static chunk_t* mapping_new(arena_t* arena, size_t size, size_t align) {
+static chunk_t* mapping_new(arena_t* arena, size_t size, size_t align, bool* zero) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
-  char* base = space_take(arena, size, align);
-  if (arena->region != NULL) size = (size + CHUNK - 1) & ~(size_t)(CHUNK - 1);
+  char* base = space_take(&arena, &size, align, zero);
   page_t* records = base != NULL ? page_records_new(base) : NULL;
   if (records == NULL) {
     if (base != NULL) space_give(arena, base, size);
@@ -187,15 +188,17 @@ static chunk_t* mapping_new(arena_t* arena, size_t size, size_t align) {
   return c;
 }
 
-/* In a region placement depends on the task alone: no cache. */
+/* Has the mapping (to) come from the system for itself? Only those are cached and resized: in a region
+** placement depends on the task alone, and an arena of the program's has its own memory, no other. */
+static bool is_mapping(const arena_t* arena) { return arena == &arena_main; }
+
 static chunk_t* mapping(arena_t* arena, size_t size, size_t align, bool* zero) {
-  *zero = true;
-  if (arena->region != NULL) return mapping_new(arena, size, align);
+  if (!is_mapping(arena)) return mapping_new(arena, size, align, zero);
   chunk_t* c = cache_take(size, align, zero);
-  if (c == NULL) c = mapping_new(arena, size, align);
-  if (c != NULL) return c;
+  if (c == NULL) c = mapping_new(arena, size, align, zero);
+  if (c != NULL || !may_ask_system()) return c;
   huge_purge();
-  return mapping_new(arena, size, align);
+  return mapping_new(arena, size, align, zero);
 }
 
 /* The block starts at the first address after the records that is aligned; the table entry of
@@ -211,7 +214,7 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align, bool* zero) {
   char* start = c->base + lead;
   table_set(start, c->records);
   page_t* page = &c->records[((uintptr_t)start >> SLICE_SHIFT) % CHUNK_SLICES];
-  page_set_figure(&page->behind, 0);
+  page_set_behind(page, 0);
   page_set_figure(&page->slices, 1);
   page->chunk = c;
   page->start = start;
@@ -228,7 +231,7 @@ void huge_free(page_t* page) {
   table_set(page->start, NULL);
   atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
   page_set_figure(&page->slices, 0);
-  if (CHECKED || c->arena->region != NULL || !cache_put(c)) discard(c);
+  if (CHECKED || !is_mapping(c->arena) || !cache_put(c)) discard(c);
 }
 
 /* ---- Resizing -------------------------------------------------------------------------------- */
@@ -263,7 +266,7 @@ static page_t* extend(page_t* page, size_t size) {
 
 static void cut(chunk_t* c, size_t size) {
   os_unmap(c->base + size, c->size - size);
-  atomic_fetch_sub_explicit(&c->arena->mapped, c->size - size, memory_order_relaxed);
+  arena_count_unmapped(c->arena, c->size - size);
   c->size = size;
 }
 
@@ -277,9 +280,9 @@ page_t* huge_resize(page_t* page, size_t size, size_t align) {
   size_t lead = (size_t)(page->start - c->base), shift = lead % SLICE;
   size_t total = to_slices(lead + size);
   bool aligned = align <= CHUNK || (lead - shift) % align == 0;
-  if (CHECKED || c->arena->region != NULL || size <= LARGE_BLOCK_MAX || size > PTRDIFF_MAX ||
-      !aligned)
+  if (CHECKED || !is_mapping(c->arena) || size <= LARGE_BLOCK_MAX || size > PTRDIFF_MAX || !aligned)
     return NULL;
+  if (total > c->size && !may_ask_system()) return NULL;
   huge_unlink(c);
   page_t* resized = page;
   if (total > c->size)

@@ -7,8 +7,9 @@
 ** heap to a TASK.
 **
 ** Include order: policy.h, mimalloc.h, internal.h; the files, from the system upwards:
-**   os.c options.c trace.c chunk.c arena.c huge.c remote.c page.c heap.c subproc.c task.c alloc.c forms.c
-**   theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c operators.c
+**   os.c options.c trace.c chunk.c arena.c huge.c reserve.c remote.c page.c heap.c subproc.c task.c
+**   alloc.c forms.c theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
+**   operators.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -151,7 +152,8 @@ struct page {
     _Atomic uint32_t accounted; /* used, when the heap's statistics last looked */
     _Atomic uint32_t subproc;   /* once it is abandoned: whose threads may adopt it */
   };
-  _Atomic uint32_t behind;
+  _Atomic uint16_t behind;
+  _Atomic uint8_t tag; /* of the heap that made it */
   _Atomic uint32_t slices;
   union {
     _Atomic uint32_t reciprocal;     /* of the stride, see page_index */
@@ -190,14 +192,22 @@ static inline page_t* slot_of(const void* p) {
 /* ---- Chunk and arena ----------------------------------------------------------------------------
 **
 ** A slice is free iff its bit in `busy` is clear; whoever sets the bit owns it. `dirty` tells
-** that a free slice's memory may be resident and not zero, `lazy` that the system was told that it
-** may take it, so that it may be zero or not; they are set before busy is cleared.
-** Chunk records live forever and are reused. An arena is where a task's heaps get their slices:
-** the process's one, or a region of its own, aligned to REGION, placed from its start so that
-** offsets repeat in every run. One lock, arenas_lock, is held while a chunk is added to any of
-** them or taken away (huge_lock for huge blocks), which is rare: a fork then has one to hold, not one for each. */
+** that a free slice's memory may be resident and not zero, `lazy` that it was given back but may
+** still not be zero; they are set before busy is cleared.
+** Chunk records live forever and are reused. A chunk's address space is ours from its first byte
+** on, for `size`; what lies behind that, up to CHUNK, is `busy`.
+**
+** An ARENA is where a heap gets its slices. There is the process's one, arena_main; regions, each of
+** one task, aligned to REGION, placed from their start so that offsets repeat in every run; and
+** those of the program, which are never deleted and hang behind arena_main by `next` in the order
+** of their ids. All but arena_main have an AREA, from `start`, in whose PLACEs chunks come into
+** being; who has marked a place as used owns what else is said of it. A heap of the process's arena
+** gets slices of the program's arenas, too, unless they are exclusive: those have pages of heaps that
+** were made in them, and pages without a heap. One lock, arenas_lock, is held while a chunk is added
+** to any arena or taken away (huge_lock for huge blocks), which is rare: a fork then has one to hold,
+** not one for each. */
 #define REGION (4 * GiB)
-enum { REGION_CHUNKS = 128 };
+enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };
 
 struct chunk {
   _Atomic uint64_t busy[BITMAP_WORDS];
@@ -221,12 +231,34 @@ struct arena {
   _Atomic(chunk_t*) purge_at;         /* NULL: the first */
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
   chunk_t* huge;                      /* those with one huge block; under huge_lock */
-  char* region;                       /* NULL: the process's arena */
-  uint64_t region_used[REGION_CHUNKS / 64];
-  arena_t* next; /* free list of records */
-  arena_t* all;  /* all records ever made; under records_lock */
+  _Atomic(arena_t*) next;             /* of the program's, by the lock; free list of regions */
+  arena_t* all;                       /* all records of regions ever made; under records_lock */
+  /* fixed from here to `place` */
+  char* start; /* aligned to CHUNK; NULL: the process's arena */
+  size_t size;
+  int id; /* of the program's: from 1; 0 for others */
+  bool exclusive;
+  bool foreign;            /* memory that was given back may have any contents */
+  bool pinned;             /* memory is never given back */
+  bool lazy;               /* places are committed when they are taken, and decommitted */
+  mi_commit_fun_t* commit; /* how, if not NULL */
+  void* commit_arg;
+  _Atomic uint8_t place[]; /* what holds of each; PLACE_USED changes under the lock */
 };
 extern arena_t arena_main;
+static inline bool arena_is_region(const arena_t* a) { return a->start != NULL && a->id == 0; }
+/* By madvise. */
+static inline bool arena_may_purge(const arena_t* a) { return !a->pinned && a->commit == NULL; }
+static inline chunk_t* first_chunk(arena_t* arena) {
+  return atomic_load_explicit(&arena->chunks, memory_order_acquire);
+}
+static inline chunk_t* next_chunk(chunk_t* c) {
+  return atomic_load_explicit(&c->next, memory_order_acquire);
+}
+/* The next of the program's; NULL: that was the last. */
+static inline arena_t* arena_after(arena_t* arena) {
+  return atomic_load_explicit(&arena->next, memory_order_acquire);
+}
 
 /* ---- Heap ---------------------------------------------------------------------------------------
 **
@@ -299,11 +331,14 @@ struct mi_heap_s {
   _Atomic delayed_t delayed; /* pages with remote frees */
   _Atomic size_t idle_bytes; /* emptied by others since the owner last looked, or before its life */
   mi_task_t* task;
+  arena_t* arena;
   mi_heap_t* next; /* the task's heaps; free list of records */
   mi_heap_t* all;  /* all records ever made; under the heaps' lock, as the next two */
   bool known;      /* it is among them */
   bool alive;
   bool by_grant; /* its task's byte limit counts what is granted here */
+  bool adopts;   /* what ended threads left, so it cannot end with its blocks */
+  uint8_t tag;   /* it adopts pages of the same tag */
   class_stat_t stat[CLASS_COUNT];
   unsigned deferred_count; /* callbacks of this heap; its task's alone */
   struct {
@@ -363,7 +398,7 @@ struct mi_task {
   mi_heap_t* backing;           /* the first that was so; ends with the task */
   mi_heap_t* exact;             /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
-  arena_t* arena;
+  arena_t* arena;     /* the process's or a region, for heaps that name no other */
   subproc_t* subproc; /* written under the heaps' lock */
   int64_t parked;
   uint64_t goal;
@@ -432,6 +467,11 @@ void os_unmap(void* p, size_t size);
 ** use. If that fails, nobody knows whether the other one is still mapped: it is left alone. */
 bool os_extend(void* p, size_t size, size_t new_size);
 bool os_move(void* p, size_t size, void* to, size_t new_size);
+/* In huge pages of 2^shift bytes, zero, on that NUMA node if it can be (-1: any); NULL: there are
+** none. For a size of several pages, all or none. */
+void* os_map_huge(void* at, size_t size, int shift, int node);
+void* os_free_space(size_t size, size_t align); /* where nothing is mapped right now; or NULL */
+int os_nodes(void);
 bool os_purge(void* p, size_t size);        /* gives the memory back; reads as zero afterwards */
 bool os_purge_lazily(void* p, size_t size); /* the system may take it; reads as zero or as it was */
 size_t os_page_size(void);
@@ -451,6 +491,7 @@ void os_drop_stderr(void);
 
 enum { OPTION_COUNT = mi_option_secure_fill + 1 };
 long option_value(mi_option_t id);
+static inline bool may_ask_system(void) { return !option_value(mi_option_disallow_os_alloc); }
 void options_init(void);
 void options_print_at_start(void);
 void output_write(const char* text, void* unused); /* to what was registered, or stderr */
@@ -478,8 +519,10 @@ void records_unmap(void);
 chunk_t* chunk_record(void); /* NULL: no memory */
 void chunk_record_free(chunk_t* c);
 void table_set(const char* base, page_t* records); /* NULL: the chunk is not ours any more */
-/* base: CHUNK bytes of zero memory; false: no memory for the records. */
-bool chunk_init(chunk_t* c, arena_t* arena, char* base);
+bool table_has(const char* base);
+/* The first slice is zero; `zero`: the others, too. false: no memory for the records. */
+bool chunk_init(chunk_t* c, arena_t* arena, char* base, size_t size, bool zero);
+void chunk_undo(chunk_t* c); /* of which nobody has any slice, but for the records */
 /* Page records of a chunk or a huge block: its first slice, or, in checked builds, a mapping apart. */
 page_t* page_records_new(char* base);
 void page_records_end(page_t* records);
@@ -490,27 +533,49 @@ void chunk_give(page_t* page);
 bool page_purge(page_t* page);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
-page_t* chunk_adopt(chunk_t* c, const subproc_t* s, unsigned class);
+/* Pages that ended threads left: */
+typedef struct wanted {
+  const subproc_t* subproc;
+  arena_t* arena; /* where heaps of that arena may be; NULL: anywhere */
+  unsigned class; /* 0: any */
+  int tag;        /* -1: any */
+} wanted_t;
+bool page_is_wanted(const page_t* page, const wanted_t* w); /* but for the arena */
+page_t* chunk_adopt(chunk_t* c, const wanted_t* w);
 
 /* ---- arena.c --------------------------------------------------------------------------------- */
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
 void slices_free(page_t* page);                                    /* may purge others */
-/* Zero address space for a chunk, or for a huge block's chunks; NULL: there is none. */
-char* space_take(arena_t* arena, size_t size, size_t align);
+/* Address space for a huge block, at least *size bytes, whose first slice is zero (*zero: all);
+** *arena is whose it is then. NULL: there is none. */
+char* space_take(arena_t** arena, size_t* size, size_t align, bool* zero);
 void space_give(arena_t* arena, char* p, size_t size);
 void arena_count_mapped(arena_t* arena, size_t size);
-void arena_decay(arena_t* arena); /* now and then: purges a little of what is not needed */
+void arena_count_unmapped(arena_t* arena, size_t size);
+/* Now and then: purges a little of what is not needed. With the process's arena go the program's. */
+void arena_decay(arena_t* arena);
 void arena_purge(arena_t* arena); /* all that is free */
+void arenas_purge(void);          /* the process's and the program's */
 arena_t* arena_new(void);         /* with a region of its own; NULL and ENOMEM */
 void arena_delete(arena_t* arena);
+/* One for the program, with the area and properties of `like`, all places as given. 0; EINVAL: some
+** of it is ours already; ENOMEM. */
+int arena_add(const arena_t* like, uint8_t places, int* id);
 void memory_unmap(void); /* all that there is; nobody uses any of it, or will */
 /* Calls visit, which must not allocate, for each page of an arena, owned by anybody; pages may
 ** change meanwhile. */
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg);
-/* A page that an ended thread left, of that subprocess and class (0: of any) if no other thread
-** interferes; NULL: none. */
-page_t* arena_adopt(const subproc_t* s, unsigned class);
+void arenas_visit(void (*visit)(page_t*, void*), void* arg); /* the process's and the program's */
+void wanted_visit(const wanted_t* w, void (*visit)(page_t*, void*),
+                  void* arg);           /* huge blocks only */
+page_t* arena_adopt(const wanted_t* w); /* NULL: none, or other threads interfere */
+
+/* ---- reserve.c ------------------------------------------------------------------------------- */
+
+void reserve_at_start(void);          /* what the options say */
+arena_t* arena_of_id(int id);         /* 0: the process's; NULL: there is none */
+arena_t* arena_around(const void* p); /* of the program's; or NULL */
 
 /* ---- huge.c ---------------------------------------------------------------------------------- */
 
@@ -542,14 +607,14 @@ void remote_close(mi_heap_t* heap);    /* pages on the delayed list go to where 
 bool remote_detach(page_t* page); /* page->heap becomes NULL; false: somebody else releases it */
 void page_drop(page_t* page);     /* the owner gives up an empty page that is in no list */
 void page_abandon(page_t* page, const subproc_t* s);
-/* A page that ended threads of the subprocess left is the caller's: to adopt, to drop, or to put back
-** after a look. NULL: there is none, of that class (0: of any). */
-page_t* remote_take(const subproc_t* s, unsigned class);
+/* A page that ended threads left is the caller's: to adopt, to drop, or to put back after a look.
+** NULL: there is none. */
+page_t* remote_take(const wanted_t* w);
 void remote_put_back(page_t* page);
 uint32_t remote_adopt(page_t* page, mi_heap_t* heap); /* how many blocks live there */
-/* The same for a huge block's page, from huge_visit; false: it is not such a page, or somebody has it.
+/* The same for a huge block's page, from wanted_visit; false: it is not such a page, or somebody has it.
 ** It is dropped by page_drop and put back. */
-bool remote_hold(page_t* page, const subproc_t* s);
+bool remote_hold(page_t* page, const wanted_t* w);
 void remote_hold_end(page_t* page);
 
 /* ---- page.c ---------------------------------------------------------------------------------- */
@@ -571,6 +636,7 @@ void page_adopt(mi_heap_t* heap, page_t* page);   /* after remote_take */
 void page_move(page_t* page, mi_heap_t* to); /* which is in no list, from its heap to another */
 size_t granted_bytes(const page_t* page);    /* what a block counts: the same in all builds */
 bool heap_find(mi_heap_t* heap, unsigned class, size_t limit);
+page_t* heap_take_left(const mi_heap_t* heap, unsigned class); /* to adopt it; NULL: none */
 void heap_ungrant(mi_heap_t* heap, unsigned class);
 void queue_push(queue_t* q, page_t* page);
 void queue_remove(queue_t* q, page_t* page);
@@ -586,6 +652,15 @@ static inline mi_heap_t* page_heap(page_t* page) {
 }
 static inline unsigned page_class(const page_t* page) {
   return atomic_load_explicit(&page->class, memory_order_relaxed);
+}
+static inline unsigned page_tag(const page_t* page) {
+  return atomic_load_explicit(&page->tag, memory_order_relaxed);
+}
+static inline uint32_t page_behind(const page_t* slot) {
+  return atomic_load_explicit(&slot->behind, memory_order_relaxed);
+}
+static inline void page_set_behind(page_t* slot, uint32_t distance) {
+  atomic_store_explicit(&slot->behind, (uint16_t)distance, memory_order_relaxed);
 }
 static inline uint32_t page_figure(const _Atomic uint32_t* figure) {
   return atomic_load_explicit(figure, memory_order_relaxed);
@@ -635,9 +710,9 @@ static inline void page_free_local(page_t* page, block_t* block) {
   if (unlikely(--page->used == 0)) page_retire(page);
 }
 
-/* Only a thread's first heap adopts what ended threads left: others may end with their blocks. */
+/* Only in a thread's own task: others end with their blocks. */
 static inline bool heap_adopts(const mi_heap_t* heap) {
-  return heap->task->implicit && heap == heap->task->backing;
+  return heap->task->implicit && heap->adopts;
 }
 /* The calling task's, and for the program to use: not where a task of runtime/ counts exactly. */
 static inline bool heap_is_mine(const mi_heap_t* heap) {
@@ -655,7 +730,7 @@ void subproc_end_use(subproc_t* s);
 
 /* Blocks have zones, and come in any order: not where addresses repeat, as in all builds. */
 static inline bool task_is_padded(const mi_task_t* task) {
-  return CHECKED && (task == NULL || task == NO_TASK || task->arena == &arena_main);
+  return CHECKED && (task == NULL || task == NO_TASK || !arena_is_region(task->arena));
 }
 static inline bool heap_is_padded(const mi_heap_t* heap) {
   return task_is_padded(heap->task != NULL ? heap->task : tls.task);
@@ -663,11 +738,12 @@ static inline bool heap_is_padded(const mi_heap_t* heap) {
 
 /* ---- heap.c, task.c -------------------------------------------------------------------------- */
 
-mi_heap_t* heap_new(mi_task_t* task);
+mi_heap_t* heap_new(mi_task_t* task, arena_t* arena);
 /* Abandons its pages, or frees them with all blocks. */
 void heap_end(mi_heap_t* heap, bool abandon);
 void heap_collect(mi_heap_t* heap);
 bool heap_is_mine_checked(const mi_heap_t* heap); /* false, with a report: NULL, or not mine */
+void heap_collect_beside(mi_heap_t* heap);        /* its task's heaps that share the arena */
 void heap_ungrant_all(mi_heap_t* heap);
 extern mi_heap_t* heaps_all; /* all records, by their `all`; under the lock */
 /* The next heap that is alive and the subprocess's, behind `heap` (NULL: the first). It may end at any

@@ -303,6 +303,71 @@ mi_attr_malloc mi_attr_size(2)
 mi_nodiscard mi_attr_size(3) void* mi_theap_realloc(mi_theap_t* theap, void* p, size_t newsize);
 void mi_theap_guarded_set_sample_rate(mi_theap_t* theap, size_t sample_rate, size_t seed);
 void mi_theap_guarded_set_size_bound(mi_theap_t* theap, size_t min, size_t max);
+/* ---- Arenas: memory that heaps allocate from, set apart ------------------------------------------
+**
+** An arena has an AREA of address space, in which pages lie at 64 KiB, and huge blocks (above 16 MiB) at
+** 32 MiB. Its memory serves all heaps before more is asked of the system; that of an exclusive one
+** serves only heaps that were made in it. Arenas stay until the process ends. Each function may be called
+** by any thread; where it takes an arena_id it may be NULL, and gets the new arena's id, or 0. */
+
+typedef int mi_arena_id_t; /* from 1; 0: no one in particular */
+
+/* Reserves `size` bytes (rounded up to 64 KiB, at least 128 KiB) of the system; memory for them is needed
+** when they are used, and without `commit` they cannot be touched before. With allow_large in pages
+** of 2 MiB, if the system has them; such memory is not given back. 0; EINVAL: the size is 0; ENOMEM. */
+int mi_reserve_os_memory(size_t size, bool commit, bool allow_large);
+int mi_reserve_os_memory_ex(size_t size, bool commit, bool allow_large, bool exclusive,
+                            mi_arena_id_t* arena_id);
+/* Takes memory of the caller's over for good: [start, start + size), of which the part from the first
+** multiple of mi_arena_min_alignment() on is used, in units of 64 KiB. It must be
+** private and anonymous unless is_large says that it is never to be given back, decommitted or protected.
+** Memory that is not committed is made accessible (mprotect) before it is used; memory that is not zero is
+** cleared where zero is promised. false: errno is ENOMEM, or EINVAL with a warning (less than
+** mi_arena_min_size() is left, or it is managed already), and the memory is the caller's, unchanged.
+** numa_node is of no use here. */
+bool mi_manage_os_memory(void* start, size_t size, bool is_committed, bool is_large, bool is_zero,
+                         int numa_node);
+bool mi_manage_os_memory_ex(void* start, size_t size, bool is_committed, bool is_large,
+                            bool is_zero, int numa_node, bool exclusive, mi_arena_id_t* arena_id);
+/* Commits (or decommits) pieces of managed memory, each of up to 32 MiB, for whoever calls an allocating
+** function; false: it could not, and an allocation fails for that. *is_zero, false before, tells that
+** what was committed is zero. It must not use the allocator. */
+typedef bool(mi_commit_fun_t)(bool commit, void* start, size_t size, bool* is_zero, void* user_arg);
+/* The same with such a function (NULL: mprotect); user_arg is borrowed for good. */
+bool mi_manage_memory(void* start, size_t size, bool is_committed, bool is_pinned, bool is_zero,
+                      int numa_node, bool exclusive, mi_commit_fun_t* commit_fun,
+                      void* commit_fun_arg, mi_arena_id_t* arena_id);
+/* What managed memory must be aligned to so that all of it is used, 32 MiB; and the least of that, 128 KiB. */
+size_t mi_arena_min_alignment(void);
+size_t mi_arena_min_size(void);
+
+/* Reserves `pages` huge pages of 1 GiB: on one NUMA node (-1: any), or evenly over the first `numa_nodes`
+** (0: all). Stops when timeout_msecs (0: none) are over, or would be by half as much again. 0; ENOMEM
+** or ETIMEDOUT if there are fewer: those are an arena all the same. Never given back. */
+int mi_reserve_huge_os_pages_interleave(size_t pages, size_t numa_nodes, size_t timeout_msecs);
+int mi_reserve_huge_os_pages_at(size_t pages, int numa_node, size_t timeout_msecs);
+int mi_reserve_huge_os_pages_at_ex(size_t pages, int numa_node, size_t timeout_msecs,
+                                   bool exclusive, mi_arena_id_t* arena_id);
+/* Over all nodes; *pages_reserved is how many there are (it may be NULL). */
+int mi_reserve_huge_os_pages(size_t pages, double max_secs, size_t* pages_reserved);
+
+/* The arena's area; NULL and 0 if there is no such arena. `size` may be NULL. */
+void* mi_arena_area(mi_arena_id_t arena_id, size_t* size);
+bool mi_arena_contains(mi_arena_id_t arena_id, const void* p);
+/* One line for each arena, to where messages go; 0 is the process's own. */
+void mi_arenas_print(void);
+void mi_debug_show_arenas(void);
+
+/* As mi_heap_new, with blocks from that arena alone (0: as if not said): without room there an allocation
+** is NULL and ENOMEM, and what is freed makes room. NULL and EINVAL if there is no such arena. When
+** the heap is deleted, or its thread ends, blocks in an exclusive arena belong to no heap until one in the
+** arena adopts their pages. */
+mi_nodiscard mi_heap_t* mi_heap_new_in_arena(mi_arena_id_t arena_id);
+/* The same; with a tag, 0 to 255 (else NULL and EINVAL), pages are left to and taken over by heaps with
+** that tag only. Without allow_destroy a heap takes over what threads left that ended, so
+** mi_heap_destroy then does what mi_heap_delete does; mi_heap_new is (0, true, 0), mi_heap_new_in_arena
+** (0, false, arena_id). */
+mi_nodiscard mi_heap_t* mi_heap_new_ex(int heap_tag, bool allow_destroy, mi_arena_id_t arena_id);
 
 /* ---- Questions: any pointer may be asked about -------------------------------------------------- */
 
@@ -326,7 +391,7 @@ typedef struct mi_heap_area_s {
   size_t used;            /* blocks alive */
   size_t block_size;      /* that a program may use */
   size_t full_block_size; /* from one to the next */
-  int heap_tag;           /* 0 */
+  int heap_tag;           /* of the heap that made it */
 } mi_heap_area_t;
 /* Called once for an area, with block NULL, then for each block alive; false ends the visit. It must not
 ** allocate or free in the heap. Everything is borrowed for the call. */
@@ -372,13 +437,13 @@ void mi_subproc_destroy(mi_subproc_id_t subproc);
 typedef bool(mi_heap_visit_fun)(mi_heap_t* heap, void* arg);
 bool mi_subproc_visit_heaps(mi_subproc_id_t subproc, mi_heap_visit_fun* visitor, void* arg);
 /* Visits what ended threads of the subprocess left, as mi_heap_visit_blocks does, with heap NULL. The
-** option visit_abandoned must be set (else a warning, and false). heap_tag: -1 for all; pages have tag 0.
+** option visit_abandoned must be set (else a warning, and false). heap_tag: of those heaps that left them; -1: all.
 ** Meanwhile nobody adopts those pages; blocks may be freed, by the visitor, too. What another thread
 ** visits at the same time is left out. */
 bool mi_abandoned_visit_blocks(mi_subproc_id_t subproc, int heap_tag, bool visit_blocks,
                                mi_block_visit_fun* visitor, void* arg);
-/* The same for the subprocess of the calling thread, if heap is its first one: it is the one that adopts
-** what is left. Another one has nothing to visit: true. */
+/* The same for what that heap of the calling thread adopts when it needs pages: its first one, those of
+** mi_heap_new_in_arena and mi_heap_new_ex. Another one has nothing to visit: true. */
 bool mi_heap_visit_abandoned_blocks(mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor,
                                     void* arg);
 

@@ -14,6 +14,8 @@ extern char** environ;
 
 enum { SWITCH = 1, IN_KIB = 2, NO_EFFECT = 4 }; /* kinds of option */
 
+#define ADDRESS_KIB ((long)1 << (ADDRESS_BITS - 10))
+
 /* `value` is read by any thread; `is_set` tells that the environment or the program chose it. */
 static struct option {
   const char* name;
@@ -34,21 +36,23 @@ static struct option {
     [mi_option_abort_on_error] = {"ABORT_ON_ERROR", CHECKED, 0, 1, SWITCH, false},
     [mi_option_secure_fill] = {"SECURE_FILL", 1, 0, 1, SWITCH | (MI_SECURE ? 0 : NO_EFFECT), false},
     [mi_option_visit_abandoned] = {"VISIT_ABANDONED", 0, 0, 1, SWITCH, false},
+    [mi_option_reserve_os_memory] = {"RESERVE_OS_MEMORY", 0, 0, ADDRESS_KIB, IN_KIB, false},
+    [mi_option_reserve_huge_os_pages] = {"RESERVE_HUGE_OS_PAGES", 0, 0, ADDRESS_KIB / MiB, 0,
+                                         false},
+    [mi_option_reserve_huge_os_pages_at] = {"RESERVE_HUGE_OS_PAGES_AT", -1, -1, INT_MAX, 0, false},
+    [mi_option_allow_large_os_pages] = {"ALLOW_LARGE_OS_PAGES", 0, 0, 2, 0, false},
+    [mi_option_disallow_os_alloc] = {"DISALLOW_OS_ALLOC", 0, 0, 1, SWITCH, false},
+    [mi_option_disallow_arena_alloc] = {"DISALLOW_ARENA_ALLOC", 0, 0, 1, SWITCH, false},
 #define WITHOUT_EFFECT(id, name, value, kind) \
   [mi_option_##id] = {name, value, LONG_MIN, LONG_MAX, (kind) | NO_EFFECT, false}
     WITHOUT_EFFECT(eager_commit, "EAGER_COMMIT", 1, 0),
     WITHOUT_EFFECT(arena_eager_commit, "ARENA_EAGER_COMMIT", 2, 0),
-    WITHOUT_EFFECT(allow_large_os_pages, "ALLOW_LARGE_OS_PAGES", 0, 0),
-    WITHOUT_EFFECT(reserve_huge_os_pages, "RESERVE_HUGE_OS_PAGES", 0, 0),
-    WITHOUT_EFFECT(reserve_huge_os_pages_at, "RESERVE_HUGE_OS_PAGES_AT", -1, 0),
-    WITHOUT_EFFECT(reserve_os_memory, "RESERVE_OS_MEMORY", 0, IN_KIB),
     WITHOUT_EFFECT(deprecated_segment_cache, "SEGMENT_CACHE", 0, 0),
     WITHOUT_EFFECT(deprecated_page_reset, "PAGE_RESET", 0, 0),
     WITHOUT_EFFECT(abandoned_page_purge, "ABANDONED_PAGE_PURGE", 0, SWITCH),
     WITHOUT_EFFECT(deprecated_segment_reset, "SEGMENT_RESET", 0, 0),
     WITHOUT_EFFECT(eager_commit_delay, "EAGER_COMMIT_DELAY", 1, 0),
     WITHOUT_EFFECT(use_numa_nodes, "USE_NUMA_NODES", 0, 0),
-    WITHOUT_EFFECT(disallow_os_alloc, "DISALLOW_OS_ALLOC", 0, SWITCH),
     WITHOUT_EFFECT(os_tag, "OS_TAG", 100, 0),
     WITHOUT_EFFECT(max_segment_reclaim, "MAX_SEGMENT_RECLAIM", 10, 0),
     WITHOUT_EFFECT(destroy_on_exit, "DESTROY_ON_EXIT", 0, SWITCH),
@@ -56,7 +60,6 @@ static struct option {
     WITHOUT_EFFECT(arena_purge_mult, "ARENA_PURGE_MULT", 10, 0),
     WITHOUT_EFFECT(purge_extend_delay, "PURGE_EXTEND_DELAY", 1, 0),
     WITHOUT_EFFECT(abandoned_reclaim_on_free, "ABANDONED_RECLAIM_ON_FREE", 1, SWITCH),
-    WITHOUT_EFFECT(disallow_arena_alloc, "DISALLOW_ARENA_ALLOC", 0, SWITCH),
     WITHOUT_EFFECT(retry_on_oom, "RETRY_ON_OOM", 400, 0),
     WITHOUT_EFFECT(guarded_min, "GUARDED_MIN", 0, 0),
     WITHOUT_EFFECT(guarded_max, "GUARDED_MAX", 0, 0),
@@ -201,15 +204,29 @@ void invariant_failed(const char* what, const char* file, int line) {
 
 /* ---- The environment -------------------------------------------------------------------------- */
 
+/* Bytes, or what K, M, G or T says (B or iB may follow), as KiB, rounded up. */
+static bool size_to_kib(const char* unit, long* value) {
+  static const char units[] = "KMGT";
+  const char* known = *unit != 0 ? strchr(units, *unit) : NULL;
+  if (*value < 0 || *value > LONG_MAX / 1024) return false;
+  if (known == NULL) *value = (*value + 1023) / 1024;
+  for (; known != NULL && known > units; known--)
+    if (__builtin_mul_overflow(*value, 1024, value)) return false;
+  if (known != NULL) unit++;
+  if (unit[0] == 'i' && unit[1] == 'B') unit++;
+  return *unit == 0 || (unit[0] == 'B' && unit[1] == 0);
+}
+
 /* "yes", "on", "true" and their opposites are what mimalloc accepts for switches. */
-static bool parse(const char* text, bool is_switch, long* value) {
+static bool parse(const char* text, int kind, long* value) {
   static const char* const words[] = {"no", "off", "false", "yes", "on", "true"};
-  for (int i = 0; is_switch && i < 6; i++)
+  for (int i = 0; (kind & SWITCH) && i < 6; i++)
     if (strcmp(text, words[i]) == 0) return *value = i >= 3, true;
   char* end;
   errno = 0;
   *value = strtol(text, &end, 10);
-  return *text != 0 && *end == 0 && errno == 0;
+  if (end == text || errno != 0) return false;
+  return kind & IN_KIB ? size_to_kib(end, value) : *end == 0;
 }
 
 static struct option* find(const char* name, size_t length) {
@@ -233,7 +250,7 @@ static void read_option(const char* entry) {
          (int)(equals - name), name);
   else if (o->kind & NO_EFFECT)
     warn("sluice: warning: option MIMALLOC_%s has no effect here", o->name);
-  else if (!parse(equals + 1, o->kind & SWITCH, &value) || !store(o, value))
+  else if (!parse(equals + 1, o->kind, &value) || !store(o, value))
     warn("sluice: warning: MIMALLOC_%s=%s is not a number from %ld to %ld; %ld is used", o->name,
          equals + 1, o->min, o->max, (long)o->value);
 }

@@ -3,8 +3,10 @@
 #include "alloc/internal.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +63,43 @@ void* os_reserve(size_t size, size_t align) {
   else
     no_huge_pages(p, size);
   return p;
+}
+
+void* os_free_space(size_t size, size_t align) {
+  void* p = map_aligned(size, align, PROT_NONE);
+  if (p != NULL) os_unmap(p, size);
+  return p;
+}
+
+/* A refusal is as good: the memory is on some node. */
+static void prefer_node(void* p, size_t size, int node) {
+  enum { PREFERRED = 1 }; /* MPOL_PREFERRED of linux/mempolicy.h */
+  unsigned long mask = node >= 0 && node < 64 ? 1ul << node : 0;
+  int saved = errno;
+  if (mask != 0) (void)syscall(SYS_mbind, p, size, PREFERRED, &mask, 64ul, 0);
+  errno = saved;
+}
+
+void* os_map_huge(void* at, size_t size, int shift, int node) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_HUGETLB | shift << 26;
+  void* p = mmap(at, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (p == MAP_FAILED) return NULL;
+  if (p == at) {
+    prefer_node(p, size, node);
+    return p;
+  }
+  os_unmap(p, size); /* a system that takes the address for a hint */
+  return NULL;
+}
+
+/* The last number in a list such as "0-1,3", and one. */
+int os_nodes(void) {
+  char text[256];
+  if (!os_read_file("/sys/devices/system/node/online", text, sizeof text)) return 1;
+  char* last = text;
+  for (char* at = text; *at != 0; at++)
+    if (*at == '-' || *at == ',') last = at + 1;
+  return atoi(last) + 1;
 }
 
 static bool protect(void* p, size_t size, int protection) {

@@ -51,13 +51,20 @@ EXPORT int mallopt(int param, int value) {
   }
 }
 
+static size_t dirty_slices(void) {
+  size_t n = 0;
+  for (arena_t* a = &arena_main; a != NULL; a = arena_after(a))
+    n += atomic_load_explicit(&a->dirty_slices, memory_order_relaxed);
+  return n;
+}
+
 /* 1: memory went back to the system. */
 EXPORT int malloc_trim(size_t pad) {
   (void)pad;
-  uint32_t before = atomic_load_explicit(&arena_main.dirty_slices, memory_order_relaxed);
+  size_t before = dirty_slices();
   size_t mapped = atomic_load_explicit(&arena_main.mapped, memory_order_relaxed);
   mi_collect(true);
-  return atomic_load_explicit(&arena_main.dirty_slices, memory_order_relaxed) < before ||
+  return dirty_slices() < before ||
          atomic_load_explicit(&arena_main.mapped, memory_order_relaxed) < mapped;
 }
 
@@ -76,16 +83,15 @@ static void add_page(page_t* page, void* arg) {
 ** free; keepcost: of that, perhaps resident. */
 EXPORT struct mallinfo2 mallinfo2(void) {
   usage_t u = {0};
-  arena_visit(&arena_main, add_page, &u);
+  arenas_visit(add_page, &u);
   size_t mapped = atomic_load_explicit(&arena_main.mapped, memory_order_relaxed);
-  size_t dirty = atomic_load_explicit(&arena_main.dirty_slices, memory_order_relaxed);
   return (struct mallinfo2){
       .arena = mapped > u.huge ? mapped - u.huge : 0,
       .hblks = u.huge_blocks,
       .hblkhd = u.huge,
       .uordblks = u.used,
       .fordblks = mapped > u.used ? mapped - u.used : 0,
-      .keepcost = dirty * SLICE,
+      .keepcost = dirty_slices() * SLICE,
   };
 }
 

@@ -149,6 +149,7 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   page->kept = false;
   page->zero = zero;
   page->padded = heap_is_padded(heap);
+  atomic_store_explicit(&page->tag, heap->tag, memory_order_relaxed);
   atomic_store_explicit(&page->class, (uint8_t) class, memory_order_relaxed);
   atomic_store_explicit(&page->remote, REMOTE_NORMAL, memory_order_relaxed);
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
@@ -170,8 +171,7 @@ void page_set_inside(page_t* page) {
 page_t* page_new(mi_heap_t* heap, unsigned class) {
   size_t size = class_words(class) * WORD;
   bool zero;
-  page_t* page =
-      slices_alloc(heap->task->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
+  page_t* page = slices_alloc(heap->arena, size <= SMALL_BLOCK_MAX ? 1 : MEDIUM_SLICES, &zero);
   if (page == NULL) return NULL;
   page_init(page, heap, class, zero);
   page_set_stride(page, class);
@@ -187,9 +187,8 @@ page_t* page_new(mi_heap_t* heap, unsigned class) {
 ** in front is what lies before the first aligned address behind it. */
 static page_t* large_alloc(arena_t* arena, size_t size, size_t align, size_t zone, bool* zero) {
   size_t lead = zone != 0 ? align : align <= SLICE ? 0 : align - SLICE;
-  if (align > LARGE_BLOCK_MAX || size + lead > LARGE_BLOCK_MAX) {
+  if (align > LARGE_BLOCK_MAX || size + lead > LARGE_BLOCK_MAX)
     return huge_alloc(arena, size <= LARGE_BLOCK_MAX ? LARGE_BLOCK_MAX + 1 : size, align, zero);
-  }
   page_t* page = slices_alloc(arena, (uint32_t)((size + lead + SLICE - 1) / SLICE), zero);
   if (page == NULL || lead == 0) return page;
   char* start = (char*)(((uintptr_t)page->start + zone + align - 1) & ~(uintptr_t)(align - 1));
@@ -210,7 +209,7 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   bool padded = heap_is_padded(heap);
   size_t room = size + shift + single_tail(padded), zone = padded ? ZONE : 0;
   if (align < zone) align = zone;
-  page_t* page = large_alloc(heap->task->arena, room, align, zone, &zero);
+  page_t* page = large_alloc(heap->arena, room, align, zone, &zero);
   if (page == NULL) return NULL;
   page->start += shift;
   page->span -= shift;
@@ -360,9 +359,13 @@ static bool queue_grant(mi_heap_t* heap, unsigned class, size_t limit) {
   return false;
 }
 
-/* A page that an ended thread left; perhaps of another class. */
+page_t* heap_take_left(const mi_heap_t* heap, unsigned class) {
+  return remote_take(&(wanted_t){heap->task->subproc, heap->arena, class, heap->tag});
+}
+
+/* A page that an ended thread left. */
 static bool adopt(mi_heap_t* heap, unsigned class) {
-  page_t* page = heap_adopts(heap) ? remote_take(heap->task->subproc, class) : NULL;
+  page_t* page = heap_adopts(heap) ? heap_take_left(heap, class) : NULL;
   if (page == NULL) return false;
   page_adopt(heap, page);
   return true;

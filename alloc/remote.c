@@ -365,18 +365,17 @@ void remote_put_back(page_t* page) {
   abandoned_release(page);
 }
 
-page_t* remote_take(const subproc_t* s, unsigned class) {
+page_t* remote_take(const wanted_t* w) {
   page_t* page;
-  while ((page = arena_adopt(s, class)) != NULL && subproc_of(page_figure(&page->subproc)) != s)
-    remote_put_back(page);
+  while ((page = arena_adopt(w)) != NULL && !page_is_wanted(page, w)) remote_put_back(page);
   return page;
 }
 
-bool remote_hold(page_t* page, const subproc_t* s) {
+bool remote_hold(page_t* page, const wanted_t* wanted) {
   remote_t w = look(page);
   do {
     if ((w & REMOTE_MODE) != REMOTE_ABANDONED || (w & REMOTE_PURGING) || remote_count(w) == 0 ||
-        subproc_of(page_figure(&page->subproc)) != s)
+        !page_is_wanted(page, wanted))
       return false;
   } while (!swap(page, &w, w | REMOTE_PURGING));
   return true;

@@ -115,7 +115,7 @@ static quarantine_t* quarantine_new(void) {
 }
 
 bool secure_begin(mi_task_t* task) {
-  if (task->arena != &arena_main) return true;
+  if (arena_is_region(task->arena)) return true;
   pthread_mutex_lock(lock);
   quarantine_t* q = unused;
   if (q != NULL) unused = q->next;
@@ -203,7 +203,11 @@ static void no_guard(void) {
       "sluice: warning: mprotect failed (limit of mappings?); large blocks lack guard pages");
 }
 
+/* Pinned memory has no guards. */
+static bool may_protect(const page_t* page) { return arena_may_purge(page->chunk->arena); }
+
 void secure_guard(page_t* page) {
+  if (!may_protect(page)) return;
   uintptr_t end = (uintptr_t)page->start + page->span;
   uintptr_t from = round_up((uintptr_t)page->start + checked_size(page, page->start) + ZONE);
   if (!os_protect((void*)from, end - from)) no_guard();
@@ -216,11 +220,15 @@ static bool whole(page_t* page, bool (*change)(void*, size_t)) {
 }
 
 void secure_protect(page_t* page) {
+  if (!may_protect(page)) {
+    memset(page->start, 0, page->span);
+    return;
+  }
   if (!whole(page, os_purge) || !whole(page, os_protect)) no_guard();
 }
 
 bool secure_unprotect(page_t* page) {
-  if (whole(page, os_commit)) return true;
+  if (!may_protect(page) || whole(page, os_commit)) return true;
   warn_later(
       "sluice: warning: mprotect failed; the addresses of a large block that was freed stay taken");
   return false;

@@ -34,7 +34,12 @@ static void count_page(page_t* page, void* unused) {
     stat[CLASS_BYTES].live += (uint64_t)page_figure(&page->granted_slices) * SLICE;
 }
 
-/* Of a heap whose pages are not the process's arena's. */
+/* A region's heap counts its pages itself: those in the region, and others that it took over. */
+static void count_visited(page_t* page, void* unused) {
+  mi_heap_t* heap = page_heap(page);
+  if (heap == NULL || !heap->alive || !arena_is_region(heap->arena)) count_page(page, unused);
+}
+
 static void count_heap_pages(mi_heap_t* heap) {
   bool mine = heap->task == tls.task;
   for (page_t* p = mine ? heap->full : NULL; p != NULL; p = p->next) count_page(p, NULL);
@@ -56,9 +61,9 @@ static void survey(void) {
   for (mi_heap_t* h = heaps_all; h != NULL; h = h->all) {
     if (!h->alive) continue;
     forget(h->stat);
-    if (h->task->arena != &arena_main) count_heap_pages(h);
+    if (arena_is_region(h->arena)) count_heap_pages(h);
   }
-  arena_visit(&arena_main, count_page, NULL);
+  arenas_visit(count_visited, NULL);
 }
 
 /* ---- Rows: the sum over some heaps ---------------------------------------------------------------- */

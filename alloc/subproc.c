@@ -156,7 +156,7 @@ void mi_subproc_delete(mi_subproc_id_t id) {
 
 /* Pages that are the caller's for a while: nobody adopts or releases them. */
 typedef struct left {
-  const subproc_t* subproc;
+  const wanted_t* wanted;
   page_t* pages;
 } left_t;
 
@@ -167,13 +167,13 @@ static void push(left_t* left, page_t* page) {
 
 static void take_huge(page_t* page, void* arg) {
   left_t* left = arg;
-  if (remote_hold(page, left->subproc)) push(left, page);
+  if (remote_hold(page, left->wanted)) push(left, page);
 }
 
-static left_t take_left(const subproc_t* s) {
-  left_t left = {s, NULL};
-  for (page_t* page; (page = remote_take(s, 0)) != NULL;) push(&left, page);
-  huge_visit(&arena_main, take_huge, &left);
+static left_t take_left(const wanted_t* w) {
+  left_t left = {w, NULL};
+  for (page_t* page; (page = remote_take(w)) != NULL;) push(&left, page);
+  wanted_visit(w, take_huge, &left);
   return left;
 }
 
@@ -184,8 +184,8 @@ static void put_back(page_t* page) {
     remote_put_back(page);
 }
 
-static bool visit_left(const subproc_t* s, mi_heap_t* heap, const visit_t* v) {
-  left_t left = take_left(s);
+static bool visit_left(const wanted_t* w, mi_heap_t* heap, const visit_t* v) {
+  left_t left = take_left(w);
   bool all = true;
   for (page_t *page = left.pages, *next; page != NULL; page = next) {
     next = page->next;
@@ -202,24 +202,24 @@ static bool may_visit(void) {
   return false;
 }
 
-/* Pages have no tags: theirs is 0. */
 bool mi_abandoned_visit_blocks(mi_subproc_id_t id, int heap_tag, bool visit_blocks,
                                mi_block_visit_fun* visitor, void* arg) {
   if (!may_visit()) return false;
   subproc_t* s = subproc_use(id);
   if (s == NULL) return false;
   visit_t v = {visitor, arg, visit_blocks};
-  bool all = (heap_tag != -1 && heap_tag != 0) || visit_left(s, NULL, &v);
+  bool all = heap_tag < -1 || visit_left(&(wanted_t){s, NULL, 0, heap_tag}, NULL, &v);
   subproc_end_use(s);
   return all;
 }
 
-/* Others than the first adopt nothing, and leave nothing as theirs. */
+/* What the heap would adopt. */
 bool mi_heap_visit_abandoned_blocks(mi_heap_t* heap, bool visit_blocks, mi_block_visit_fun* visitor,
                                     void* arg) {
   if (!may_visit() || !heap_is_mine_checked(heap)) return false;
   visit_t v = {visitor, arg, visit_blocks};
-  return !heap_adopts(heap) || visit_left(heap->task->subproc, heap, &v);
+  wanted_t w = {heap->task->subproc, heap->arena, 0, heap->tag};
+  return !heap_adopts(heap) || visit_left(&w, heap, &v);
 }
 
 /* The dead objects of rc/ that wait there are drained before. */
@@ -228,7 +228,7 @@ void mi_subproc_destroy(mi_subproc_id_t id) {
   if (s == NULL) return;
   if (task_self() != NULL) task_force(tls.task);
   if (end_program_use(s, false)) {
-    left_t left = take_left(s);
+    left_t left = take_left(&(wanted_t){s, NULL, 0, -1});
     for (page_t *page = left.pages, *next; page != NULL; page = next) {
       next = page->next;
       bool huge = page_is_huge(page);

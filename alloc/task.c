@@ -76,6 +76,7 @@ static void exit_hook_set(mi_task_t* task) {
 static void init(void) {
   process_start_ns = os_now_ns();
   options_init();
+  reserve_at_start();
   for (unsigned size = 0; size <= FAST_MAX; size++)
     class_of_fast[size] = (uint8_t)class_of_bytes(size);
   if (CHECKED) checked_init();
@@ -150,9 +151,10 @@ mi_heap_t* task_default_heap(void) {
   mi_task_t* task = task_self();
   if (task == NULL) return NULL;
   if (task->heap != &heap_none) return task->heap;
-  mi_heap_t* heap = heap_new(task);
+  mi_heap_t* heap = heap_new(task, task->arena);
   if (heap == NULL) return NULL;
   heap->by_grant = !task->implicit;
+  heap->adopts = true;
   task->heap = task->backing = tls.heap = heap;
   if (task->exact == NULL) task->exact = heap;
   return heap;

@@ -7,7 +7,8 @@
 /* The page that p points into. The table leads to a huge block's page from its start only. */
 static page_t* page_around(const void* p) {
   page_t* page = page_of(p);
-  if (page == NULL) page = huge_around(&arena_main, p);
+  arena_t* given = arena_around(p);
+  if (page == NULL) page = huge_around(given != NULL ? given : &arena_main, p);
   if (page == NULL && tls.task != NO_TASK && tls.task->arena != &arena_main)
     page = huge_around(tls.task->arena, p);
   return page;
@@ -79,6 +80,7 @@ bool visit_page(mi_heap_t* heap, page_t* page, const visit_t* v) {
       .used = live,
       .block_size = page_block_size(page),
       .full_block_size = page->stride != 0 ? page->stride : page->span,
+      .heap_tag = (int)page_tag(page),
   };
   if (!v->visitor(heap, &area, NULL, area.block_size, v->arg)) return false;
   return !v->blocks || live == 0 || visit_page_blocks(heap, page, &area, v->visitor, v->arg);

@@ -66,7 +66,7 @@ static bool build(rt_task* t, const rt_config* config) {
     if (arena != &arena_main) arena_delete(arena);
     return false;
   }
-  t->task->exact = heap_new(t->task);
+  t->task->exact = heap_new(t->task, t->task->arena);
   return t->task->exact != NULL;
 }
 
@@ -252,7 +252,7 @@ void rt_free_sized(void* p, size_t size) {
 }
 
 uint64_t rt_offset(const rt_task* t, const void* p) {
-  const char* region = t->task->arena->region;
+  const char* region = t->task->arena->start;
   uintptr_t offset = (uintptr_t)p - (uintptr_t)region;
   return region != NULL && offset < REGION ? offset : 0;
 }

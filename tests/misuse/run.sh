@@ -197,6 +197,11 @@ option MIMALLOC_EAGER_COMMIT=1 \
   'sluice: warning: option MIMALLOC_EAGER_COMMIT has no effect here'
 option MIMALLOC_=1 'sluice: warning: option MIMALLOC_ is unknown here and has no effect'
 option MIMALLOC_SHOW_STATS=no ''
+for value in 3X -1 K 9999999999G 1KB2; do
+  option MIMALLOC_RESERVE_OS_MEMORY=$value \
+    "${warning}RESERVE_OS_MEMORY=$value is not a number from 0 to [0-9]+; 0 is used"
+done
+for value in 100 100K 64MiB 1G 2GB; do option MIMALLOC_RESERVE_OS_MEMORY=$value ''; done
 expect "two bad options" 0 "$warning[^$n]*${n}sluice: warning: [^$n]*" \
   MIMALLOC_VERBOSE=maybe MIMALLOC_NOPE=1 "$plain" nothing
 

@@ -237,6 +237,27 @@ static void a_task(void) {
   require(rt_task_end(task) == 0);
 }
 
+/* Places are committed as they are taken, and decommitted. What the system refuses then is not
+** lost: with its help all of it can be used again. (But in the secure build a block that cannot be made
+** accessible again stays as it is.) */
+static void arena(void) {
+  mi_arena_id_t id = 7;
+  int result = mi_reserve_os_memory_ex(64 * MiB, false, true, true, &id);
+  require(result == 0 ? id > 0 : result == ENOMEM && id == 0);
+  mi_heap_t* heap = result == 0 ? mi_heap_new_ex(0, true, id) : NULL;
+  if (heap == NULL) return;
+  used(mi_heap_malloc(heap, 5000), 5000, false);
+  mi_free(used(mi_heap_malloc(heap, 17 * MiB), 17 * MiB, false));
+  mi_heap_collect(heap, true);
+  armed = false;
+  mi_heap_collect(heap, true);
+  void* huge = used(mi_heap_zalloc(heap, 17 * MiB), 17 * MiB, true);
+  require(huge != NULL || MI_SECURE);
+  armed = true;
+  mi_free(huge);
+  mi_heap_destroy(heap);
+}
+
 /* Threads begin, end with blocks alive and objects dead, and begin again. */
 enum { PASSED = 200 };
 static void* passed[PASSED];
@@ -318,6 +339,7 @@ static const struct scenario {
     {"blocks of all sizes", blocks_of_all_sizes},
     {"zero again", zero_again},
     {"heaps", heaps},
+    {"an arena", arena},
     {"a task", a_task},
     {"threads", threads},
     {"idle owner", idle_owner},
