@@ -1,5 +1,5 @@
-/* plugin.c: a plug-in with a static library of its own in it, for plugin_host.c: heaps, huge blocks, a task
-** with a region, callbacks, and blocks that are alive still when it is closed; some are freed by its
+/* plugin.c: a plug-in with a static library of its own in it, for plugin_host.c: heaps, huge blocks, an
+** arena, a task with a region, callbacks, and blocks that are alive still when it is closed; some are freed by its
 ** own destructors. */
 #include "life.h"
 #include "rc/rc.h"
@@ -34,6 +34,16 @@ static void use_task(rt_task* task) {
   rt_leave();
 }
 
+/* Its last 64 KiB are no room for a page. */
+static void use_arena(void) {
+  mi_arena_id_t id;
+  int result = mi_reserve_os_memory_ex((64 << 20) + (64 << 10), false, false, true, &id);
+  require(result == 0, "no arena");
+  mi_heap_t* heap = mi_heap_new_in_arena(id);
+  require(heap != NULL && mi_heap_malloc(heap, 17 << 20) != NULL, "no huge block in an arena");
+  require(mi_heap_malloc(heap, 10) != NULL, "no block in an arena");
+}
+
 /* A plug-in that stays in the process when it is closed has all of this still. */
 void plugin_open(void);
 void plugin_open(void) {
@@ -45,6 +55,7 @@ void plugin_open(void) {
   require(mi_malloc(17 << 20) != NULL, "no huge block");
   mi_heap_t* heap = mi_heap_new();
   require(heap != NULL && mi_heap_malloc(heap, 10) != NULL, "no heap");
+  use_arena();
   use_task(rt_task_new(&(rt_config){.repeatable_addresses = true}));
 }
 
