@@ -863,10 +863,11 @@ bool checked_is_block(const page_t* page, const void* p, const char* what);
 void checked_free(void* p);                                         /* mi_free */
 void checked_resize(page_t* page, void* p, size_t size, bool zero); /* which fits */
 size_t checked_size(const page_t* page, const void* p);             /* what was asked for */
+/* Of a block of malloc's; and: if it is not that maker's, that is reported, and then it is malloc's. For
+** operators.c alone, which the one-file core lacks. */
 enum maker { BY_MALLOC, BY_NEW, BY_NEW_ARRAY };
-void checked_set_maker(void* p, unsigned maker); /* of a block that malloc made */
-void checked_is_made_by(void* p,
-                        unsigned maker); /* else reports it; then as if malloc had made it */
+void checked_set_maker(void* p, unsigned maker) __attribute__((unused));
+void checked_is_made_by(void* p, unsigned maker) __attribute__((unused));
 void checked_freed(const page_t* page, block_t* block); /* it waited: still untouched? */
 
 bool secure_begin(mi_task_t* task); /* false: no memory, or no random numbers */
