@@ -175,17 +175,30 @@ static void list_defer(mi_task_t* task, rc_object* o) {
   }
 }
 
+/* Goes on with the list; `spent` were spent before. */
+static size_t release_list(sink_t* to, size_t spent) {
+  while (to->list != NULL && spent < DEC_UNITS) {
+    rc_object* o = to->list;
+    uint64_t w = dead_word(o);
+    to->list = dead_next(w);
+    spent += object_release(to, o, (unsigned)w & DEAD_KIND, DEC_UNITS - spent);
+  }
+  list_defer(to->task, to->list);
+  return spent;
+}
+
 static size_t release_eagerly(mi_task_t* task, rc_object* o) {
   sink_t to = {task, NULL, true};
-  size_t spent = object_release(&to, o, o->kind, DEC_UNITS);
-  while (to.list != NULL && spent < DEC_UNITS) {
-    o = to.list;
-    uint64_t w = dead_word(o);
-    to.list = dead_next(w);
-    spent += object_release(&to, o, (unsigned)w & DEAD_KIND, DEC_UNITS - spent);
-  }
-  list_defer(task, to.list);
-  return spent;
+  return release_list(&to, object_release(&to, o, o->kind, DEC_UNITS));
+}
+
+/* The fields alone, which are few. */
+static size_t release_fields(mi_task_t* task, rc_object* o) {
+  sink_t to = {task, NULL, true};
+  rc_word* words = rc_words(o);
+  for (size_t i = 0; i < o->n; i++)
+    if (rc_is_object(words[i])) child_dec(&to, rc_to(words[i]));
+  return release_list(&to, o->n);
 }
 
 static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
@@ -194,14 +207,74 @@ static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
   if (units > *most) *most = units;
 }
 
+static void release_counted(mi_task_t* task, rc_object* o,
+                            size_t (*release)(mi_task_t*, rc_object*)) {
+  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
+  size_t units = release(task, o);
+  count_units(task, &state_of(task)->counted.dec_units_max, units);
+  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+}
+
 void rc_dec_last(rc_object* o) {
   if (o->count != 1) return;
   mi_task_t* task = task_self();
   if (unlikely(task == NULL)) return; /* no memory for a task's record: the object is leaked */
-  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
-  size_t units = release_eagerly(task, o);
-  count_units(task, &state_of(task)->counted.dec_units_max, units);
-  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+  release_counted(task, o, release_eagerly);
+}
+
+/* ---- Ownership ------------------------------------------------------------------------------- */
+
+rc_object* rc_drop_reuse(rc_object* o) {
+  mi_task_t* task = o->count == 1 && o->n < DEC_UNITS ? task_self() : NULL;
+  assert(o->kind == RC_FIELDS);
+  if (task == NULL) {
+    rc_dec(o);
+    return NULL;
+  }
+  release_counted(task, o, release_fields);
+  return o;
+}
+
+void rc_free_known(rc_object* shell) {
+  mi_task_t* task = task_self();
+  assert(shell->count == 1 && shell->kind == RC_FIELDS);
+  if (task == NULL) return; /* as in rc_dec_last */
+  object_free(task, shell, RC_FIELDS);
+  count_units(task, &state_of(task)->counted.dec_units_max, 1);
+}
+
+rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
+  if (shell != NULL && shell->n != n) {
+    rc_free_known(shell);
+    shell = NULL;
+  }
+  mi_task_t* task = shell != NULL ? task_self() : NULL;
+  if (task == NULL) return rc_alloc(tag, n);
+  assert(shell->count == 1 && shell->kind == RC_FIELDS);
+  task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
+  *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
+  state_of(task)->counted.allocated++;
+  state_of(task)->counted.freed++;
+  return shell;
+}
+
+static rc_object* copy_of(rc_object* o, size_t bytes) {
+  rc_object* copy = object_make(bytes);
+  if (copy == NULL) return NULL;
+  memcpy(copy, o, bytes);
+  copy->count = 1;
+  for (size_t i = 0; o->kind != RC_BYTES && i < rc_length(o); i++) rc_inc_word(rc_words(o)[i]);
+  return copy;
+}
+
+rc_object* rc_make_unique(rc_object* o) {
+  size_t bytes = object_bytes(o, o->kind);
+  task_charge(ticks_of(bytes));
+  if (o->count != 1 && rc_pending() > 0) rc_drain(bytes_to_words(bytes));
+  if (o->count == 1) return o;
+  rc_object* copy = copy_of(o, bytes);
+  if (copy != NULL) rc_dec(o);
+  return copy;
 }
 
 /* ---- What ended threads left ----------------------------------------------------------------- */

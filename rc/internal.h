@@ -45,6 +45,9 @@ static inline size_t object_bytes(const rc_object* o, unsigned kind) {
   if (o->n != RC_LONG) return WORD + WORD * (size_t)o->n;
   return 2 * WORD + rc_length(o) * (kind == RC_BYTES ? 1 : WORD);
 }
+/* A block of so many logical bytes, without charge, and without a header; NULL: no memory, or the limit is
+** hit. */
+rc_object* object_make(size_t bytes);
 static inline size_t bytes_to_words(size_t bytes) { return (bytes + WORD - 1) / WORD; }
 
 #endif

@@ -1,13 +1,7 @@
 /* rc.c: constructors. Cost: as mi_malloc, and the stores that the caller asked for. */
 #include "rc/internal.h"
 
-/* The charge comes first and whatever happens; then the byte limit; then memory. */
-static rc_object* object_new(size_t bytes, bool valid) {
-  task_charge(ticks_of(bytes));
-  if (unlikely(!valid)) {
-    errno = EINVAL;
-    return NULL;
-  }
+rc_object* object_make(size_t bytes) {
   mi_heap_t* heap = task_exact_heap();
   if (unlikely(heap == NULL || !task_reserve(heap->task, bytes))) return NULL;
   rc_object* o = heap_alloc_words(heap, bytes_to_words(bytes));
@@ -18,6 +12,14 @@ static rc_object* object_new(size_t bytes, bool valid) {
   task_reserved(heap->task);
   state_of(heap->task)->counted.allocated++;
   return o;
+}
+
+/* The charge comes first and whatever happens; then the byte limit; then memory. */
+static rc_object* object_new(size_t bytes, bool valid) {
+  task_charge(ticks_of(bytes));
+  if (likely(valid)) return object_make(bytes);
+  errno = EINVAL;
+  return NULL;
 }
 
 /* What it would take; more than there can be if that overflows. */

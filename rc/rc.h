@@ -134,6 +134,26 @@ static inline void rc_set(rc_object* o, size_t i, rc_word w) {
   rc_dec_word(old);
 }
 
+/* ---- Ownership: an object that nobody else sees may be changed, or give its memory to the next ---
+**
+** What a compiler emits that knows where references end ("Counting Immutable Beans", IFL 2019; "Perceus",
+** PLDI 2021). A *shell* is the memory of a dead object of kind RC_FIELDS whose fields are gone: of one that
+** was unique and whose fields were moved elsewhere, or what rc_drop_reuse returns. It is owned, and must go
+** to rc_reuse or rc_free_known. */
+
+/* Takes an owned object of kind RC_FIELDS. If that is the only reference, gives up the fields (at most 33
+** units) and returns the shell; NULL if not, or if there are more than 32 fields: then this is rc_dec. */
+rc_object* rc_drop_reuse(rc_object* o);
+/* rc_alloc, in an owned shell with n fields if there is one. Another shell is freed; it may be NULL. */
+rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n);
+/* Frees an owned shell. 1 unit. */
+void rc_free_known(rc_object* shell);
+/* Takes an owned object, of any kind, and returns one with the same contents and no other reference: the same
+** one if it is unique, else a copy; of n words, first up to n units are drained, since a pending decrement
+** may be what keeps it from being unique. NULL and ENOMEM: o is still the caller's. Charged like its
+** construction, copied or not: so charges do not depend on what is pending. */
+rc_object* rc_make_unique(rc_object* o);
+
 /* ---- Draining: for the calling task's dead objects ------------------------------------------- */
 
 /* Spends up to `units` on what waits (SIZE_MAX: all of it), for an idle loop. Returns what it

@@ -68,11 +68,15 @@ static void root_set(size_t slot, shadow* s) {
   if (old != NULL) rc_dec(old->o);
 }
 
-static shadow* make_fields(size_t n) {
-  uint8_t tag = (uint8_t)rnd(256);
-  shadow* s = shadow_new(rc_alloc(tag, n), RC_FIELDS, tag, n);
+static shadow* fields_of(rc_object* o, uint8_t tag, size_t n) {
+  shadow* s = shadow_new(o, RC_FIELDS, tag, n);
   for (size_t i = 0; i < n; i++) rc_init(s->o, i, some_value(&s->fields[i], s->rank));
   return s;
+}
+
+static shadow* make_fields(size_t n) {
+  uint8_t tag = (uint8_t)rnd(256);
+  return fields_of(rc_alloc(tag, n), tag, n);
 }
 
 static void change_field(shadow* s) {
@@ -114,6 +118,54 @@ static size_t some_size(size_t usual, size_t rare, size_t rarest) {
   return rnd(kind == 0 ? rarest : kind < 10 ? rare : usual);
 }
 
+/* The object in a slot dies, or is given up, and its memory goes to the next. */
+static void reuse(size_t slot) {
+  shadow* s = roots[slot];
+  if (s == NULL || s->kind != RC_FIELDS) return;
+  size_t n = rnd(4) == 0 ? rnd(9) : s->n;
+  uint8_t tag = (uint8_t)rnd(256);
+  roots[slot] = NULL;
+  rc_object* shell = rc_drop_reuse(s->o);
+  if (shell != NULL && rnd(10) == 0) {
+    rc_free_known(shell);
+    return;
+  }
+  roots[slot] = fields_of(rc_reuse(shell, tag, n), tag, n);
+}
+
+/* The fields of the object in a slot go to a new one in its memory, where nobody else has it. */
+static void move(size_t slot) {
+  shadow* s = roots[slot];
+  if (s == NULL || s->kind != RC_FIELDS) return;
+  rc_object* shell = rc_is_unique(s->o) ? s->o : NULL;
+  rc_word* words = libc_array(s->n + 1, sizeof *words);
+  for (size_t i = 0; i < s->n; i++) words[i] = rc_get(s->o, i);
+  for (size_t i = 0; shell == NULL && i < s->n; i++) rc_inc_word(words[i]);
+  if (shell == NULL) rc_dec(s->o);
+  shadow* to = shadow_new(rc_reuse(shell, s->tag, s->n), RC_FIELDS, s->tag, s->n);
+  for (size_t i = 0; i < s->n; i++) {
+    rc_init(to->o, i, words[s->n - 1 - i]);
+    to->fields[i] = s->fields[s->n - 1 - i];
+  }
+  roots[slot] = to;
+  free(words);
+}
+
+/* What is changed in the copy does not change in the other. */
+static void make_unique(size_t slot) {
+  shadow* s = roots[slot];
+  if (s == NULL) return;
+  bool was_unique = rc_is_unique(s->o);
+  rc_object* o = rc_make_unique(s->o);
+  require(o != NULL && rc_is_unique(o) && (o == s->o || !was_unique), "not unique");
+  if (o != s->o) {
+    shadow* copy = shadow_new(o, s->kind, s->tag, s->n);
+    memcpy(copy->fields, s->fields, s->n * sizeof *s->fields);
+    roots[slot] = s = copy;
+  }
+  if (s->kind != RC_BYTES && s->n > 0) change_field(s);
+}
+
 static void model_step(void) {
   size_t slot = rnd(ROOTS), what = rnd(100);
   shadow* s = some_object(UINT64_MAX);
@@ -127,7 +179,13 @@ static void model_step(void) {
     make_list(slot, rnd(300));
   } else if (what < 70) {
     if (s != NULL && s->kind != RC_BYTES && s->n > 0) change_field(s);
+  } else if (what < 73) {
+    reuse(slot);
+  } else if (what < 75) {
+    move(slot);
   } else if (what < 78) {
+    make_unique(slot);
+  } else if (what < 84) {
     if (s != NULL) rc_inc(s->o), root_set(slot, s);
   } else if (what < 92) {
     root_set(slot, NULL);

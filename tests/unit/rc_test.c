@@ -232,6 +232,125 @@ static void test_errors(void** state) {
   end(t);
 }
 
+/* ---- Ownership ------------------------------------------------------------------------------- */
+
+/* Units are the fields and what dies with them; what does not fit waits. */
+static void test_drop_reuse(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  uint64_t units = counters().units;
+  rc_object* o = node(rc_int(1), rc_from(leaf(2)));
+  rc_object* shell = rc_drop_reuse(o);
+  assert_ptr_equal(shell, o);
+  assert_int_equal(counters().units - units, 2 + 2);
+  rc_free_known(shell);
+  assert_int_equal(counters().units - units, 2 + 2 + 1);
+  assert_nothing_left(t);
+
+  o = node(rc_from(list_of(1000)), rc_int(0));
+  shell = rc_drop_reuse(o);
+  assert_ptr_equal(shell, o);
+  assert_int_equal(counters().dec_units_max, DEC_UNITS);
+  assert_true(rc_pending() > 0);
+  rc_free_known(shell);
+  rc_drain(SIZE_MAX);
+
+  o = node(rc_int(1), rc_int(2));
+  rc_inc(o);
+  assert_null(rc_drop_reuse(o));
+  assert_true(rc_is_unique(o) && rc_get(o, 1) == rc_int(2));
+  rc_dec(o);
+  static const size_t sizes[] = {0, 32, 33, 1000};
+  for (int i = 0; i < 4; i++) {
+    o = rc_alloc(0, sizes[i]);
+    for (size_t k = 0; k < sizes[i]; k++) rc_init(o, k, rc_from(leaf(1)));
+    shell = rc_drop_reuse(o);
+    assert_ptr_equal(shell, sizes[i] <= 32 ? o : NULL);
+    if (shell != NULL) rc_free_known(shell);
+  }
+  assert_int_equal(counters().dec_units_max, DEC_UNITS);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* The memory is that of the one before iff the number of fields is; the charge is that of rc_alloc. */
+static void test_reuse(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  static const size_t sizes[] = {0, 1, 2, 9, 32, 200, RC_FIELDS_MAX};
+  for (int i = 0; i < 7; i++)
+    for (int k = 0; k < 7; k++) {
+      rc_object* shell = rc_alloc(1, sizes[i]);
+      uint64_t ticks = rt_ticks(t);
+      rc_object* o = rc_reuse(shell, 7, sizes[k]);
+      assert_int_equal(rt_ticks(t) - ticks, 1 + (8 + 8 * sizes[k]) / 1024);
+      if (i == k) assert_ptr_equal(o, shell);
+      assert_true(o->tag == 7 && rc_length(o) == sizes[k] && rc_is_unique(o));
+      assert_int_equal(rt_bytes(t), 8 + 8 * sizes[k]);
+      rc_free_known(o);
+    }
+  rc_object* o = rc_reuse(NULL, 3, 2);
+  assert_true(o->tag == 3 && rc_length(o) == 2);
+  rc_free_known(o);
+  expect_failure(rc_reuse(rc_alloc(1, 2), 3, RC_FIELDS_MAX + 1), EINVAL); /* the shell is gone */
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* Charged whatever happens; a pending decrement is looked for before a copy is made. */
+static void test_make_unique(void** state) {
+  (void)state;
+  rt_task* t = begin(&(rt_config){.bytes = 1 << 20, .collects = true});
+  rc_object* o = rc_array(4, 1000, RC_NIL);
+  rc_set(o, 5, rc_from(leaf(9)));
+  uint64_t ticks = rt_ticks(t);
+  assert_ptr_equal(rc_make_unique(o), o);
+  assert_int_equal(rt_ticks(t) - ticks, 1 + 8016 / 1024);
+
+  rc_inc(o);
+  ticks = rt_ticks(t);
+  rc_object* copy = rc_make_unique(o);
+  assert_int_equal(rt_ticks(t) - ticks, 1 + 8016 / 1024);
+  assert_true(copy != o && rc_is_unique(copy) && rc_is_unique(o));
+  assert_true(copy->tag == 4 && copy->kind == RC_ARRAY && rc_length(copy) == 1000);
+  assert_memory_equal(rc_words(copy), rc_words(o), 8000);
+  assert_int_equal(rc_to(rc_get(o, 5))->count, 2);
+  rc_dec(copy);
+  assert_int_equal(rc_to(rc_get(o, 5))->count, 1);
+
+  rc_object* list = list_of(500); /* whose end holds o, too */
+  rc_object* last = node(rc_from(o), rc_from(list));
+  rc_inc(o);
+  rc_object* holder = rc_array(0, 600, RC_NIL);
+  rc_set(holder, 599, rc_from(last));
+  rc_dec(holder);
+  assert_true(!rc_is_unique(o) && rc_pending() > 0);
+  assert_ptr_equal(rc_make_unique(o), o);
+  rc_drain(SIZE_MAX);
+
+  rc_inc(o);
+  rc_object* rest = rc_bytes(0, (1 << 20) - rt_bytes(t) - 16 - 8000);
+  assert_non_null(rest);
+  expect_failure(rc_make_unique(o), ENOMEM);
+  assert_int_equal(o->count, 2);
+  rc_dec(rest);
+  rc_dec(o);
+  rc_dec(o);
+
+  o = rc_bytes(6, 100);
+  memset(rc_data(o), 6, 100);
+  rc_inc(o);
+  copy = rc_make_unique(o);
+  assert_true(copy != o && copy->kind == RC_BYTES);
+  assert_memory_equal(rc_data(copy), rc_data(o), 100);
+  rc_dec(copy);
+  rc_dec(o);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 static void test_pacing_errors(void** state) {
   (void)state;
   static const rc_pacing wrong[] = {
@@ -399,6 +518,9 @@ int main(void) {
       cmocka_unit_test(test_integers),
       cmocka_unit_test(test_kinds),
       cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_drop_reuse),
+      cmocka_unit_test(test_reuse),
+      cmocka_unit_test(test_make_unique),
       cmocka_unit_test(test_pacing_errors),
       cmocka_unit_test(test_quantum),
       cmocka_unit_test(test_ended_threads),
