@@ -118,10 +118,21 @@ static void child_dec(sink_t* to, rc_object* child) {
 }
 
 /* An object of another task stays counted there; what ended threads left was taken over. */
-static void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
+static __attribute__((noinline)) void object_free_any(mi_task_t* task, rc_object* o,
+                                                      unsigned kind) {
   if (task->implicit || page_is_of(page_of(o), task)) task_unreserve(task, object_bytes(o, kind));
-  state_of(task)->counted.freed++;
   mi_free(o);
+}
+
+static inline void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
+  page_t* page = slot_of(o);
+  state_of(task)->counted.freed++;
+  if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task)) {
+    object_free_any(task, o, kind);
+    return;
+  }
+  task_unreserve(task, object_bytes(o, kind));
+  page_free_local(page, (block_t*)(void*)o);
 }
 
 static rc_word* dead_words(rc_object* o) { return (rc_word*)o + (o->n != RC_LONG ? 1 : 2); }
@@ -135,11 +146,23 @@ static size_t dead_fields(const rc_object* o, unsigned bits) {
   return (bits & DEAD_KIND) == RC_BYTES ? 0 : rc_length(o);
 }
 
+/* All of an object with a few fields: the usual case. */
+enum { SMALL = 8 };
+static inline size_t small_release(sink_t* to, rc_object* o) {
+  rc_word* words = (rc_word*)o + 1;
+  size_t n = o->n;
+  for (size_t i = 0; i < n; i++)
+    if (rc_is_object(words[i])) child_dec(to, rc_to(words[i]));
+  object_free(to->task, o, RC_FIELDS);
+  return n + 1;
+}
+
 /* Spends at most `units` on a dead object that is on no stack. If they do not suffice it waits
 ** again, with the index of the next field in its first word: on a stack, or, when draining, as the
 ** one object in progress. Returns what was spent. */
 static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
+  if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
   unsigned kind = bits & DEAD_KIND;
   size_t n = dead_fields(o, bits), first = dead_first(o, bits);
   rc_word* words = dead_words(o);
@@ -176,7 +199,7 @@ static void list_defer(mi_task_t* task, rc_object* o) {
 }
 
 /* Goes on with the list; `spent` were spent before. */
-static size_t release_list(sink_t* to, size_t spent) {
+static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
   while (to->list != NULL && spent < DEC_UNITS) {
     rc_object* o = to->list;
     uint64_t w = dead_word(o);
@@ -207,25 +230,43 @@ static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
   if (units > *most) *most = units;
 }
 
-static void release_counted(mi_task_t* task, rc_object* o,
-                            size_t (*release)(mi_task_t*, rc_object*)) {
+static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object* o,
+                                                      size_t (*release)(mi_task_t*, rc_object*)) {
   uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
   size_t units = release(task, o);
   count_units(task, &state_of(task)->counted.dec_units_max, units);
   if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
 }
 
+/* NULL: no memory for a task's record; then what dies is leaked. */
+static inline mi_task_t* task_here(void) {
+  return likely(tls.task != NO_TASK) ? tls.task : task_self();
+}
+
+static bool has_no_objects(const rc_object* o) {
+  const rc_word* words = (const rc_word*)o + 1;
+  for (size_t i = 0; i < o->n; i++)
+    if (rc_is_object(words[i])) return false;
+  return true;
+}
+
+/* The usual case, which has no call: a leaf. */
 void rc_dec_last(rc_object* o) {
-  if (o->count != 1) return;
-  mi_task_t* task = task_self();
-  if (unlikely(task == NULL)) return; /* no memory for a task's record: the object is leaked */
-  release_counted(task, o, release_eagerly);
+  if (unlikely(o->count != 1)) return;
+  mi_task_t* task = task_here();
+  if (unlikely(task == NULL)) return;
+  if (unlikely(task->measure) || o->kind != RC_FIELDS || o->n > SMALL || !has_no_objects(o)) {
+    release_counted(task, o, release_eagerly);
+    return;
+  }
+  count_units(task, &state_of(task)->counted.dec_units_max, (size_t)o->n + 1);
+  object_free(task, o, RC_FIELDS);
 }
 
 /* ---- Ownership ------------------------------------------------------------------------------- */
 
 rc_object* rc_drop_reuse(rc_object* o) {
-  mi_task_t* task = o->count == 1 && o->n < DEC_UNITS ? task_self() : NULL;
+  mi_task_t* task = o->count == 1 && o->n < DEC_UNITS ? task_here() : NULL;
   assert(o->kind == RC_FIELDS);
   if (task == NULL) {
     rc_dec(o);
@@ -236,9 +277,9 @@ rc_object* rc_drop_reuse(rc_object* o) {
 }
 
 void rc_free_known(rc_object* shell) {
-  mi_task_t* task = task_self();
+  mi_task_t* task = task_here();
   assert(shell->count == 1 && shell->kind == RC_FIELDS);
-  if (task == NULL) return; /* as in rc_dec_last */
+  if (task == NULL) return;
   object_free(task, shell, RC_FIELDS);
   count_units(task, &state_of(task)->counted.dec_units_max, 1);
 }
@@ -248,7 +289,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
     rc_free_known(shell);
     shell = NULL;
   }
-  mi_task_t* task = shell != NULL ? task_self() : NULL;
+  mi_task_t* task = shell != NULL ? task_here() : NULL;
   if (task == NULL) return rc_alloc(tag, n);
   assert(shell->count == 1 && shell->kind == RC_FIELDS);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));

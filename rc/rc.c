@@ -29,9 +29,28 @@ static size_t bytes_of(size_t head, size_t n, size_t item) {
   return __builtin_add_overflow(bytes, head, &bytes) || overflow ? SIZE_MAX : bytes;
 }
 
-rc_object* rc_alloc(uint8_t tag, size_t n) {
+static __attribute__((noinline)) rc_object* fields_new(uint8_t tag, size_t n) {
   rc_object* o = object_new(bytes_of(WORD, n, WORD), n <= RC_FIELDS_MAX);
   if (likely(o != NULL)) *o = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
+  return o;
+}
+
+/* The usual case: a block of the list, of an object that is charged one tick. */
+rc_object* rc_alloc(uint8_t tag, size_t n) {
+  enum { USUAL = 30 };
+  mi_task_t* task = tls.task;
+  if (CHECKED || unlikely(n > USUAL || task == NO_TASK || task->exact == NULL))
+    return fields_new(tag, n);
+  block_t** list = &task->exact->list[class_of_words(n + 1)];
+  if (unlikely(*list == NULL || tls.countdown == 1)) return fields_new(tag, n);
+  if (unlikely(task->bytes + WORD * (n + 1) > task->bytes_limit)) return fields_new(tag, n);
+  rc_object* o = (rc_object*)(void*)*list;
+  *list = (*list)->next;
+  tls.countdown--;
+  task->bytes += WORD * (n + 1);
+  task_reserved(task);
+  state_of(task)->counted.allocated++;
+  *o = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return o;
 }
 
