@@ -1,6 +1,7 @@
 /* forks.c: a program forks while its other threads allocate, free each other's blocks, make heaps, and
 ** start and end. Each child allocates, frees blocks of the threads that it does not have, drains dead
 ** objects, makes a thread, and forks again; and ends in time. */
+#include "alloc/policy.h"
 #include "rc/rc.h"
 #include "runtime/runtime.h"
 #include "tests/tools.h"
@@ -57,9 +58,9 @@ static void start_and_end(uint64_t* state) {
   pthread_join(thread, NULL);
 }
 
-/* Locks are held for long only where the system maps memory. */
+/* Locks are held for long only where the system maps memory. (Checked builds fill all of it.) */
 static void use_huge_blocks(void) {
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < (CHECKED ? 2 : 20); i++) {
     void* p = mi_malloc((size_t)(20 + i) << 20);
     if (p == NULL) fail("no memory for a huge block");
     mi_free(p);

@@ -27,7 +27,11 @@ static void test_classes(void** state) {
 
 /* ---- A random program against a model -------------------------------------------------------- */
 
-enum { SLOTS = 3000 };
+#if defined(__SANITIZE_THREAD__)
+enum { SLOTS = 3000, STEPS = 20000 }; /* it is slow, and this is one thread */
+#else
+enum { SLOTS = 3000, STEPS = 120000 };
+#endif
 static struct slot {
   unsigned char* p;
   size_t size;
@@ -121,7 +125,7 @@ static void test_random_program(void** state) {
   (void)state;
   mi_heap_t* heap = mi_heap_new();
   assert_non_null(heap);
-  for (int i = 0; i < 120000; i++) {
+  for (int i = 0; i < STEPS; i++) {
     struct slot* s = &slots[rnd(SLOTS)];
     if (s->p == NULL)
       make(s, heap);
