@@ -195,7 +195,8 @@ static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
     huge_purge();
     c = new_chunk(arena);
   }
-  if (c != NULL && dense && arena_may_purge(arena)) os_want_huge_pages(c->base, c->size);
+  if (c != NULL && dense && arena_may_purge(arena))
+    c->huge_pages = os_want_huge_pages(c->base, c->size);
   pthread_mutex_lock(&arenas_lock);
   bool late = atomic_load_explicit(seen, memory_order_relaxed) != NULL;
   if (!late && c != NULL) atomic_store_explicit(seen, c, memory_order_release);

@@ -215,6 +215,7 @@ struct chunk {
   _Atomic uint64_t dirty[BITMAP_WORDS];
   _Atomic uint64_t lazy[BITMAP_WORDS];
   _Atomic uint32_t free_slices;
+  atomic_bool huge_pages; /* were asked for, until some of its memory is given back */
   char* base;
   page_t* records;
   size_t size; /* of the mapping */
@@ -458,10 +459,12 @@ extern uint8_t class_of_fast[FAST_MAX + 1]; /* class_of_bytes as a table */
 
 void* os_map(size_t size, size_t align); /* zero memory, or NULL and ENOMEM */
 void* os_reserve(size_t size, size_t align);
-void os_want_huge_pages(void* p, size_t size); /* if the user does; a refusal is as good */
-bool os_commit(void* p, size_t size);          /* of what was reserved */
-bool os_decommit(void* p, size_t size);        /* back to reserved; contents are lost */
-bool os_protect(void* p, size_t size); /* nobody reads or writes it; os_commit undoes that */
+/* Where memory is full, unless the user wants them nowhere, or everywhere; false: they were not asked for. */
+bool os_want_huge_pages(void* p, size_t size);
+void os_want_no_huge_pages(void* p, size_t size);
+bool os_commit(void* p, size_t size);   /* of what was reserved */
+bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
+bool os_protect(void* p, size_t size);  /* nobody reads or writes it; os_commit undoes that */
 void os_unmap(void* p, size_t size);
 /* A mapping gets larger where it is, or goes to another one of the new size, of which nothing is in
 ** use. If that fails, nobody knows whether the other one is still mapped: it is left alone. */

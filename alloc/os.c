@@ -38,21 +38,25 @@ static bool advise(void* p, size_t size, int advice) {
   return ok;
 }
 
-/* If the user says so; a refusal (a system without them) is as good. */
-static void no_huge_pages(void* p, size_t size) {
-  if (!option_value(mi_option_allow_thp)) (void)advise(p, size, MADV_NOHUGEPAGE);
+/* Refusals (of a system without them) are as good. */
+static void advise_huge_pages(void* p, size_t size) {
+  long may = option_value(mi_option_allow_thp);
+  if (may == 0) (void)advise(p, size, MADV_NOHUGEPAGE);
+  if (may == 2) (void)advise(p, size, MADV_HUGEPAGE);
 }
 
-void os_want_huge_pages(void* p, size_t size) {
-  if (option_value(mi_option_allow_thp) == 2) (void)advise(p, size, MADV_HUGEPAGE);
+bool os_want_huge_pages(void* p, size_t size) {
+  return option_value(mi_option_allow_thp) == 1 && advise(p, size, MADV_HUGEPAGE);
 }
+
+void os_want_no_huge_pages(void* p, size_t size) { (void)advise(p, size, MADV_NOHUGEPAGE); }
 
 void* os_map(size_t size, size_t align) {
   void* p = map_aligned(size, align, PROT_READ | PROT_WRITE);
   if (p == NULL)
     errno = ENOMEM;
   else
-    no_huge_pages(p, size);
+    advise_huge_pages(p, size);
   return p;
 }
 
@@ -61,7 +65,7 @@ void* os_reserve(size_t size, size_t align) {
   if (p == NULL)
     errno = ENOMEM;
   else
-    no_huge_pages(p, size);
+    advise_huge_pages(p, size);
   return p;
 }
 

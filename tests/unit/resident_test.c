@@ -171,23 +171,40 @@ static long in_huge_pages(void) {
   return kib;
 }
 
-/* Only those that are asked for, in chunks behind the first. They go back like other memory. Comes
+/* Bytes of mappings for which they are asked for. */
+static size_t asked_for_huge_pages(void) {
+  char line[500];
+  size_t kib = 0, all = 0;
+  FILE* f = fopen("/proc/self/smaps", "r");
+  if (f == NULL) return 0;
+  while (fgets(line, sizeof line, f) != NULL) {
+    sscanf(line, "Size: %zu kB", &kib);
+    if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg") != NULL) all += kib * 1024;
+  }
+  fclose(f);
+  return all;
+}
+
+/* In chunks behind the first. They go back like other memory, and are asked for no more there. Comes
 ** first, since chunks stay what they are. */
 static void test_huge_pages(void** state) {
   (void)state;
   if (!RESIDENT_TELLS || in_huge_pages() < 0) skip();
   memset(burst, 1, sizeof burst);
   size_t before = resident();
-  mi_option_set(mi_option_allow_thp, 2);
   make_burst(20 * MIB, up_to_4k);
   assert_int_equal(in_huge_pages(), 0);
   free_burst(false);
   make_burst(200 * MIB, up_to_4k);
   assert_true(in_huge_pages() > 40 * 1024);
   assert_true(resident() < before + 300 * MIB);
+  size_t asked_for = asked_for_huge_pages();
+  assert_true(asked_for > 100 * MIB);
   free_burst(false);
-  mi_option_set(mi_option_allow_thp, 1);
   assert_true(resident() < before + 40 * MIB);
+  assert_true(asked_for_huge_pages() < asked_for / 2);
+  mi_collect(true);
+  assert_int_equal(asked_for_huge_pages(), 0);
 }
 
 /* ---- Lazily ---------------------------------------------------------------------------------- */
