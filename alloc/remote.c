@@ -1,7 +1,7 @@
 /* remote.c: frees by other threads, and what becomes of a page whose owner is busy, idle or
 ** gone.
 **
-** The word page->remote and its modes are described in internal.h; the model is in tests/model.
+** The word page->remote and its modes are described in page.h; the model is in tests/model.
 ** Frees are one compare-and-swap; lists are taken whole by one exchange, so there is no pop and
 ** no ABA. What the frees of many threads bring is collected in O(1) per page. After "Mimalloc:
 ** Free List Sharding in Action" (2019); different from it, the delayed list holds pages and not
