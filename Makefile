@@ -116,6 +116,8 @@ $(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
+$(B)/rc_pair: tests/perf/rc_pair.c $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I. -O2 -DNDEBUG $< $(B)/libsluice.a -pthread -o $@
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
@@ -152,7 +154,7 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench model install clean help
+        demo bench bench-checked instructions model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -173,6 +175,13 @@ bench: ## allocation speed as ratios to the allocators of this system
 	@tests/setup.sh bench
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
 	@tests/perf/bench.py $(B)
+bench-checked: setup ## what the checks of the debug and the secure build cost, as ratios to the plain one
+	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
+	@tests/perf/bench.py --checked $(B)
+instructions: setup ## how many instructions the fast paths take
+	@tests/setup.sh instructions
+	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair
+	@tests/perf/instructions.sh $(B)
 
 test-aarch64 test-musl: test-%:
 	@tests/setup.sh $*

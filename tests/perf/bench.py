@@ -7,7 +7,8 @@ The loops are bench's (nanoseconds per malloc and free; prodcons has its two thr
 processors, prodcons1 on one) and cfrac, a whole program (processor time).
 A round runs each loop once with each allocator, one right after the other, in an order that rotates
 from round to round. Ratios are taken within a round, so that slow changes of the machine cancel;
-shown are their median and quartiles. PEERS="name=/path/lib.so ..." adds allocators."""
+shown are their median and quartiles. PEERS="name=/path/lib.so ..." adds allocators. With --checked
+the debug and the secure build are compared with the plain one instead."""
 
 import argparse
 import glob
@@ -39,8 +40,21 @@ def find(pattern):
     return None
 
 
+def preload(library):
+    return {"LD_PRELOAD": library} if library else {}
+
+
+def builds(build):
+    """{name: what is added to the environment}"""
+    def library(kind):
+        return preload(os.path.abspath(os.path.join(build, f"libsluice{kind}-preload.so")))
+    secure = library("-secure")
+    return {"plain": library(""), "debug": library("-debug"), "secure": secure,
+            "secure, no fill": secure | {"MIMALLOC_SECURE_FILL": "0"}}
+
+
 def allocators(build):
-    """{name: library to preload, or "" for glibc}, and the names of those that are not here."""
+    """{name: what is added to the environment}, and the names of those that are not here."""
     found = {"sluice": os.path.abspath(os.path.join(build, "libsluice-preload.so")), "glibc": ""}
     found.update((name, find(pattern)) for name, pattern in PEERS.items())
     for word in os.environ.get("PEERS", "").split():
@@ -50,14 +64,12 @@ def allocators(build):
         found[name] = os.path.abspath(path)
     missing = [name for name, path in found.items()
                if path is None or path and not os.path.exists(path)]
-    return {name: path for name, path in found.items() if name not in missing}, missing
+    return {name: preload(path) for name, path in found.items() if name not in missing}, missing
 
 
-def run(command, library):
+def run(command, added):
     """The program's output and processor time under the allocator."""
-    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-    if library:
-        env["LD_PRELOAD"] = library
+    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"} | added
     child = subprocess.Popen(command, env=env, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output, errors = child.stdout.read(), child.stderr.read()  # a line or two: no pipe fills up
@@ -67,14 +79,14 @@ def run(command, library):
     child.stderr.close()
     # The loader ignores a library that it cannot load, and says so.
     if child.returncode != 0 or "cannot be preloaded" in errors:
-        die(f"{' '.join(command)} with {library or 'glibc'}: status {child.returncode} {errors}")
+        die(f"{' '.join(command)} with {added or 'glibc'}: status {child.returncode} {errors}")
     return output, usage.ru_utime + usage.ru_stime
 
 
-def measure(loop, build, library):
+def measure(loop, build, added):
     if loop == "cfrac":
-        return run([os.path.join(build, "cfrac"), SEMIPRIME], library)[1]
-    return float(run([os.path.join(build, "bench"), loop], library)[0])
+        return run([os.path.join(build, "cfrac"), SEMIPRIME], added)[1]
+    return float(run([os.path.join(build, "bench"), loop], added)[0])
 
 
 def measure_rounds(peers, build, rounds):
@@ -154,6 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", nargs="?", default="build")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--checked", action="store_true", help="what the checked builds cost")
     parser.add_argument("--svg", metavar="FILE", help="write a bar chart to FILE")
     options = parser.parse_args()
     if options.rounds < 1:
@@ -161,10 +174,10 @@ def main():
     for name in ["bench", "cfrac", "libsluice-preload.so"]:
         if not os.path.exists(os.path.join(options.build, name)):
             die(f"{options.build}/{name} is missing: make bench builds it")
-    peers, missing = allocators(options.build)
+    peers, missing = (builds(options.build), []) if options.checked else allocators(options.build)
     if missing:
         print("not here: " + ", ".join(missing))
-    reference = REFERENCE if REFERENCE in peers else "glibc"
+    reference = "plain" if options.checked else REFERENCE if REFERENCE in peers else "glibc"
     times = measure_rounds(peers, options.build, options.rounds)
     ratios = ratios_to(reference, times)
     rounds = len(times["cfrac"][reference])

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Prints how many instructions the fast paths of the static library take: mi_malloc and mi_free as they stand in
+# slua, up to their return; rc_alloc and the death of an object of two integers by callgrind, on average over
+# many, without the refills.
+build=${1:-build}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+for name in mi_malloc mi_free; do
+  objdump -d --no-show-raw-insn "$build/slua" | awk -v name="<$name>:" '$2 == name { counts = 1; next } counts { n++ } counts && /ret/ { exit }
+    END { printf "%-12s %d\n", substr(name, 2, length(name) - 3), n }'
+done
+pairs=100000
+valgrind --tool=callgrind --callgrind-out-file="$dir/out" "$build/rc_pair" $pairs >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
+callgrind_annotate --threshold=100 "$dir/out" |
+  awk -v pairs=$pairs 'match($0, /:rc_(alloc|dec_last)( |$)/) {
+    name = substr($0, RSTART + 1, RLENGTH - 1)
+    sub(" ", "", name)
+    gsub(",", "", $1)
+    sum[name] += $1
+  }
+  END { for (name in sum) printf "%-12s %.0f\n", name, sum[name] / pairs }'
