@@ -100,6 +100,13 @@ static inline bool has_pattern(const char* from, const char* end, uint64_t with)
   return wrong == 0;
 }
 
+static inline uint64_t zone_difference(const char* zone) {
+  const uint64_t* w = (const uint64_t*)(const void*)zone;
+  uint64_t with = pattern(zone);
+  return (__atomic_load_n(&w[0], __ATOMIC_RELAXED) ^ with) |
+         (__atomic_load_n(&w[1], __ATOMIC_RELAXED) ^ with);
+}
+
 /* From word to word. In pairs of words, for speed; a call would cost the callers more. */
 typedef uint64_t pair_t __attribute__((vector_size(2 * WORD), aligned(WORD), may_alias));
 static const pair_t filled = {FREED_FILL * 0x0101010101010101u, FREED_FILL * 0x0101010101010101u};
@@ -121,9 +128,7 @@ static inline void fill(char* from, const char* end) {
 
 /* The same, for a word's every byte, when something is wrong. */
 static const char* first_wrong(const char* from, const char* end, uint64_t with) {
-  while (from < end &&
-         (unsigned char)*from == (unsigned char)(with >> ((uintptr_t)from % WORD * 8)))
-    from++;
+  while (from < end && (unsigned char)*from == (unsigned char)(with >> bits_before(from))) from++;
   return from < end ? from : NULL;
 }
 
@@ -155,8 +160,7 @@ static __attribute__((noinline)) void report_freed(const page_t* page, const cha
   uint64_t word = word_get(place_of(page, block));
   size_t have = page_block_size(page);
   const char* user = block + adjust_of(word);
-  const char* bad =
-      fills ? first_wrong(block, block + have, FREED_FILL * 0x0101010101010101u) : NULL;
+  const char* bad = fills ? first_wrong(block, block + have, filled[0]) : NULL;
   if (bad == NULL) bad = first_wrong(block - ZONE, block, pattern(block - ZONE));
   if (bad == NULL) bad = first_wrong(block + have, block + have + ZONE, pattern(block + have));
   report_error(EFAULT,
@@ -165,18 +169,30 @@ static __attribute__((noinline)) void report_freed(const page_t* page, const cha
                (const void*)user, size_of(page, word), bad - user);
 }
 
-/* A block that was freed is as it was left. Its zones are looked at when the blocks beside them are freed. */
+/* A block that was freed is as it was left. */
 static inline void check_freed(const page_t* page, char* block) {
-  size_t have = page->stride - (page->padded ? ZONE : 0);
-  if (fills && unlikely(!has_fill(block, block + have))) report_freed(page, block);
+  char* end = block + page->stride - (page->padded ? ZONE : 0);
+  bool right = !fills || has_fill(block, end);
+  if (page->padded) right = right && (zone_difference(block - ZONE) | zone_difference(end)) == 0;
+  if (unlikely(!right)) report_freed(page, block);
 }
 
 void checked_freed(const page_t* page, block_t* block) {
   if (page->stride != 0) check_freed(page, (char*)block);
 }
 
-/* Cleared is what the program asked for, or the whole block where blocks have no size of their own. The
-** zones of a block that was freed have their pattern. */
+/* Of a block that is handed out for the first time. A zone that a neighbour has already may have been written
+** to meanwhile, which is found when one of them is looked at: it stays as it is. */
+static void write_zones(const page_t* page, const _Atomic uint64_t* place, char* block) {
+  char *before = block - ZONE, *behind = block + page->stride - ZONE;
+  bool is_first = place == words_of(page);
+  if (is_first || (word_get(place - 1) & STATE) == UNUSED)
+    write_pattern(before, block, pattern(before));
+  if ((word_get(place + 1) & STATE) == UNUSED)
+    write_pattern(behind, behind + ZONE, pattern(behind));
+}
+
+/* Cleared is what the program asked for, or the whole block where blocks have no size of their own. */
 static __attribute__((noinline)) void* hand_out(page_t* page, _Atomic uint64_t* place, char* block,
                                                 size_t size, bool zero) {
   bool was_freed = (word_get(place) & STATE) == FREED;
@@ -187,8 +203,8 @@ static __attribute__((noinline)) void* hand_out(page_t* page, _Atomic uint64_t* 
   word_set(place, LIVE | size << SIZE_SHIFT);
   if (!page->padded) return block;
   char* zone = block + page->stride - ZONE;
-  if (!was_freed) write_pattern(block - ZONE, block, pattern(block - ZONE));
-  write_pattern(block + size, was_freed ? zone : zone + ZONE, pattern(zone));
+  if (!was_freed) write_zones(page, place, block);
+  write_pattern(block + size, zone, pattern(zone));
   return block;
 }
 
@@ -217,7 +233,9 @@ void* checked_take(mi_heap_t* heap, unsigned class, size_t size) {
   heap->list[class] = next_in(block, word);
   if (unlikely((word & STATE) != FREED || !page->padded || FRESH_FILL != 0))
     return hand_out(page, place, block, size, false);
-  if (fills && unlikely(!has_fill(block, zone))) return hand_out(page, place, block, size, false);
+  if (unlikely((zone_difference(block - ZONE) | zone_difference(zone)) != 0) ||
+      (fills && unlikely(!has_fill(block, zone))))
+    return hand_out(page, place, block, size, false);
   word_set(place, LIVE | size << SIZE_SHIFT);
   write_slack(block + size, zone);
   return block;
@@ -225,10 +243,12 @@ void* checked_take(mi_heap_t* heap, unsigned class, size_t size) {
 
 void checked_inside(page_t* page, char* block, size_t adjust, size_t size) {
   live_set(page, place_of(page, block), adjust, size);
+  if (!page->padded) return;
   around_t a = around(page, block, adjust, size);
-  for (char* at = a.front; page->padded && at < a.user; at++)
-    *(unsigned char*)at = (unsigned char)(a.before >> ((uintptr_t)at % WORD * 8));
-  if (page->padded) write_pattern(a.user + size, a.end, a.behind);
+  bool single = page->stride == 0; /* else it has its zones */
+  for (char* at = single ? a.front : block; at < a.user; at++)
+    *(unsigned char*)at = (unsigned char)(a.before >> bits_before(at));
+  write_pattern(a.user + size, single ? a.end : a.end - ZONE, a.behind);
 }
 
 void checked_single(page_t* page, size_t size, bool zero) {
@@ -364,18 +384,12 @@ static __attribute__((noinline)) void free_any(void* p) {
   }
   if (page->padded) check_zones(page, around(page, block, adjust_of(word), size), size);
   fill_freed(page, block, size);
-  if (MI_SECURE && own && page->padded && page->stride == 0) page_leaves_heap(page);
-  if (MI_SECURE && own && page->padded)
-    secure_hold(tls.task, page, (block_t*)(void*)block);
-  else
-    free_block(tls.task, page, (block_t*)((uintptr_t)block & ~(uintptr_t)(WORD - 1)));
-}
-
-static inline uint64_t zone_difference(const char* zone) {
-  const uint64_t* w = (const uint64_t*)(const void*)zone;
-  uint64_t with = pattern(zone);
-  return (__atomic_load_n(&w[0], __ATOMIC_RELAXED) ^ with) |
-         (__atomic_load_n(&w[1], __ATOMIC_RELAXED) ^ with);
+  if (!MI_SECURE || !own || !page->padded) {
+    free_block(tls.task, page, (block_t*)(void*)word_at(block));
+    return;
+  }
+  if (page->stride == 0) page_leaves_heap(page);
+  secure_hold(tls.task, page, (block_t*)(void*)block);
 }
 
 /* The usual case, which has no call either: a block of an own page that is not `inside`, at its start, with

@@ -65,8 +65,7 @@ static inline page_t* page_with(const void* block) {
 /* page_free_local of a block that is in no list, where its word was found already. */
 static inline void free_local_at(page_t* page, _Atomic uint64_t* place, block_t* block) {
   word_set(place, word_get(place) | link_to(page->local_free));
-  page->local_free = block;
-  if (unlikely(--page->used == 0)) page_retire(page);
+  page_was_freed(page, block);
 }
 
 #endif

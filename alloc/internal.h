@@ -228,11 +228,14 @@ static inline void block_link(page_t* page, block_t* block, block_t* next) {
     block->next = next;
 }
 
-/* The owner's free: `page` is the task's own and not full. */
-static inline void page_free_local(page_t* page, block_t* block) {
-  block_link(page, block, page->local_free);
+/* The owner's free: `page` is the task's own and not full. (After the link was written:) */
+static inline void page_was_freed(page_t* page, block_t* block) {
   page->local_free = block;
   if (unlikely(--page->used == 0)) page_retire(page);
+}
+static inline void page_free_local(page_t* page, block_t* block) {
+  block_link(page, block, page->local_free);
+  page_was_freed(page, block);
 }
 
 /* Only in a thread's own task: others end with their blocks. */
@@ -377,8 +380,8 @@ void checked_purged(page_t* page); /* its memory went away, and with it all bloc
 /* Makes page->free of n blocks, the first of which is `first`; in random order where that may be. */
 void checked_extend(page_t* page, uint32_t first, uint32_t n);
 bool checked_release(page_t* page); /* false: its memory must not be used again */
-/* The heap's next block of the class for a request of `size`, or NULL if its list is empty; or a
-** block that was taken from there. What was freed before must not have been written to since. */
+/* A block of the class for a request of `size`, or NULL: no memory; and what makes one of a block that was
+** taken off the list. What was freed before must not have been written to since. */
 void* checked_take(mi_heap_t* heap, unsigned class, size_t size);
 void* checked_alloc(block_t* block, size_t size, bool zero);
 void checked_inside(page_t* page, char* block, size_t adjust, size_t size); /* of a block in use */

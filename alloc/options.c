@@ -163,7 +163,9 @@ void warn(const char* format, ...) {
   va_end(args);
 }
 
-/* In the middle of an allocation, or under a lock, nothing that a program registered may be called. */
+/* In the middle of an allocation, or under a lock, nothing that a program registered may be called.
+** Texts are constants, and there are fewer than LATER_MAX in the library. Release and acquire: who sees
+** a bit sees the place of its text written. */
 enum { LATER_MAX = 8 };
 static _Atomic(const char*) later[LATER_MAX]; /* texts that were due once */
 _Atomic uint32_t warnings_due;                /* which of them are */
@@ -171,16 +173,17 @@ _Atomic uint32_t warnings_due;                /* which of them are */
 void warn_later(const char* text) {
   for (uint32_t i = 0; i < LATER_MAX; i++) {
     const char* seen = NULL;
-    if (atomic_compare_exchange_strong(&later[i], &seen, text))
-      atomic_fetch_or(&warnings_due, (uint32_t)1 << i);
+    if (atomic_compare_exchange_strong_explicit(&later[i], &seen, text, memory_order_relaxed,
+                                                memory_order_relaxed))
+      atomic_fetch_or_explicit(&warnings_due, (uint32_t)1 << i, memory_order_release);
     if (seen == NULL || seen == text) return;
   }
 }
 
 void warnings_say(void) {
-  uint32_t due = atomic_exchange(&warnings_due, 0);
+  uint32_t due = atomic_exchange_explicit(&warnings_due, 0, memory_order_acquire);
   for (uint32_t i = 0; i < LATER_MAX; i++)
-    if (due >> i & 1) warn("%s", atomic_load(&later[i]));
+    if (due >> i & 1) warn("%s", atomic_load_explicit(&later[i], memory_order_relaxed));
 }
 
 void report_error(int code, const char* format, ...) {

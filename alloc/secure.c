@@ -157,7 +157,7 @@ static __attribute__((noinline)) void hold_with_bits(mi_task_t* task, page_t* pa
   secure_hold(task, page, block);
 }
 
-/* A block that left goes to its page, which may be another task's, full, or of a single block. */
+/* A block that left goes to its page, which may be full, or of that block alone. */
 void secure_hold(mi_task_t* task, page_t* page, block_t* block) {
   quarantine_t* q = task->quarantine;
   uint32_t bits = q->bits;
@@ -172,7 +172,7 @@ void secure_hold(mi_task_t* task, page_t* page, block_t* block) {
   if (likely(page_owner(page) == (uintptr_t)task))
     free_local_at(page, words_of(page) + page_index(page, out), out);
   else
-    free_block(task, page, (block_t*)((uintptr_t)out & ~(uintptr_t)(WORD - 1)));
+    free_block(task, page, out);
 }
 
 static void empty(const mi_task_t* task, ring_t* r) {

@@ -198,6 +198,21 @@ static void write_and_reuse(size_t offset) {
 }
 static void write_after_free(void) { write_and_reuse(50); }
 static void write_after_free_last(void) { write_and_reuse(99); }
+/* Where nothing but the zones beside it is: found when it is used again, or its page goes. */
+static void write_beside_and_reuse(size_t at) {
+  char* volatile p = get(112);
+  mi_free(p);
+  p[at] = 1;
+  for (int i = 0; i < 10000; i++) (void)get(112);
+}
+static void write_after_free_behind(void) { write_beside_and_reuse(112); }
+static void write_after_free_before(void) { write_beside_and_reuse((size_t)-1); }
+static void write_after_free_collected(void) {
+  char* volatile p = get(112);
+  mi_free(p);
+  p[112] = 1;
+  mi_collect(true);
+}
 static void write_after_free_link(void) {
   char* volatile p = get(100), * volatile q = get(100);
   mi_free(q);
@@ -559,6 +574,9 @@ static const struct misuse {
     {"underflow_medium", underflow_medium},
     {"underflow_large", underflow_large},
     {"underflow_huge", underflow_huge},
+    {"write_after_free_behind", write_after_free_behind},
+    {"write_after_free_before", write_after_free_before},
+    {"write_after_free_collected", write_after_free_collected},
     {"write_after_free_medium", write_after_free_medium},
     {"write_after_free_remote", write_after_free_remote},
     {"write_after_free_at_end", write_after_free_at_end},
