@@ -19,9 +19,10 @@ CORE = ("alloc/", "rc/", "runtime/")
 
 
 def run(command):
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=3000)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3000)
     if done.returncode != 0:
-        print(f"failed: {' '.join(command)}", file=sys.stderr)
+        last = done.stdout.decode(errors="replace").splitlines()[-15:]
+        print(f"failed: {' '.join(command)}", *last, sep="\n  ", file=sys.stderr)
 
 
 def commands(build):

@@ -24,6 +24,18 @@ static inline uint64_t rnd_from(uint64_t* state, uint64_t n) {
 static uint64_t seed = 88172645463325252u;
 static inline size_t rnd(size_t n) { return (size_t)rnd_from(&seed, n); }
 
+/* Callbacks that do nothing, or count the blocks of a visit. */
+static inline void ignore_text(const char* text, void* arg) { (void)text, (void)arg; }
+static inline void ignore_beat(bool force, unsigned long long beat, void* arg) {
+  (void)force, (void)beat, (void)arg;
+}
+static inline bool count_block(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
+                               size_t size, void* count) {
+  (void)heap, (void)area, (void)size;
+  *(size_t*)count += block != NULL;
+  return true;
+}
+
 static inline void keep_line(const char* text, void* line) { snprintf(line, 64, "%.63s", text); }
 
 /* The statistics' last line says so: no thread has a block, ended or not. */

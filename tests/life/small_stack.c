@@ -16,21 +16,13 @@ static char* stack_new(void) {
 }
 
 #ifndef PRELOADED
-static bool count_block(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
-                        void* count) {
-  (void)heap, (void)area, (void)size;
-  *(int*)count += block != NULL;
-  return true;
-}
-static void ignore(const char* text, void* arg) { (void)text, (void)arg; }
-
 static void use_all(void) {
-  int count = 0;
+  size_t count = 0;
   mi_heap_t* heap = mi_heap_new();
   require(heap != NULL && mi_heap_zalloc_aligned(heap, 1000, 4096) != NULL, "no heap");
   require(mi_heap_visit_blocks(heap, true, count_block, &count) && count == 1, "no visit");
   mi_heap_destroy(heap);
-  mi_stats_print_out(ignore, NULL);
+  mi_stats_print_out(ignore_text, NULL);
   mi_options_print();
   mi_option_set(mi_option_heartbeat_period, 0); /* a warning */
   size_t resident = 0;
@@ -67,7 +59,7 @@ static void handler(int number) {
 
 int main(void) {
 #ifndef PRELOADED
-  mi_register_output(ignore, NULL);
+  mi_register_output(ignore_text, NULL);
 #endif
   pthread_attr_t attr;
   pthread_t t;

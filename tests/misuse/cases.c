@@ -3,6 +3,7 @@
 ** work afterwards. */
 #include "alloc/mimalloc.h"
 #include "runtime/runtime.h"
+#include "tests/tools.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -436,12 +437,8 @@ static void end_heap_twice(void) {
   mi_heap_delete(heap);
 }
 
-static void on_deferred(bool force, unsigned long long beat, void* arg) {
-  (void)force, (void)beat, (void)arg;
-}
-
 static void too_many_callbacks(void) {
-  for (int i = 0; i < 9; i++) mi_register_deferred_free(on_deferred, NULL);
+  for (int i = 0; i < 9; i++) mi_register_deferred_free(ignore_beat, NULL);
 }
 
 /* A callback that ends a heap, or leaves its task: nothing happens, and all goes on. It is called

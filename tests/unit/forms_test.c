@@ -447,13 +447,6 @@ static void test_default_heap(void** state) {
 
 /* ---- Names of the 3.x line ----------------------------------------------------------------------- */
 
-static bool count_blocks(const mi_heap_t* heap, const mi_heap_area_t* area, void* block,
-                         size_t size, void* arg) {
-  (void)heap, (void)area, (void)size;
-  *(unsigned*)arg += block != NULL;
-  return true;
-}
-
 static void test_theap(void** state) {
   (void)state;
   mi_heap_t* heap = mi_heap_new();
@@ -470,8 +463,8 @@ static void test_theap(void** state) {
   assert_int_equal(mi_ticks(), ticks + 3 + 5 + 5);
   for (int i = 0; i < ALL; i++) assert_ptr_equal(mi_heap_of(p[i]), heap);
   assert_true(p[1][999] == 0 && p[2][99] == 0 && p[4][9] == 0 && (uintptr_t)p[5] % 4096 == 0);
-  unsigned blocks = 0;
-  assert_true(mi_theap_visit_blocks(theap, true, count_blocks, &blocks));
+  size_t blocks = 0;
+  assert_true(mi_theap_visit_blocks(theap, true, count_block, &blocks));
   assert_int_equal(blocks, ALL);
   mi_theap_guarded_set_sample_rate(theap, 1, 0);
   mi_theap_guarded_set_size_bound(theap, 0, 100);

@@ -300,18 +300,10 @@ static void idle_owner(void) {
   }
 }
 
-static bool count_block(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
-                        void* count) {
-  (void)heap, (void)area, (void)size;
-  *(size_t*)count += block != NULL;
-  return true;
-}
-static void ignore(const char* text, void* arg) { (void)text, (void)arg; }
-
 static void look(void) {
   size_t elapsed, user, system, now, peak, mapped_now, mapped_most, faults, blocks = 0;
   void *p = get(100), *q = get(20 * MiB);
-  mi_stats_print_out(ignore, NULL);
+  mi_stats_print_out(ignore_text, NULL);
   mi_process_info(&elapsed, &user, &system, &now, &peak, &mapped_now, &mapped_most, &faults);
   require(elapsed < 1000000 && user < 1000000 && mapped_now <= mapped_most);
   mi_heap_t* heap = mi_heap_get_default();
@@ -322,9 +314,6 @@ static void look(void) {
   mi_free(q);
 }
 
-static void ignore_beat(bool force, unsigned long long beat, void* arg) {
-  (void)force, (void)beat, (void)arg;
-}
 static void callbacks(void) {
   for (int i = 0; i < 9; i++) mi_register_deferred_free(ignore_beat, NULL);
   void* p = get(100);
