@@ -146,13 +146,17 @@ static size_t dead_fields(const rc_object* o, unsigned bits) {
   return (bits & DEAD_KIND) == RC_BYTES ? 0 : rc_length(o);
 }
 
-/* All of an object with a few fields: the usual case. */
+/* All of an object with a few fields: the usual case. And the fields alone. */
 enum { SMALL = 8 };
-static inline size_t small_release(sink_t* to, rc_object* o) {
+static inline size_t fields_release(sink_t* to, rc_object* o) {
   rc_word* words = (rc_word*)o + 1;
   size_t n = o->n;
   for (size_t i = 0; i < n; i++)
     if (rc_is_object(words[i])) child_dec(to, rc_to(words[i]));
+  return n;
+}
+static inline size_t small_release(sink_t* to, rc_object* o) {
+  size_t n = fields_release(to, o);
   object_free(to->task, o, RC_FIELDS);
   return n + 1;
 }
@@ -215,13 +219,9 @@ static size_t release_eagerly(mi_task_t* task, rc_object* o) {
   return release_list(&to, object_release(&to, o, o->kind, DEC_UNITS));
 }
 
-/* The fields alone, which are few. */
-static size_t release_fields(mi_task_t* task, rc_object* o) {
+static size_t release_fields_eagerly(mi_task_t* task, rc_object* o) {
   sink_t to = {task, NULL, true};
-  rc_word* words = rc_words(o);
-  for (size_t i = 0; i < o->n; i++)
-    if (rc_is_object(words[i])) child_dec(&to, rc_to(words[i]));
-  return release_list(&to, o->n);
+  return release_list(&to, fields_release(&to, o));
 }
 
 static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
@@ -272,7 +272,7 @@ rc_object* rc_drop_reuse(rc_object* o) {
     rc_dec(o);
     return NULL;
   }
-  release_counted(task, o, release_fields);
+  release_counted(task, o, release_fields_eagerly);
   return o;
 }
 
