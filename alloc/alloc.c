@@ -33,9 +33,9 @@ static size_t refill_limit(mi_heap_t* heap, unsigned class, size_t words) {
 /* A heap that is charged by grant is handed no more than its task's limit has room for. */
 static size_t grant_limit(mi_heap_t* heap, size_t size, size_t limit) {
   mi_task_t* task = heap->task;
-  if (!heap->by_grant || task->bytes_limit == SIZE_MAX) return limit;
+  if (!heap->by_grant || !task_is_limited(task)) return limit;
   if (!task_make_room(task, size)) return 0;
-  size_t room = (task->bytes_limit - task->bytes) / size;
+  size_t room = (size_t)task->room / size;
   return room < limit ? room : limit;
 }
 
@@ -222,7 +222,7 @@ size_t page_usable(const page_t* page, const void* p) {
 static bool resize_in_place(mi_heap_t* heap, page_t* page, void* p, size_t size, bool zero) {
   size_t have = page_block_size(page) - adjustment(page, p);
   if (size > have || size < have / 2) return false;
-  bool unlimited = heap->task == NULL || heap->task->bytes_limit == SIZE_MAX;
+  bool unlimited = heap->task == NULL || !task_is_limited(heap->task);
   if (MI_DEBUG && page->padded && unlimited) return false;
   if (CHECKED) checked_resize(page, p, size, zero);
   if (zero && !page->padded) memset((char*)p + size, 0, have - size);
@@ -232,7 +232,7 @@ static bool resize_in_place(mi_heap_t* heap, page_t* page, void* p, size_t size,
 /* Where a limit counts two blocks for a moment, and in checked builds, blocks are copied. */
 static bool may_keep_memory(const mi_heap_t* heap, page_t* page) {
   if (!page_is_huge(page) || page->padded || page_heap(page) != heap) return false;
-  return heap->task == tls.task && (!heap->by_grant || heap->task->bytes_limit == SIZE_MAX);
+  return heap->task == tls.task && (!heap->by_grant || !task_is_limited(heap->task));
 }
 
 /* A huge block's memory is not copied. What the mapping had beyond the block may not be zero. */

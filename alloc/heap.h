@@ -210,9 +210,12 @@ typedef struct pause_record {
 enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
 
 struct mi_task {
-  _Alignas(64) mi_heap_t* heap; /* mi_malloc's; heap_none until used */
-  mi_heap_t* backing;           /* the first that was so; ends with the task */
-  mi_heap_t* exact;             /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
+  _Alignas(64) int64_t room; /* to the limit, in logical bytes: held are bytes_limit - room */
+  int64_t room_least;        /* when last some were given back; the peak follows from it */
+  int64_t bytes_limit;       /* BYTES_UNLIMITED: none */
+  mi_heap_t* heap;           /* mi_malloc's; heap_none until used */
+  mi_heap_t* backing;        /* the first that was so; ends with the task */
+  mi_heap_t* exact;          /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
   arena_t* arena;     /* the process's or a region, for heaps that name no other */
   subproc_t* subproc; /* written under the heaps' lock */
@@ -230,24 +233,26 @@ struct mi_task {
   beat_fun* on_beat;
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
   uint64_t units;                 /* of draining, so far */
-  size_t bytes;                   /* logical bytes held */
-  size_t bytes_peak;
-  size_t bytes_limit;
   pause_record_t pauses[PAUSE_KINDS];
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
   mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
 
+/* `exact` is that of the task, for rc_alloc as it is inlined into programs; heap_none in checked builds, so
+** that they get to see every allocation. */
 typedef struct tls {
   mi_heap_t* heap;
   int64_t countdown;
   mi_task_t* task; /* NO_TASK before the first allocation */
+  mi_heap_t* exact;
 } tls_t;
-extern _Thread_local tls_t tls;
+#define tls sluice_tls
+extern __attribute__((visibility("default"))) _Thread_local tls_t tls;
 #define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
 #define COUNTDOWN_NONE ((int64_t)1) /* in a thread without a task: the first charge makes one */
 #define COUNTDOWN_UNBOUND INT64_MAX /* in callbacks */
+#define BYTES_UNLIMITED INT64_MAX
 #define CLOCK_MAX ((uint64_t)1 << 62)
 
 #endif

@@ -330,20 +330,42 @@ static inline void task_charge(uint64_t ticks) {
   else
     task_charge_slow(ticks);
 }
+/* Logical bytes: what is held, the most so far, and the limit. */
+static inline size_t task_bytes(const mi_task_t* task) {
+  return (size_t)(task->bytes_limit - task->room);
+}
+static inline size_t task_bytes_peak(const mi_task_t* task) {
+  int64_t least = task->room < task->room_least ? task->room : task->room_least;
+  return (size_t)(task->bytes_limit - least);
+}
+static inline bool task_is_limited(const mi_task_t* task) {
+  return task->bytes_limit != BYTES_UNLIMITED;
+}
+static inline void task_set_limit(mi_task_t* task, size_t limit) {
+  int64_t most = limit < (size_t)BYTES_UNLIMITED ? (int64_t)limit : BYTES_UNLIMITED;
+  task->room += most - task->bytes_limit;
+  task->room_least += most - task->bytes_limit;
+  task->bytes_limit = most;
+}
+static inline void task_note_peak(mi_task_t* task) {
+  if (task->room < task->room_least) task->room_least = task->room;
+}
 /* Counts `bytes` against the task's limit; false: the limit is hit even after a full drain. */
 static inline bool task_reserve(mi_task_t* task, size_t bytes) {
-  size_t held = task->bytes + bytes;
-  if (unlikely(held > task->bytes_limit || held < bytes)) return task_reserve_slow(task, bytes);
-  task->bytes = held;
+  if (unlikely(bytes > PTRDIFF_MAX || task->room < (int64_t)bytes))
+    return task_reserve_slow(task, bytes);
+  task->room -= (int64_t)bytes;
   return true;
 }
-/* The memory was there, too. */
-static inline void task_reserved(mi_task_t* task) {
-  if (task->bytes > task->bytes_peak) task->bytes_peak = task->bytes;
+/* There was no memory: nothing was held. */
+static inline void task_reserve_undo(mi_task_t* task, size_t bytes) {
+  task->room += (int64_t)bytes;
 }
 /* What another task allocated was counted there. */
 static inline void task_unreserve(mi_task_t* task, size_t bytes) {
-  task->bytes -= bytes < task->bytes ? bytes : task->bytes;
+  size_t held = task_bytes(task);
+  task_note_peak(task);
+  task->room += (int64_t)(bytes < held ? bytes : held);
 }
 
 /* ---- alloc.c --------------------------------------------------------------------------------- */

@@ -89,8 +89,8 @@ static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   stat_set(&s->current, current);
   if (current > stat_get(&s->peak)) stat_set(&s->peak, current);
   if (heap->by_grant) {
-    heap->task->bytes += (size_t)delta * granted_bytes(page);
-    task_reserved(heap->task);
+    task_note_peak(heap->task);
+    heap->task->room -= delta * (int64_t)granted_bytes(page);
   }
 }
 

@@ -8,7 +8,8 @@
 
 #include <limits.h>
 
-_Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK};
+static const tls_t tls_none = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
+_Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
 uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -42,7 +43,7 @@ static void thread_exit(void* arg) {
   mi_task_t* task = arg;
   if (tls.task == task) {
     task->parked = tls.countdown;
-    tls = (tls_t){&heap_none, COUNTDOWN_NONE, NO_TASK};
+    tls = tls_none;
     task_delete(task, true);
   } else if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
     pthread_setspecific(exit_key, task);
@@ -111,7 +112,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
   task->arena = arena;
   task->period = task->goal = period;
   task->parked = (int64_t)period;
-  task->bytes_limit = SIZE_MAX;
+  task->bytes_limit = task->room = task->room_least = BYTES_UNLIMITED;
   task->quantum = 256;
   task->implicit = implicit;
   if (MI_SECURE && !secure_begin(task)) {
@@ -137,7 +138,7 @@ static void thread_task(void) {
   mi_task_t* task = task_new(&arena_main, (uint64_t)option_value(mi_option_heartbeat_period), true);
   if (task == NULL) return;
   int64_t charged = COUNTDOWN_NONE - tls.countdown;
-  tls = (tls_t){&heap_none, task->parked - charged, task};
+  tls = (tls_t){&heap_none, task->parked - charged, task, &heap_none};
   exit_hook_set(task);
   if (tls.countdown <= 0) task_charge_slow(0);
 }
@@ -145,6 +146,15 @@ static void thread_task(void) {
 mi_task_t* task_self(void) {
   if (unlikely(tls.task == NO_TASK)) thread_task();
   return tls.task == NO_TASK ? NULL : tls.task;
+}
+
+static mi_heap_t* exact_of(mi_task_t* task) {
+  return CHECKED || task->exact == NULL ? &heap_none : task->exact;
+}
+
+static void task_set_exact(mi_task_t* task, mi_heap_t* heap) {
+  task->exact = heap;
+  tls.exact = exact_of(task);
 }
 
 mi_heap_t* task_default_heap(void) {
@@ -156,7 +166,7 @@ mi_heap_t* task_default_heap(void) {
   heap->by_grant = !task->implicit;
   heap->adopts = true;
   task->heap = task->backing = tls.heap = heap;
-  if (task->exact == NULL) task->exact = heap;
+  if (task->exact == NULL) task_set_exact(task, heap);
   return heap;
 }
 
@@ -173,9 +183,10 @@ mi_heap_t* task_exact_heap(void) {
 void task_bind(mi_task_t* task) {
   if (tls.task != NO_TASK && !tls.task->in_callback) tls.task->parked = tls.countdown;
   if (task == NO_TASK)
-    tls = (tls_t){&heap_none, COUNTDOWN_NONE, NO_TASK};
+    tls = tls_none;
   else
-    tls = (tls_t){task->heap, task->in_callback ? COUNTDOWN_UNBOUND : task->parked, task};
+    tls = (tls_t){task->heap, task->in_callback ? COUNTDOWN_UNBOUND : task->parked, task,
+                  exact_of(task)};
 }
 
 /* ---- Callbacks ------------------------------------------------------------------------------- */
@@ -359,8 +370,7 @@ static void collect_granted(mi_task_t* task) {
 }
 
 static bool fits(const mi_task_t* task, size_t bytes) {
-  size_t held = task->bytes + bytes;
-  return held >= bytes && held <= task->bytes_limit;
+  return bytes <= PTRDIFF_MAX && (int64_t)bytes <= task->room;
 }
 
 bool task_make_room(mi_task_t* task, size_t bytes) {
@@ -376,6 +386,6 @@ bool task_reserve_slow(mi_task_t* task, size_t bytes) {
     errno = ENOMEM;
     return false;
   }
-  task->bytes += bytes;
+  task->room -= (int64_t)bytes;
   return true;
 }

@@ -39,7 +39,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
 static bool exit_hook(mi_task_t* task);
 
 static void note_live(mi_task_t* task, rc_state* s) {
-  if (s->live_max < task->bytes / WORD) s->live_max = task->bytes / WORD;
+  if (s->live_max < task_bytes(task) / WORD) s->live_max = task_bytes(task) / WORD;
 }
 
 static void wait_begin(mi_task_t* task, rc_state* s) {
@@ -356,7 +356,7 @@ static void orphan_adopt(mi_task_t* task) {
   mi_task_t* from = orphan_take();
   if (from == NULL) return;
   rc_state *s = state_of(task), *left = state_of(from);
-  task->bytes += from->bytes;
+  task->room -= (int64_t)task_bytes(from);
   wait_begin(task, s);
   memcpy(s->dead, left->dead, sizeof s->dead);
   s->waiting = left->waiting;

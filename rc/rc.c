@@ -6,10 +6,9 @@ rc_object* object_make(size_t bytes) {
   if (unlikely(heap == NULL || !task_reserve(heap->task, bytes))) return NULL;
   rc_object* o = heap_alloc_words(heap, bytes_to_words(bytes));
   if (unlikely(o == NULL)) {
-    task_unreserve(heap->task, bytes);
+    task_reserve_undo(heap->task, bytes);
     return NULL;
   }
-  task_reserved(heap->task);
   state_of(heap->task)->counted.allocated++;
   return o;
 }
@@ -43,12 +42,11 @@ rc_object* rc_alloc(uint8_t tag, size_t n) {
     return fields_new(tag, n);
   block_t** list = &task->exact->list[class_of_words(n + 1)];
   if (unlikely(*list == NULL || tls.countdown == 1)) return fields_new(tag, n);
-  if (unlikely(task->bytes + WORD * (n + 1) > task->bytes_limit)) return fields_new(tag, n);
+  if (unlikely(task->room < (int64_t)(WORD * (n + 1)))) return fields_new(tag, n);
   rc_object* o = (rc_object*)(void*)*list;
   *list = (*list)->next;
   tls.countdown--;
-  task->bytes += WORD * (n + 1);
-  task_reserved(task);
+  task->room -= (int64_t)(WORD * (n + 1));
   state_of(task)->counted.allocated++;
   *o = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return o;

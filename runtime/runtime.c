@@ -95,7 +95,7 @@ rt_task* rt_task_new(const rt_config* config) {
   }
   t->heartbeats = config->heartbeats != 0 ? config->heartbeats : UINT64_MAX;
   t->grace = config->grace_bytes != 0 ? config->grace_bytes : GRACE;
-  t->task->bytes_limit = config->bytes != 0 ? config->bytes : SIZE_MAX;
+  if (config->bytes != 0) task_set_limit(t->task, config->bytes);
   t->task->measure = config->measure_pauses;
   t->task->on_beat = on_beat;
   t->task->on_refusal = on_refusal;
@@ -148,14 +148,14 @@ void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_o
 static void expire(rt_task* t, rt_limit why) {
   if (t->expired != RT_NONE || why <= RT_NONE || why > RT_CANCELLED) return;
   t->expired = why;
-  size_t from = why == RT_MEMORY ? t->task->bytes_limit : t->task->bytes;
-  t->task->bytes_limit = t->grace < SIZE_MAX - from ? from + t->grace : SIZE_MAX;
+  size_t from = why == RT_MEMORY ? (size_t)t->task->bytes_limit : task_bytes(t->task);
+  task_set_limit(t->task, t->grace < SIZE_MAX - from ? from + t->grace : SIZE_MAX);
 }
 
 static bool on_refusal(mi_task_t* task) {
   rt_task* t = current;
   if (t == NULL || t->task != task || t->collects || t->expired != RT_NONE) return false;
-  if (task->bytes_limit == SIZE_MAX || task->in_callback) return false;
+  if (!task_is_limited(task) || task->in_callback) return false;
   expire(t, RT_MEMORY);
   return true;
 }
@@ -193,8 +193,8 @@ const char* rt_limit_name(rt_limit limit) {
 
 uint64_t rt_ticks(const rt_task* t) { return task_ticks(t->task); }
 uint64_t rt_heartbeats(const rt_task* t) { return task_ticks(t->task) / t->task->period; }
-uint64_t rt_bytes(const rt_task* t) { return t->task->bytes; }
-uint64_t rt_bytes_peak(const rt_task* t) { return t->task->bytes_peak; }
+uint64_t rt_bytes(const rt_task* t) { return task_bytes(t->task); }
+uint64_t rt_bytes_peak(const rt_task* t) { return task_bytes_peak(t->task); }
 
 /* ---- Memory of known size -------------------------------------------------------------------- */
 
@@ -202,10 +202,7 @@ static void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
   void* p = heap_alloc(heap, size, false);
-  if (p != NULL)
-    task_reserved(heap->task);
-  else
-    task_unreserve(heap->task, size);
+  if (p == NULL) task_reserve_undo(heap->task, size);
   return p;
 }
 
@@ -234,10 +231,9 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
   void* q = heap_realloc(heap, p, newsize, 1, 0, false);
   if (q == NULL && newsize > oldsize) {
-    task_unreserve(heap->task, newsize - oldsize);
+    task_reserve_undo(heap->task, newsize - oldsize);
     return NULL;
   }
-  task_reserved(heap->task);
   if (newsize < oldsize) task_unreserve(heap->task, oldsize - newsize);
   return q != NULL ? q : p;
 }

@@ -130,9 +130,9 @@ static void test_accounts(void** state) {
   for (int i = 0; i < 6; i++) {
     p = mi_realloc(p, sizes[i]);
     assert_non_null(p);
-    if (!CHECKED && i != 4) assert_int_equal(task->bytes / MiB, (sizes[i] + 65535) / MiB);
+    if (!CHECKED && i != 4) assert_int_equal(task_bytes(task) / MiB, (sizes[i] + 65535) / MiB);
   }
-  task->bytes_limit = task->bytes + 60 * MiB;
+  task_set_limit(task, task_bytes(task) + 60 * MiB);
   assert_null(mi_realloc(p, 61 * MiB)); /* two blocks do not fit, in any build */
   p = mi_realloc(p, 55 * MiB);
   assert_non_null(p);
