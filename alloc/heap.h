@@ -211,6 +211,7 @@ enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
 
 struct mi_task {
   _Alignas(64) int64_t room; /* to the limit, in logical bytes: held are bytes_limit - room */
+  int64_t objects;           /* rc/: constructed here, and not freed here */
   int64_t room_least;        /* when last some were given back; the peak follows from it */
   int64_t bytes_limit;       /* BYTES_UNLIMITED: none */
   mi_heap_t* heap;           /* mi_malloc's; heap_none until used */
@@ -226,6 +227,7 @@ struct mi_task {
   bool in_callback;
   bool measure;
   bool implicit;               /* a thread's own */
+  bool exact_hidden;           /* from inlined constructors: each is looked at */
   size_t quantum;              /* words that a refill hands out while work waits */
   drain_fun* drain;            /* NULL while nothing waits; set by task_set_drain */
   unsigned hooks;              /* what a refill has to call: of enum task_hooks */
@@ -247,8 +249,7 @@ typedef struct tls {
   mi_task_t* task; /* NO_TASK before the first allocation */
   mi_heap_t* exact;
 } tls_t;
-#define tls sluice_tls
-extern __attribute__((visibility("default"))) _Thread_local tls_t tls;
+extern _Thread_local tls_t tls;
 #define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
 #define COUNTDOWN_NONE ((int64_t)1) /* in a thread without a task: the first charge makes one */
 #define COUNTDOWN_UNBOUND INT64_MAX /* in callbacks */

@@ -292,6 +292,9 @@ mi_task_t* task_self(void);         /* the thread's; made if need be; NULL: no m
 mi_heap_t* task_default_heap(void); /* the same for its default heap, */
 mi_heap_t* task_backing_heap(void); /* and for its first one */
 mi_heap_t* task_exact_heap(void);
+mi_task_t* task_own(void); /* the thread's, whatever task it has entered; NULL as task_self */
+mi_heap_t* task_backing_of(mi_task_t* task); /* which the thread has; NULL: no memory */
+void task_hide_exact(mi_task_t* task, bool hidden);
 mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit);
 void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
@@ -301,12 +304,15 @@ extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered 
 /* Set by rc/ while work waits that ended threads left: for any thread's own task without a `drain`
 ** of its own. A hint, so relaxed. */
 extern _Atomic(drain_fun*) task_drain_orphans;
+/* The same while work waits that belongs to no task: for all tasks, beside their own. */
+extern _Atomic(drain_fun*) task_drain_shared;
 static inline bool task_has_orphans(const mi_task_t* task) {
   return atomic_load_explicit(&task_drain_orphans, memory_order_relaxed) != NULL && task->implicit;
 }
 static inline bool task_has_hooks(const mi_task_t* task) {
   return task->hooks != 0 || atomic_load_explicit(&deferred, memory_order_relaxed) != NULL ||
-         task_has_orphans(task);
+         task_has_orphans(task) ||
+         atomic_load_explicit(&task_drain_shared, memory_order_relaxed) != NULL;
 }
 static inline void task_set_drain(mi_task_t* task, drain_fun* drain) {
   task->drain = drain;

@@ -10,6 +10,9 @@
 
 static const tls_t tls_none = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
 _Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
+/* The same for what rc.h inlines into programs, which may be interposed together with all public functions. */
+extern __attribute__((alias("tls"), visibility("default"),
+                      tls_model("initial-exec"))) _Thread_local tls_t sluice_tls;
 uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -29,7 +32,7 @@ typedef struct deferred {
   } at[DEFERRED_MAX];
 } deferred_t;
 _Atomic(deferred_t*) deferred; /* NULL: none */
-_Atomic(drain_fun*) task_drain_orphans;
+_Atomic(drain_fun*) task_drain_orphans, task_drain_shared;
 
 /* ---- Process and thread ---------------------------------------------------------------------- */
 
@@ -149,25 +152,38 @@ mi_task_t* task_self(void) {
 }
 
 static mi_heap_t* exact_of(mi_task_t* task) {
-  return CHECKED || task->exact == NULL ? &heap_none : task->exact;
+  return CHECKED || task->exact_hidden || task->exact == NULL ? &heap_none : task->exact;
 }
 
-static void task_set_exact(mi_task_t* task, mi_heap_t* heap) {
-  task->exact = heap;
-  tls.exact = exact_of(task);
+void task_hide_exact(mi_task_t* task, bool hidden) {
+  task->exact_hidden = hidden;
+  if (tls.task == task) tls.exact = exact_of(task);
+}
+
+mi_heap_t* task_backing_of(mi_task_t* task) {
+  if (task->backing != NULL) return task->backing;
+  mi_heap_t* heap = heap_new(task, task->arena);
+  if (heap == NULL) return NULL;
+  heap->by_grant = !task->implicit;
+  heap->adopts = true;
+  task->heap = task->backing = heap;
+  if (task->exact == NULL) task->exact = heap;
+  if (task == tls.task) {
+    tls.heap = heap;
+    tls.exact = exact_of(task);
+  }
+  return heap;
 }
 
 mi_heap_t* task_default_heap(void) {
   mi_task_t* task = task_self();
   if (task == NULL) return NULL;
-  if (task->heap != &heap_none) return task->heap;
-  mi_heap_t* heap = heap_new(task, task->arena);
-  if (heap == NULL) return NULL;
-  heap->by_grant = !task->implicit;
-  heap->adopts = true;
-  task->heap = task->backing = tls.heap = heap;
-  if (task->exact == NULL) task_set_exact(task, heap);
-  return heap;
+  return task->heap != &heap_none ? task->heap : task_backing_of(task);
+}
+
+mi_task_t* task_own(void) {
+  mi_task_t* task = task_self();
+  return task == NULL || task->implicit ? task : pthread_getspecific(exit_key);
 }
 
 mi_heap_t* task_backing_heap(void) {
@@ -278,7 +294,9 @@ static bool drain(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words
   drain_fun* fn = task->drain;
   if (fn == NULL && task->implicit)
     fn = atomic_load_explicit(&task_drain_orphans, memory_order_relaxed);
-  return fn != NULL && fn(task, heap, class, words, mode);
+  bool waits = fn != NULL && fn(task, heap, class, words, mode);
+  drain_fun* shared = atomic_load_explicit(&task_drain_shared, memory_order_relaxed);
+  return (shared != NULL && shared(task, heap, class, words, mode)) || waits;
 }
 
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {

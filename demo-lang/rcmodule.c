@@ -490,8 +490,7 @@ static int counters(lua_State* L) {
                 {"refill_units_max", c.refill_units_max},
                 {"request_units_max", c.request_units_max},
                 {"debt", c.debt},
-                {"allocated", c.allocated},
-                {"freed", c.freed}};
+                {"objects", (uint64_t)c.objects}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
     lua_pushinteger(L, (lua_Integer)fields[i].value);

@@ -9,30 +9,12 @@
 ** Weizenbaum (1963) and Boehm (POPL 2004). */
 #include "rc/internal.h"
 
-/* ---- Dead objects ---------------------------------------------------------------------------- */
-
-/* The header of a dead object as one word: n above, then the link, then 3 bits. */
-static uint64_t dead_word(const rc_object* o) {
-  uint64_t w;
-  memcpy(&w, o, sizeof w);
-  return w;
-}
-
-static rc_object* dead_next(uint64_t w) {
-  return (rc_object*)(uintptr_t)(w & (((uint64_t)1 << 48) - 8));
-}
-
-static void dead_link(rc_object* o, unsigned bits, const rc_object* next) {
-  uint64_t w = (uint64_t)o->n << 48 | (uintptr_t)next | bits;
-  memcpy(o, &w, sizeof w);
-}
+/* ---- Stacks ---------------------------------------------------------------------------------- */
 
 static unsigned class_of(const rc_object* o, unsigned kind) {
   size_t words = bytes_to_words(object_bytes(o, kind));
   return words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
 }
-
-/* ---- Stacks ---------------------------------------------------------------------------------- */
 
 static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                        drain_mode mode);
@@ -45,14 +27,18 @@ static void note_live(mi_task_t* task, rc_state* s) {
 static void wait_begin(mi_task_t* task, rc_state* s) {
   note_live(task, s);
   task_set_drain(task, drain_hook);
+  task_hide_exact(task, s->pacing.deterministic);
   task->on_exit = exit_hook;
 }
 
 static void wait_end(mi_task_t* task, rc_state* s) {
   note_live(task, s);
   task_set_drain(task, NULL);
+  task_hide_exact(task, false);
   s->counted.debt = 0;
 }
+
+void task_keeps_waiting(mi_task_t* task) { task->on_exit = exit_hook; }
 
 static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->current == NULL; }
 
@@ -65,8 +51,6 @@ static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   s->waiting |= (uint64_t)1 << class;
   s->pending++;
 }
-
-static unsigned dead_bits(uint64_t w) { return (unsigned)w & (DEAD_KIND | DEAD_PARTIAL); }
 
 static rc_object* dead_pop(rc_state* s, unsigned class) {
   rc_object* o = s->dead[class];
@@ -97,53 +81,88 @@ static rc_object* current_take(rc_state* s) {
 
 /* ---- Releasing one object -------------------------------------------------------------------- */
 
-/* Where the children go that die with it: on the stacks, or on the eager path's own list. */
-typedef struct sink {
-  mi_task_t* task;
-  rc_object* list;
-  bool eager;
-} sink_t;
-
-static void child_dec(sink_t* to, rc_object* child) {
-  if (child->count > 1) {
-    child->count--;
-  } else if (child->count == 1) {
-    if (to->eager) {
-      dead_link(child, child->kind, to->list);
-      to->list = child;
-    } else {
-      dead_push(to->task, child, child->kind);
-    }
+static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
+  if (to->eager) {
+    dead_link(o, bits, to->list);
+    to->list = o;
+  } else {
+    dead_push(to->task, o, bits);
   }
 }
 
-/* An object of another task stays counted there; what ended threads left was taken over. */
+static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
+  if (rc_count(child) == 0 || !shared_dec(child)) return;
+  if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
+  if (to->shared) {
+    sink_take(to, child, rc_kind(child));
+  } else {
+    dead_link(child, rc_kind(child), NULL);
+    shared_push(child, child);
+  }
+}
+
+static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* child) {
+  if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
+}
+
+static inline void child_gone(sink_t* to, rc_object* child) {
+  int32_t count = rc_count(child);
+  if (count > 1)
+    child->count = count - 1;
+  else if (unlikely(count < 1))
+    shared_child_dec(to, child);
+  else if (unlikely(child->kind > RC_BYTES))
+    special_child_ends(to, child);
+  else
+    sink_take(to, child, child->kind);
+}
+
+void child_dec(sink_t* to, rc_object* child) { child_gone(to, child); }
+
+/* An object of another task stays counted there; what ended threads left was taken over, what is shared is
+** counted nowhere. */
 static __attribute__((noinline)) void object_free_any(mi_task_t* task, rc_object* o,
                                                       unsigned kind) {
   if (task->implicit || page_is_of(page_of(o), task)) task_unreserve(task, object_bytes(o, kind));
   mi_free(o);
 }
 
-static inline void object_free(mi_task_t* task, rc_object* o, unsigned kind) {
+static inline void object_free_here(mi_task_t* task, rc_object* o, unsigned kind) {
   page_t* page = slot_of(o);
-  state_of(task)->counted.freed++;
+  task->objects--;
   if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task)) {
     object_free_any(task, o, kind);
     return;
   }
-  task_unreserve(task, object_bytes(o, kind));
+  task_note_peak(task);
+  task->room += (int64_t)object_bytes(o, kind);
   page_free_local(page, (block_t*)(void*)o);
 }
 
-static rc_word* dead_words(rc_object* o) { return (rc_word*)o + (o->n != RC_LONG ? 1 : 2); }
+void object_free(mi_task_t* task, rc_object* o, unsigned kind) { object_free_here(task, o, kind); }
+
+static inline void sink_free(sink_t* to, rc_object* o, unsigned kind) {
+  if (likely(!to->shared))
+    object_free_here(to->task, o, kind);
+  else
+    mi_free(o);
+}
 
 /* Index of the first field that was not released yet. */
 static size_t dead_first(rc_object* o, unsigned bits) {
-  return bits & DEAD_PARTIAL ? dead_words(o)[0] : 0;
+  return bits & DEAD_PARTIAL ? object_words(o)[0] : 0;
 }
 
-static size_t dead_fields(const rc_object* o, unsigned bits) {
-  return (bits & DEAD_KIND) == RC_BYTES ? 0 : rc_length(o);
+static bool is_traced(const rc_object* o, unsigned bits) {
+  return (bits & DEAD_KIND) == RC_TYPED && typed_as(o)->trace != NULL;
+}
+
+/* Waits again. */
+static void release_later(sink_t* to, rc_object* o, unsigned bits) {
+  if (to->eager)
+    sink_take(to, o, bits);
+  else
+    current_set(to->task, o, bits);
 }
 
 /* All of an object with a few fields: the usual case. And the fields alone. */
@@ -152,54 +171,76 @@ static inline size_t fields_release(sink_t* to, rc_object* o) {
   rc_word* words = (rc_word*)o + 1;
   size_t n = o->n;
   for (size_t i = 0; i < n; i++)
-    if (rc_is_object(words[i])) child_dec(to, rc_to(words[i]));
+    if (rc_is_object(words[i])) child_gone(to, rc_to(words[i]));
   return n;
 }
 static inline size_t small_release(sink_t* to, rc_object* o) {
   size_t n = fields_release(to, o);
-  object_free(to->task, o, RC_FIELDS);
+  sink_free(to, o, RC_FIELDS);
   return n + 1;
 }
 
-/* Spends at most `units` on a dead object that is on no stack. If they do not suffice it waits
-** again, with the index of the next field in its first word: on a stack, or, when draining, as the
-** one object in progress. Returns what was spent. */
-static size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
+/* By the type's own trace, which finds an object of its type, without references and tag. The cursor is in the
+** tail meanwhile. */
+static __attribute__((noinline)) size_t traced_release(sink_t* to, rc_object* o, unsigned bits,
+                                                       size_t units) {
+  enum { AT_ONCE = 32 };
+  size_t cursor = bits & DEAD_PARTIAL ? *object_tail(o) : 0, spent = 0;
+  *o = (rc_object){0, 0, RC_TYPED, RC_LONG};
+  while (spent < units) {
+    rc_word out[AT_ONCE];
+    size_t most = units - spent < AT_ONCE ? units - spent : AT_ONCE;
+    size_t n = typed_as(o)->trace(o, &cursor, out, most);
+    for (size_t i = 0; i < n; i++)
+      if (rc_is_object(out[i])) child_gone(to, rc_to(out[i]));
+    spent += n;
+    if (n < most) {
+      sink_free(to, o, RC_TYPED);
+      return spent + 1;
+    }
+  }
+  *object_tail(o) = cursor;
+  release_later(to, o, RC_TYPED | DEAD_PARTIAL);
+  return spent;
+}
+
+size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
   if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
+  if (unlikely(is_traced(o, bits))) return traced_release(to, o, bits, units);
   unsigned kind = bits & DEAD_KIND;
-  size_t n = dead_fields(o, bits), first = dead_first(o, bits);
-  rc_word* words = dead_words(o);
+  size_t n = object_fields(o, kind), first = dead_first(o, bits);
+  rc_word* words = object_words(o);
   size_t end = n - first > units ? first + units : n;
   for (size_t i = first; i < end; i++) {
     if (i + AHEAD < end) __builtin_prefetch((void*)words[i + AHEAD]);
-    if (rc_is_object(words[i])) child_dec(to, rc_to(words[i]));
+    if (rc_is_object(words[i])) child_gone(to, rc_to(words[i]));
   }
   size_t spent = end - first;
   if (spent < units) {
-    object_free(to->task, o, kind);
+    sink_free(to, o, kind);
     return spent + 1;
   }
   if (end > 0) {
     words[0] = end;
     kind |= DEAD_PARTIAL;
   }
-  if (to->eager)
-    dead_push(to->task, o, kind);
-  else
-    current_set(to->task, o, kind);
+  release_later(to, o, kind);
   return spent;
 }
 
 /* ---- The eager path -------------------------------------------------------------------------- */
 
-static void list_defer(mi_task_t* task, rc_object* o) {
-  while (o != NULL) {
+/* What is left of the list goes where it is drained. */
+static void list_defer(sink_t* to) {
+  rc_object *first = to->list, *last = first;
+  for (rc_object *next, *o = first; o != NULL; o = next) {
     uint64_t w = dead_word(o);
-    rc_object* next = dead_next(w);
-    dead_push(task, o, (unsigned)w & DEAD_KIND);
-    o = next;
+    next = dead_next(w);
+    last = o;
+    if (!to->shared) dead_push(to->task, o, dead_bits(w));
   }
+  if (to->shared && first != NULL) shared_push(first, last);
 }
 
 /* Goes on with the list; `spent` were spent before. */
@@ -208,24 +249,34 @@ static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
     rc_object* o = to->list;
     uint64_t w = dead_word(o);
     to->list = dead_next(w);
-    spent += object_release(to, o, (unsigned)w & DEAD_KIND, DEC_UNITS - spent);
+    spent += object_release(to, o, dead_bits(w), DEC_UNITS - spent);
   }
-  list_defer(to->task, to->list);
+  list_defer(to);
   return spent;
 }
 
-static size_t release_eagerly(mi_task_t* task, rc_object* o) {
-  sink_t to = {task, NULL, true};
-  return release_list(&to, object_release(&to, o, o->kind, DEC_UNITS));
+/* Of a reference to an object that has 1 at most, or is shared. */
+static size_t last_release(sink_t* to, rc_object* o) {
+  if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 1);
+  return release_list(to, object_release(to, o, rc_kind(o), DEC_UNITS));
 }
 
-static size_t release_fields_eagerly(mi_task_t* task, rc_object* o) {
-  sink_t to = {task, NULL, true};
+static size_t local_release(mi_task_t* task, rc_object* o) {
+  sink_t to = {.task = task, .eager = true};
+  return last_release(&to, o);
+}
+
+static size_t shared_release(mi_task_t* task, rc_object* o) {
+  sink_t to = {.task = task, .eager = true, .shared = true};
+  return last_release(&to, o);
+}
+
+static size_t fields_only(mi_task_t* task, rc_object* o) {
+  sink_t to = {.task = task, .eager = true};
   return release_list(&to, fields_release(&to, o));
 }
 
 static void count_units(mi_task_t* task, uint64_t* most, size_t units) {
-  state_of(task)->counted.units += units;
   task->units += units;
   if (units > *most) *most = units;
 }
@@ -238,84 +289,39 @@ static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object
   if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
 }
 
-/* NULL: no memory for a task's record; then what dies is leaked. */
-static inline mi_task_t* task_here(void) {
-  return likely(tls.task != NO_TASK) ? tls.task : task_self();
-}
+void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
 
 static bool has_no_objects(const rc_object* o) {
   const rc_word* words = (const rc_word*)o + 1;
-  for (size_t i = 0; i < o->n; i++)
-    if (rc_is_object(words[i])) return false;
-  return true;
+  rc_word all = 1;
+  for (size_t i = 0; i < o->n; i++) all &= words[i];
+  return all != 0;
 }
 
-/* The usual case, which has no call: a leaf. */
-void rc_dec_last(rc_object* o) {
-  if (unlikely(o->count != 1)) return;
+static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
+  int32_t count = rc_count(o);
+  bool shared = count < 0;
+  if (count == 0 || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
-  if (unlikely(task == NULL)) return;
-  if (unlikely(task->measure) || o->kind != RC_FIELDS || o->n > SMALL || !has_no_objects(o)) {
-    release_counted(task, o, release_eagerly);
+  if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
+}
+
+/* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
+void rc_dec_last(rc_object* o) {
+  const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */
+  mi_task_t* task = tls.task;
+  page_t* page = slot_of(o);
+  if (CHECKED || unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
+                          page_owner(page) != (uintptr_t)task || task->measure)) {
+    dec_last_slow(o);
     return;
   }
-  count_units(task, &state_of(task)->counted.dec_units_max, (size_t)o->n + 1);
-  object_free(task, o, RC_FIELDS);
-}
-
-/* ---- Ownership ------------------------------------------------------------------------------- */
-
-rc_object* rc_drop_reuse(rc_object* o) {
-  mi_task_t* task = o->count == 1 && o->n < DEC_UNITS ? task_here() : NULL;
-  assert(o->kind == RC_FIELDS);
-  if (task == NULL) {
-    rc_dec(o);
-    return NULL;
-  }
-  release_counted(task, o, release_fields_eagerly);
-  return o;
-}
-
-void rc_free_known(rc_object* shell) {
-  mi_task_t* task = task_here();
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
-  if (task == NULL) return;
-  object_free(task, shell, RC_FIELDS);
-  count_units(task, &state_of(task)->counted.dec_units_max, 1);
-}
-
-rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
-  if (shell != NULL && shell->n != n) {
-    rc_free_known(shell);
-    shell = NULL;
-  }
-  mi_task_t* task = shell != NULL ? task_here() : NULL;
-  if (task == NULL) return rc_alloc(tag, n);
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
-  task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
-  *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
-  state_of(task)->counted.allocated++;
-  state_of(task)->counted.freed++;
-  return shell;
-}
-
-static rc_object* copy_of(rc_object* o, size_t bytes) {
-  rc_object* copy = object_make(bytes);
-  if (copy == NULL) return NULL;
-  memcpy(copy, o, bytes);
-  copy->count = 1;
-  for (size_t i = 0; o->kind != RC_BYTES && i < rc_length(o); i++) rc_inc_word(rc_words(o)[i]);
-  return copy;
-}
-
-rc_object* rc_make_unique(rc_object* o) {
-  size_t bytes = object_bytes(o, o->kind);
-  task_charge(ticks_of(bytes));
-  if (o->count != 1 && rc_pending() > 0) rc_drain(bytes_to_words(bytes));
-  if (o->count == 1) return o;
-  rc_object* copy = copy_of(o, bytes);
-  if (copy != NULL) rc_dec(o);
-  return copy;
+  size_t units = (size_t)o->n + 1;
+  task_note_peak(task);
+  task->room += (int64_t)(WORD * units);
+  task->units += units;
+  task->objects--;
+  page_free_local(page, (block_t*)(void*)o);
 }
 
 /* ---- What ended threads left ----------------------------------------------------------------- */
@@ -333,7 +339,7 @@ static void orphans_set(mi_task_t* first) {
 }
 
 static bool exit_hook(mi_task_t* task) {
-  if (nothing_waits(state_of(task))) return false;
+  if (nothing_waits(state_of(task)) && state_of(task)->finals == 0) return false;
   pthread_mutex_lock(&orphans_lock);
   task->next = orphans;
   orphans_set(task);
@@ -362,6 +368,7 @@ static void orphan_adopt(mi_task_t* task) {
   s->waiting = left->waiting;
   s->current = left->current;
   s->pending = left->pending;
+  finals_adopt(s, left);
   task_recycle(from);
 }
 
@@ -370,7 +377,8 @@ static void orphan_adopt(mi_task_t* task) {
 /* What it costs to release an object on a stack. */
 static size_t price_of(rc_object* o) {
   unsigned bits = dead_bits(dead_word(o));
-  return dead_fields(o, bits) - dead_first(o, bits) + 1;
+  if (is_traced(o, bits)) return SIZE_MAX;
+  return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
 }
 
 /* The class that ran dry comes first: its blocks are what is asked for. But while an object is in
@@ -386,7 +394,7 @@ static rc_object* next_dead(rc_state* s, unsigned class, size_t units) {
 ** is left. */
 static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
-  sink_t to = {task, NULL, false};
+  sink_t to = {.task = task};
   size_t spent = 0;
   if (nothing_waits(s)) orphan_adopt(task);
   while (spent < units && !nothing_waits(s)) {
@@ -398,7 +406,10 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   return spent;
 }
 
-static uint32_t pace_of(const rc_state* s) { return s->paced ? s->pacing.pace : PACE; }
+uint32_t pace_of(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  return s->paced ? s->pacing.pace : PACE;
+}
 
 static uint64_t debt_limit(const rc_state* s) {
   bool automatic = !s->paced || s->pacing.debt_limit == RC_DEBT_AUTO;
@@ -421,23 +432,43 @@ static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
   return pay + pay_debt(s, quantum_price, REQUEST_UNITS - pay);
 }
 
-static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
-                       drain_mode mode) {
+/* In deterministic mode, while objects wait: by the size that is asked for alone. */
+void pay_for_request(mi_task_t* task, size_t bytes) {
+  if (likely(!task->exact_hidden)) return;
   rc_state* s = state_of(task);
-  if (mode == DRAIN_ALL) {
-    size_t spent = drain(task, 0, SIZE_MAX);
-    s->counted.units += spent;
-    task->units += spent;
-    return false;
-  }
-  if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
-  size_t price = (size_t)pace_of(s) * words, quantum_price = (size_t)pace_of(s) * task->quantum;
+  size_t words = bytes_to_words(bytes);
+  s->counted.debt += (uint64_t)pace_of(task) * words;
+  size_t pay = pay_debt(s, SIZE_MAX, QUANTUM_UNITS);
+  if (s->counted.debt > debt_limit(s)) pay += pay_debt(s, SIZE_MAX, SIZE_MAX);
+  uint64_t* most =
+      words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  count_units(
+      task, most,
+      drain(task, words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE, pay));
+}
+
+/* What a refill pays for the task's own dead objects. */
+static void pay_for_refill(mi_task_t* task, unsigned class, size_t words) {
+  rc_state* s = state_of(task);
+  size_t price = (size_t)pace_of(task) * words,
+         quantum_price = (size_t)pace_of(task) * task->quantum;
   bool small = words <= QUANTUM_WORDS;
   size_t units =
       small ? price + pay_debt(s, quantum_price, SIZE_MAX) : pay_request(s, price, quantum_price);
   uint64_t* most = small ? &s->counted.refill_units_max : &s->counted.request_units_max;
-  size_t spent = drain(task, heap == task->exact ? class : 0, units);
-  count_units(task, most, spent);
+  count_units(task, most, drain(task, class, units));
+}
+
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                       drain_mode mode) {
+  rc_state* s = state_of(task);
+  if (mode == DRAIN_ALL) {
+    task->units += drain(task, 0, SIZE_MAX);
+    return false;
+  }
+  if (s->pacing.deterministic) return false;
+  if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
+  pay_for_refill(task, heap == task->exact ? class : 0, words);
   return !nothing_waits(s);
 }
 
@@ -445,7 +476,7 @@ size_t rc_drain(size_t units) {
   mi_task_t* task = task_self();
   if (task == NULL) return 0;
   size_t spent = drain(task, 0, units);
-  state_of(task)->counted.units += spent;
+  spent += shared_drain(task, units - spent);
   task->units += spent;
   return spent;
 }
@@ -468,6 +499,7 @@ bool rc_set_pacing(const rc_pacing* pacing) {
   s->paced = true;
   s->pacing = *pacing;
   task->quantum = pacing->quantum;
+  task_hide_exact(task, pacing->deterministic && !nothing_waits(s));
   return true;
 }
 
@@ -477,4 +509,7 @@ void rc_get_counters(rc_counters* out) {
     *out = (rc_counters){0};
   else
     *out = state_of(task)->counted;
+  if (task == NULL) return;
+  out->units = task->units;
+  out->objects = task->objects;
 }

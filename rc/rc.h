@@ -37,9 +37,12 @@ extern "C" {
 **                             |  n fields  |  kind  |   tag   |     count     |
 **            and dead:        |  n fields  |  address of next dead, low 3 bits: kind |
 **
-** count > 0: that many references. count <= 0: never freed; an overflow of the count ends there, so
-** an object with 2^31 references leaks and is not freed early. n is RC_LONG if the object has a
-** length word behind the header (arrays and byte strings); both survive death. */
+** count > 0: that many references, of one task, counted plainly. count < 0: shared, as many references
+** as its magnitude tells, counted atomically. Both have room for errors at their ends: a local count that
+** overflows becomes the most negative one, a shared count below RC_STICKY counts downward only, and one near
+** the end of the range does not change, so such an object is never freed; RC_IMMORTAL is the end itself.
+** 0: dead. n is RC_LONG if the object has a word behind the header, the length or the type; both
+** survive death. The upper bits of kind are the library's. */
 typedef struct rc_object {
   int32_t count;
   uint8_t tag;
@@ -49,7 +52,9 @@ typedef struct rc_object {
 
 typedef uintptr_t rc_word;
 
-enum { RC_FIELDS, RC_ARRAY, RC_BYTES }; /* rc_object.kind */
+enum { RC_FIELDS, RC_ARRAY, RC_BYTES, RC_TYPED }; /* the kind of an object */
+#define RC_IMMORTAL INT32_MIN
+#define RC_STICKY (INT32_MIN / 2)
 #define RC_LONG UINT16_MAX
 #define RC_FIELDS_MAX (UINT16_MAX - 1)
 #define RC_NIL ((rc_word)1)
@@ -68,30 +73,70 @@ static inline rc_object* rc_to(rc_word w) { return (rc_object*)w; }
 /* ---- Constructors: count 1; NULL and ENOMEM if there is no memory or the task's limit is hit - */
 
 /* n fields (at most RC_FIELDS_MAX, else NULL and EINVAL), uninitialised: store all of them with
-** rc_init before the object can die. `tag` is the guest's. */
+** rc_init before the object can die. `tag` is the guest's. Inlined if n is a small constant. */
 rc_object* rc_alloc(uint8_t tag, size_t n);
 /* n words, all `fill`, which must be an integer; n below 2^32 (else NULL and EINVAL). */
 rc_object* rc_array(uint8_t tag, size_t n, rc_word fill);
-/* n bytes that are never looked at, uninitialised; n below 2^32 (else NULL and EINVAL). */
+/* n bytes that are never looked at, uninitialised; n below 2^35 (else NULL and EINVAL). */
 rc_object* rc_bytes(uint8_t tag, size_t n);
+/* n numbers that are never looked at, uninitialised: RC_BYTES with 8 n bytes; see rc_doubles. */
+static inline rc_object* rc_double_array(uint8_t tag, size_t n) {
+  return rc_bytes(tag, n <= UINT32_MAX ? n * sizeof(double) : SIZE_MAX);
+}
+
+/* What the objects of a type have in common. It lives as long as they do.
+**
+** The words, RC_NIL at first, are counted references as fields are; the bytes behind them are the
+** guest's, zero at first. A type whose objects hold more references than that (in memory of their own) has no
+** words and a trace: it stores up to `max` of them in out, from *cursor on, which it advances; it is 0 at first.
+** Fewer than max tells that these were the last. It is called when the object dies, before its block is freed,
+** and must not allocate.
+**
+** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o. It may make a
+** new reference (rc_inc); then o lives on, and dies without it the next time. */
+typedef struct rc_type {
+  const char* name; /* for reports */
+  uint32_t words;
+  uint32_t bytes;
+  size_t (*trace)(rc_object* o, size_t* cursor, rc_word* out, size_t max); /* or NULL */
+  void (*finalize)(rc_object* o);                                          /* or NULL */
+} rc_type;
+/* An object of the type, which is borrowed for the object's life. NULL and EINVAL if it has a trace and words. */
+rc_object* rc_typed(uint8_t tag, const rc_type* type);
+/* A function with n captured values: an object of n + 1 fields. Its first field encodes the code, which is
+** at an address below 2^63; the others are to be stored as rc_alloc's. */
+typedef void rc_function(void);
+rc_object* rc_closure(uint8_t tag, rc_function* code, size_t n);
+static inline rc_function* rc_code(const rc_object* closure) {
+  return (rc_function*)(uintptr_t)rc_to_int(((const rc_word*)(const void*)closure)[1]);
+}
 
 /* ---- Counting: inline, one branch if the object lives on ------------------------------------- */
 
+void rc_inc_slow(rc_object* o); /* the rest of rc_inc: o's count is not above 0 */
 void rc_dec_last(rc_object* o); /* the rest of rc_dec: o's count is 1 or below */
 
+/* Other threads write it while it is negative; no order is needed to see that. */
+static inline int32_t rc_count(const rc_object* o) {
+  return __atomic_load_n(&o->count, __ATOMIC_RELAXED);
+}
 /* One reference more. Borrows o. */
 static inline void rc_inc(rc_object* o) {
-  if (o->count > 0) o->count = (int32_t)((uint32_t)o->count + 1);
+  if (rc_count(o) > 0)
+    o->count = (int32_t)((uint32_t)o->count + 1);
+  else
+    rc_inc_slow(o);
 }
 /* One reference less: takes an owned o. At most 33 units, whatever dies. */
 static inline void rc_dec(rc_object* o) {
-  if (o->count > 1)
+  if (rc_count(o) > 1)
     o->count--;
   else
     rc_dec_last(o);
 }
-/* Is this the only reference? A pending decrement may hide that it is. */
-static inline bool rc_is_unique(const rc_object* o) { return o->count == 1; }
+/* Is this the only reference? A shared object is never unique, and a pending decrement may hide
+** that another one is. */
+static inline bool rc_is_unique(const rc_object* o) { return rc_count(o) == 1; }
 /* The same for a word that may be an integer. */
 static inline void rc_inc_word(rc_word w) {
   if (rc_is_object(w)) rc_inc(rc_to(w));
@@ -102,20 +147,31 @@ static inline void rc_dec_word(rc_word w) {
 
 /* ---- Contents -------------------------------------------------------------------------------- */
 
-/* Fields, words, or bytes that the object has. */
+static inline unsigned rc_kind(const rc_object* o) {
+  return __atomic_load_n(&o->kind, __ATOMIC_RELAXED) & 3u;
+}
+/* Of a typed object; borrowed. */
+static inline const rc_type* rc_type_of(const rc_object* o) {
+  assert(rc_kind(o) == RC_TYPED);
+  return ((const rc_type* const*)(const void*)o)[1];
+}
+/* Fields, words, or bytes that the object has; of a typed one, its words. */
 static inline size_t rc_length(const rc_object* o) {
-  return o->n != RC_LONG ? o->n : ((const uint64_t*)o)[1];
+  if (o->n != RC_LONG) return o->n;
+  return rc_kind(o) == RC_TYPED ? rc_type_of(o)->words : ((const uint64_t*)o)[1];
 }
 /* The first field or word; borrowed. */
 static inline rc_word* rc_words(rc_object* o) {
-  assert(o->kind != RC_BYTES);
+  assert(rc_kind(o) != RC_BYTES);
   return (rc_word*)o + (o->n != RC_LONG ? 1 : 2);
 }
-/* The first byte; borrowed. */
+/* The first byte, aligned to 8; borrowed. */
 static inline char* rc_data(rc_object* o) {
-  assert(o->kind == RC_BYTES);
-  return (char*)o + 16;
+  assert(rc_kind(o) >= RC_BYTES);
+  return (char*)o + 16 + (rc_kind(o) == RC_TYPED ? 8 * (size_t)rc_type_of(o)->words : 0);
 }
+/* The first number of an rc_double_array; borrowed. */
+static inline double* rc_doubles(rc_object* o) { return (double*)(void*)rc_data(o); }
 /* Field i, borrowed. */
 static inline rc_word rc_get(rc_object* o, size_t i) {
   assert(i < rc_length(o));
@@ -148,11 +204,56 @@ rc_object* rc_drop_reuse(rc_object* o);
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n);
 /* Frees an owned shell. 1 unit. */
 void rc_free_known(rc_object* shell);
-/* Takes an owned object, of any kind, and returns one with the same contents and no other reference: the same
+/* Takes an owned object, not a typed one (NULL and EINVAL), and returns one with the same contents and no other reference: the same
 ** one if it is unique, else a copy; of n words, first up to n units are drained, since a pending decrement
 ** may be what keeps it from being unique. NULL and ENOMEM: o is still the caller's. Charged like its
 ** construction, copied or not: so charges do not depend on what is pending. */
 rc_object* rc_make_unique(rc_object* o);
+
+/* ---- Weak references ------------------------------------------------------------------------------
+**
+** A weak reference is an object of its own, the same one for all that ask while it and the target live. It does
+** not keep its target alive, and tells from the moment of its death on that it is gone. Objects without one
+** pay nothing. */
+
+/* The weak reference to o, which is borrowed; owned by the caller. NULL and ENOMEM. Charged like rc_bytes of 24. */
+rc_object* rc_weak(rc_object* o);
+/* The target, as an owned reference; NULL: it has died (or waits for its finalizer). Borrows w. */
+rc_object* rc_upgrade(rc_object* w);
+
+/* ---- Finalizers ------------------------------------------------------------------------------------ */
+
+/* Runs finalizers of dead objects, at most so many, in the order in which they died; returns how many. Call it
+** at safepoints: they are the guest's code. Not from a finalizer (0). In a thread's own task also those of
+** shared objects. What a finalizer allocates is charged to the caller's task. */
+size_t rc_poll(size_t most);
+/* Objects of the calling task that wait for their finalizer. O(1). They and what they hold are alive until then. */
+size_t rc_finalizers_pending(void);
+
+/* ---- Sharing: references in several threads ---------------------------------------------------------
+**
+** A shared object is counted atomically and belongs to no task: any thread may use it, and drop it. What it
+** holds is shared, too, so nothing changes in it (rc_set) that is not shared or an integer, and not without the
+** program's own order among threads. Who drops the last reference frees up to 33 units; the rest is freed
+** by refills of all threads, or rc_drain. (Atomic where it must be only: after Choi et al., "Biased reference
+** counting", PACT 2018, and Lean's negative counts.)
+**
+** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
+** that it holds, if no reference stays behind. */
+
+/* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
+** runtime/, which ends with its memory, a copy outside of it. NULL and ENOMEM: o is still the caller's, as it
+** was. O(size of what is not shared yet); in steps: rc_share_begin. */
+rc_object* rc_share(rc_object* o);
+/* The same, never to be freed. Objects of tasks of runtime/ are copied. */
+rc_object* rc_immortal(rc_object* o);
+static inline bool rc_is_shared(const rc_object* o) { return rc_count(o) < 0; }
+/* In steps: begin, then step until it answers true, then end, which returns what rc_share does. Meanwhile the
+** program leaves the graph alone. A step looks at up to `units` references. */
+typedef struct rc_sharing rc_sharing;
+rc_sharing* rc_share_begin(rc_object* o); /* takes o; NULL and ENOMEM: it is still the caller's */
+bool rc_share_step(rc_sharing* s, size_t units);
+rc_object* rc_share_end(rc_sharing* s);
 
 /* ---- Draining: for the calling task's dead objects ------------------------------------------- */
 
@@ -169,6 +270,10 @@ typedef struct rc_pacing {
   uint32_t pace;       /* c, at least 1; default 2 */
   uint32_t quantum;    /* words; default and most 256 */
   uint64_t debt_limit; /* units; RC_DEBT_AUTO: a quarter of the largest live size, in words */
+  /* While objects wait, constructors pay, by what they are asked for alone, up to 512 units at once and owe
+  ** the rest; refills pay nothing. So when an object dies (and is finalized, and its weak reference cleared)
+  ** depends on the program only. */
+  bool deterministic;
 } rc_pacing;
 #define RC_DEBT_AUTO UINT64_MAX
 /* Sets the calling task's pace; false and EINVAL if a field is out of range. */
@@ -176,16 +281,68 @@ bool rc_set_pacing(const rc_pacing* pacing);
 
 /* Work counted since the task began; for tests and reports. */
 typedef struct rc_counters {
-  uint64_t units;             /* spent in all */
-  uint64_t dec_units_max;     /* most by one rc_dec */
+  uint64_t units; /* spent in all */
+  uint64_t
+      dec_units_max; /* most by one rc_dec, but for objects of up to 8 fields without objects */
   uint64_t refill_units_max;  /* most by one refill of blocks up to 256 words */
   uint64_t request_units_max; /* most by one refill of larger blocks */
+  uint64_t shared_units_max;  /* most on shared garbage by one refill, beside the others */
   uint64_t debt;              /* owed now */
-  uint64_t allocated;         /* objects constructed */
-  uint64_t freed; /* objects whose block was freed, also those that ended threads left */
+  int64_t
+      objects; /* constructed by the task, and not freed by it; those that it shared are not its own */
 } rc_counters;
 /* Fills *out with the calling task's counters. */
 void rc_get_counters(rc_counters* out);
+
+/* ---- Constructors and reuse with a constant number of fields, inlined ------------------------------ */
+
+/* What the allocator keeps for a thread, as far as they look at it. */
+typedef struct rc_thread {
+  void* heap;
+  int64_t countdown; /* ticks to the next beat */
+  struct {
+    int64_t room;    /* bytes to the limit */
+    int64_t objects; /* that live */
+  } * task;
+  void** lists; /* of free blocks, by words */
+} rc_thread;
+extern __thread rc_thread rc_this_thread __asm__("sluice_tls")
+    __attribute__((tls_model("initial-exec")));
+
+enum { RC_INLINE_MAX = 7 };
+
+/* What is left when the fast path has given up; with `reserved` it had taken its bytes. */
+rc_object* rc_alloc_again(uint8_t tag, size_t n, bool reserved);
+void rc_beat_again(void);
+
+static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t tag, size_t n) {
+  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX) return rc_alloc(tag, n);
+  if (__builtin_expect(--rc_this_thread.countdown <= 0, 0)) return rc_alloc_again(tag, n, false);
+  rc_this_thread.task->room -= 8 + 8 * (int64_t)n;
+  if (__builtin_expect(rc_this_thread.task->room < 0, 0)) return rc_alloc_again(tag, n, true);
+  void** block = (void**)rc_this_thread.lists[n + 1];
+  if (__builtin_expect(block == NULL, 0)) return rc_alloc_again(tag, n, true);
+  rc_this_thread.lists[n + 1] = *block;
+  rc_this_thread.task->objects++;
+  rc_object* o = (rc_object*)(void*)block;
+  rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
+  *o = head;
+  return o;
+}
+static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_object* shell,
+                                                                        uint8_t tag, size_t n) {
+  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || shell->n != n)
+    return rc_reuse(shell, tag, n);
+  if (__builtin_expect(--rc_this_thread.countdown <= 0, 0)) rc_beat_again();
+  rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
+  *shell = head;
+  return shell;
+}
+#if defined(__OPTIMIZE__) && \
+    !defined(SLUICE_INTERNAL_H) /* the library's own files see the same data otherwise */
+#define rc_alloc(tag, n) rc_alloc_inline(tag, n)
+#define rc_reuse(shell, tag, n) rc_reuse_inline(shell, tag, n)
+#endif
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

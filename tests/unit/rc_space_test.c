@@ -65,7 +65,7 @@ typedef struct space {
 
 static size_t held(const space* s) {
   rc_counters k = counters();
-  size_t words = rt_bytes(s->task) / 8, objects = k.allocated - k.freed;
+  size_t words = rt_bytes(s->task) / 8, objects = (size_t)k.objects;
   if (s->big == 0) return words;
   size_t bigs = (words - objects * s->small) / (s->big - s->small);
   require(bigs * s->big + (objects - bigs) * s->small == words, "objects of two sizes only");

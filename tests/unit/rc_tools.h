@@ -71,13 +71,13 @@ static inline rc_counters counters(void) {
 static inline void assert_nothing_left(const rt_task* t) {
   rc_counters k = counters();
   assert_int_equal(rc_pending(), 0);
-  assert_int_equal(k.freed, k.allocated);
+  assert_int_equal(k.objects, 0);
   assert_int_equal(rt_bytes(t), 0);
   assert_int_equal(k.debt, 0);
 }
 
 static inline void set_pace(uint32_t pace, uint64_t debt_limit) {
-  rc_pacing pacing = {pace, QUANTUM, debt_limit};
+  rc_pacing pacing = {pace, QUANTUM, debt_limit, false};
   assert_true(rc_set_pacing(&pacing));
 }
 

@@ -1,0 +1,219 @@
+/* last.c: what some objects need when their last reference goes: weak references are cleared, finalizers are
+** queued. Both cost nothing to others: a bit of the kind, or the type, tells. */
+#include "rc/internal.h"
+
+/* ---- Weak references -----------------------------------------------------------------------------
+**
+** A cell is the weak reference to a target: an object, in a table by its target's address from its
+** making to its target's death, when the address becomes NULL. The table owns a reference to it meanwhile, so it
+** lives at least as long as it is found there. KIND_WEAK of a target is set iff it has a cell.
+**
+** There is one table for the process, under a lock, for the objects of threads' own tasks and shared ones;
+** and one in each task of runtime/ that needs it, in its memory, since its objects may end without dying. The cell
+** of a shared target is shared, too. */
+typedef struct cell {
+  rc_object head;
+  const rc_type* type;
+  table_node node;
+} cell;
+static const rc_type cell_type = {.name = "weak reference", .bytes = sizeof(table_node)};
+
+static pthread_mutex_t weak_lock = PTHREAD_MUTEX_INITIALIZER;
+static rc_table process_table;
+
+__attribute__((constructor)) static void load(void) { fork_guard(&weak_lock); }
+
+/* For an object that the task has, or a shared one. NULL: no memory. */
+static rc_table* table_of(mi_task_t* task, bool shared) {
+  if (shared || task->implicit) return &process_table;
+  rc_state* s = state_of(task);
+  if (s->weak == NULL) s->weak = heap_alloc(task->exact, sizeof *s->weak, true);
+  return s->weak;
+}
+static void lock_table(const rc_table* t) {
+  if (t == &process_table) pthread_mutex_lock(&weak_lock);
+}
+static void unlock_table(const rc_table* t) {
+  if (t == &process_table) pthread_mutex_unlock(&weak_lock);
+}
+
+static cell* cell_of(table_node* node) {
+  return (cell*)(void*)((char*)node - offsetof(cell, node));
+}
+
+static bool has_cell(const rc_object* o) {
+  return (__atomic_load_n(&o->kind, __ATOMIC_RELAXED) & KIND_WEAK) != 0;
+}
+
+/* With two references: the caller's and the table's. */
+static cell* cell_new(rc_object* target, bool shared) {
+  cell* c = (cell*)(void*)(shared ? object_make_shared(sizeof *c) : object_make(sizeof *c));
+  if (c == NULL) return NULL;
+  c->head = (rc_object){shared ? -2 : 2, 0, RC_TYPED, RC_LONG};
+  c->type = &cell_type;
+  c->node.key = target;
+  return c;
+}
+
+static rc_object* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, bool shared) {
+  cell* c;
+  if (has_cell(o)) {
+    c = cell_of(table_find(t, o));
+    rc_inc(&c->head);
+  } else {
+    c = cell_new(o, shared);
+    if (c == NULL) return NULL;
+    table_add(t, &c->node, heap);
+    __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
+  }
+  return &c->head;
+}
+
+rc_object* rc_weak(rc_object* o) {
+  task_charge(ticks_of(sizeof(cell)));
+  bool shared = rc_is_shared(o);
+  mi_heap_t* heap = task_exact_heap();
+  rc_table* t = heap != NULL ? table_of(heap->task, shared) : NULL;
+  if (t == &process_table) heap = heap_of_thread();
+  if (t == NULL || heap == NULL) return NULL;
+  lock_table(t);
+  rc_object* w = weak_in(t, heap, o, shared);
+  unlock_table(t);
+  return w;
+}
+
+/* A local cell's target is the same task's; a shared one's may be dying elsewhere, but is not freed before the
+** lock was taken. */
+rc_object* rc_upgrade(rc_object* w) {
+  cell* c = (cell*)(void*)w;
+  assert(rc_kind(w) == RC_TYPED && c->type == &cell_type);
+  bool shared = rc_is_shared(w);
+  if (shared) pthread_mutex_lock(&weak_lock);
+  rc_object* o = (rc_object*)(uintptr_t)c->node.key;
+  if (shared) {
+    if (o != NULL && !shared_inc_if_alive(o)) o = NULL;
+    pthread_mutex_unlock(&weak_lock);
+  } else if (o != NULL) {
+    rc_inc(o);
+  }
+  return o;
+}
+
+static void weak_clear(sink_t* to, rc_object* o, bool shared) {
+  rc_table* t = table_of(to->task, shared);
+  lock_table(t);
+  cell* c = cell_of(table_remove(t, o));
+  c->node.key = NULL;
+  __atomic_fetch_and(&o->kind, (uint8_t)~KIND_WEAK, __ATOMIC_RELAXED);
+  unlock_table(t);
+  child_dec(to, &c->head);
+}
+
+void weak_share(rc_object* o) {
+  if (!has_cell(o)) return;
+  pthread_mutex_lock(&weak_lock);
+  cell* c = cell_of(table_find(&process_table, o));
+  if (c->head.count > 0) share_count(&c->head);
+  pthread_mutex_unlock(&weak_lock);
+}
+
+/* ---- Finalizers -------------------------------------------------------------------------------- */
+
+/* Of shared objects, for threads' own tasks. */
+static pthread_mutex_t finals_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct queue_of_finals {
+  rc_object *first, *last;
+  _Atomic size_t number;
+} shared_finals;
+
+__attribute__((constructor)) static void load_finals(void) { fork_guard(&finals_lock); }
+
+static rc_object* next_final(rc_object* o) { return (rc_object*)(uintptr_t)*object_tail(o); }
+
+static void append(rc_object** first, rc_object** last, rc_object* from, rc_object* to) {
+  *object_tail(to) = 0;
+  if (*last != NULL)
+    *object_tail(*last) = (uintptr_t)from;
+  else
+    *first = from;
+  *last = to;
+}
+
+static rc_object* take_first(rc_object** first, rc_object** last) {
+  rc_object* o = *first;
+  *first = next_final(o);
+  if (*first == NULL) *last = NULL;
+  return o;
+}
+
+static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
+  __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
+  rc_state* s = state_of(task);
+  if (shared) {
+    __atomic_store_n(&o->count, -1, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&finals_lock);
+    append(&shared_finals.first, &shared_finals.last, o, o);
+    atomic_fetch_add_explicit(&shared_finals.number, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&finals_lock);
+  } else {
+    o->count = 1;
+    append(&s->final_first, &s->final_last, o, o);
+    s->finals++;
+    task_keeps_waiting(task);
+  }
+}
+
+void finals_adopt(rc_state* s, rc_state* left) {
+  if (left->finals == 0) return;
+  append(&s->final_first, &s->final_last, left->final_first, left->final_last);
+  s->finals += left->finals;
+}
+
+static rc_object* final_take(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  if (s->finals > 0) {
+    s->finals--;
+    return take_first(&s->final_first, &s->final_last);
+  }
+  if (!task->implicit || atomic_load_explicit(&shared_finals.number, memory_order_relaxed) == 0)
+    return NULL;
+  pthread_mutex_lock(&finals_lock);
+  rc_object* o = NULL;
+  if (shared_finals.first != NULL) {
+    o = take_first(&shared_finals.first, &shared_finals.last);
+    atomic_fetch_sub_explicit(&shared_finals.number, 1, memory_order_relaxed);
+  }
+  pthread_mutex_unlock(&finals_lock);
+  return o;
+}
+
+size_t rc_poll(size_t most) {
+  mi_task_t* task = task_here();
+  if (task == NULL || state_of(task)->polling) return 0;
+  rc_state* s = state_of(task);
+  size_t n = 0;
+  s->polling = true;
+  for (rc_object* o; n < most && (o = final_take(task)) != NULL; n++) {
+    typed_as(o)->finalize(o);
+    rc_dec(o);
+  }
+  s->polling = false;
+  return n;
+}
+
+size_t rc_finalizers_pending(void) {
+  mi_task_t* task = task_here();
+  return task == NULL ? 0 : state_of(task)->finals;
+}
+
+/* ---- Both -------------------------------------------------------------------------------------- */
+
+bool object_ends(sink_t* to, rc_object* o, bool shared) {
+  unsigned kind = o->kind;
+  if ((kind & KIND_WEAK) != 0) weak_clear(to, o, shared);
+  if ((kind & KIND_MASK) != RC_TYPED || (kind & KIND_FINALIZED) != 0 ||
+      typed_as(o)->finalize == NULL)
+    return true;
+  final_queue(to->task, o, shared);
+  return false;
+}
