@@ -12,7 +12,7 @@ static const tls_t tls_none = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
 _Thread_local tls_t tls = {&heap_none, COUNTDOWN_NONE, NO_TASK, &heap_none};
 /* The same for what rc.h inlines into programs, which may be interposed together with all public functions. */
 extern __attribute__((alias("tls"), visibility("default"),
-                      tls_model("initial-exec"))) _Thread_local tls_t sluice_tls;
+                      tls_model("initial-exec"))) _Thread_local tls_t mi_thread_data;
 uint8_t class_of_fast[FAST_MAX + 1];
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -306,7 +306,7 @@ typedef struct rc_thread {
   } * task;
   void** lists; /* of free blocks, by words */
 } rc_thread;
-extern __thread rc_thread rc_this_thread __asm__("sluice_tls")
+extern __thread rc_thread rc_this_thread __asm__("mi_thread_data")
     __attribute__((tls_model("initial-exec")));
 
 enum { RC_INLINE_MAX = 7 };

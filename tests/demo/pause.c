@@ -57,7 +57,7 @@ static void at_once(long n) {
   rc_get_counters(&after);
   printf("at-once %llu %llu %llu %llu 0\n", (unsigned long long)time, (unsigned long long)time,
          (unsigned long long)(after.units - before.units),
-         (unsigned long long)(after.freed - before.freed));
+         (unsigned long long)(before.objects - after.objects));
   end(task);
 }
 
@@ -83,7 +83,8 @@ static void deferred(long n) {
       (unsigned long long)(dec->ns > refill->ns ? dec->ns : refill->ns),
       (unsigned long long)(dec->total_ns + refill->total_ns - building[RT_PAUSE_REFILL].total_ns),
       (unsigned long long)(dec->units > refill->units ? dec->units : refill->units),
-      (unsigned long long)(after.freed - before.freed), (unsigned long long)allocations);
+      (unsigned long long)(before.objects + (int64_t)allocations - after.objects),
+      (unsigned long long)allocations);
   end(task);
 }
 
