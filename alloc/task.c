@@ -32,7 +32,8 @@ typedef struct deferred {
   } at[DEFERRED_MAX];
 } deferred_t;
 _Atomic(deferred_t*) deferred; /* NULL: none */
-_Atomic(drain_fun*) task_drain_orphans, task_drain_shared;
+_Atomic(drain_fun*) task_drain_orphans;
+_Atomic(drain_fun*) task_drain_shared;
 
 /* ---- Process and thread ---------------------------------------------------------------------- */
 

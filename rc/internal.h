@@ -159,8 +159,7 @@ void child_dec(sink_t* to, rc_object* child);
 ** sink's list, or, when draining, as the one object in progress. Returns what was spent. */
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
 void object_free(mi_task_t* task, rc_object* o, unsigned kind);
-/* Eagerly, up to DEC_UNITS, and counted: an object that dies; the fields of one that was unique. */
-void object_die(mi_task_t* task, rc_object* o);
+/* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
 uint32_t pace_of(mi_task_t* task);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */

@@ -72,16 +72,21 @@ rc_object* rc_alloc(uint8_t tag, size_t n) {
   return with_fields((rc_object*)(void*)block, tag, n);
 }
 
-rc_object* rc_alloc_again(uint8_t tag, size_t n, bool reserved) {
-  size_t bytes = WORD * (n + 1);
-  if (reserved)
-    task_reserve_undo(tls.task, bytes);
-  else
-    task_charge_slow(0);
-  return with_fields(object_make(bytes), tag, n);
+rc_object* rc_alloc_charged(uint8_t tag, size_t n) {
+  return with_fields(object_make(WORD * (n + 1)), tag, n);
 }
 
-void rc_beat_again(void) { task_charge_slow(0); }
+rc_object* rc_alloc_at_limit(uint8_t tag, size_t n) {
+  task_reserve_undo(tls.task, WORD * (n + 1));
+  return rc_alloc_charged(tag, n);
+}
+
+rc_object* rc_alloc_at_beat(uint8_t tag, size_t n) {
+  rc_beat();
+  return rc_alloc_charged(tag, n);
+}
+
+void rc_beat(void) { task_charge_slow(0); }
 
 static rc_object* long_new(uint8_t tag, uint8_t kind, size_t n, size_t item, bool valid) {
   rc_object* o = object_new(bytes_of(2 * WORD, n, item), valid);

@@ -311,19 +311,21 @@ extern __thread rc_thread rc_this_thread __asm__("mi_thread_data")
 
 enum { RC_INLINE_MAX = 7 };
 
-/* What is left when the fast path has given up; with `reserved` it had taken its bytes. */
-rc_object* rc_alloc_again(uint8_t tag, size_t n, bool reserved);
-void rc_beat_again(void);
+/* The rest, when the fast path has given up. (A thread that has no task yet has no lists.) */
+rc_object* rc_alloc_at_beat(uint8_t tag, size_t n);
+rc_object* rc_alloc_charged(uint8_t tag, size_t n);
+rc_object* rc_alloc_at_limit(uint8_t tag, size_t n);
+void rc_beat(void);
 
 static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t tag, size_t n) {
   if (!__builtin_constant_p(n) || n > RC_INLINE_MAX) return rc_alloc(tag, n);
-  if (__builtin_expect(--rc_this_thread.countdown <= 0, 0)) return rc_alloc_again(tag, n, false);
-  rc_this_thread.task->room -= 8 + 8 * (int64_t)n;
-  if (__builtin_expect(rc_this_thread.task->room < 0, 0)) return rc_alloc_again(tag, n, true);
+  if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) return rc_alloc_at_beat(tag, n);
   void** block = (void**)rc_this_thread.lists[n + 1];
-  if (__builtin_expect(block == NULL, 0)) return rc_alloc_again(tag, n, true);
-  rc_this_thread.lists[n + 1] = *block;
+  if (__builtin_expect(block == NULL, 0)) return rc_alloc_charged(tag, n);
+  rc_this_thread.task->room -= 8 + 8 * (int64_t)n;
+  if (__builtin_expect(rc_this_thread.task->room < 0, 0)) return rc_alloc_at_limit(tag, n);
   rc_this_thread.task->objects++;
+  rc_this_thread.lists[n + 1] = *block;
   rc_object* o = (rc_object*)(void*)block;
   rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
   *o = head;
@@ -333,7 +335,7 @@ static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_objec
                                                                         uint8_t tag, size_t n) {
   if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || shell->n != n)
     return rc_reuse(shell, tag, n);
-  if (__builtin_expect(--rc_this_thread.countdown <= 0, 0)) rc_beat_again();
+  if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) rc_beat();
   rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
   *shell = head;
   return shell;
