@@ -390,9 +390,10 @@ static unsigned next_class(rc_state* s, unsigned class, size_t units) {
   return wanted ? class : (unsigned)__builtin_ctzll(s->waiting);
 }
 
-/* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, and
-** at one that the units do not suffice for. Within the loop the stack's top is here and not in the state. */
-static size_t drain_alike(mi_task_t* task, unsigned class, size_t units) {
+/* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
+** one that the units do not suffice for, and when one of the wanted class is found. Within the loop the stack's
+** top is here and not in the state. */
+static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   rc_object* top = s->dead[class];
@@ -419,6 +420,7 @@ static size_t drain_alike(mi_task_t* task, unsigned class, size_t units) {
         s->dead[class] = top;
         child_gone(&to, child);
         top = s->dead[class];
+        if (s->dead[wanted] != NULL && wanted != class) most = objects;
       }
     }
     page_t* page = slot_of(o);
@@ -446,7 +448,7 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   if (nothing_waits(s)) orphan_adopt(task);
   while (spent < units && !nothing_waits(s)) {
     unsigned next = next_class(s, class, units - spent);
-    size_t now = next - 1u < ALIKE ? drain_alike(task, next, units - spent) : 0;
+    size_t now = next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
     spent += now;
     if (now == 0) {
       rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);

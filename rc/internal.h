@@ -7,6 +7,10 @@
 #define SLUICE_RC_INTERNAL_H
 
 #include "alloc/internal.h"
+
+#if !CHECKED && !defined(NDEBUG)
+#define NDEBUG /* what rc.h asserts is for programs */
+#endif
 #include "rc/rc.h"
 
 /* ---- Objects ----------------------------------------------------------------------------------
