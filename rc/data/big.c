@@ -134,7 +134,7 @@ int rc_big_compare(rc_word a, rc_word b) {
 uint64_t rc_big_hash(rc_word a) {
   number_t x;
   number_read(&x, a);
-  uint64_t hash = x.negative;
+  uint64_t hash = 2 * x.n + x.negative;
   for (size_t i = 0; i < x.n; i++) hash = hash_mix(hash * 0x9e3779b97f4a7c15u + x.limbs[i]);
   return hash;
 }
