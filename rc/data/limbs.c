@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-__extension__ typedef unsigned __int128 limb2;
+typedef unsigned limb2 __attribute__((mode(TI))); /* of 128 bits */
 
 size_t limbs_trim(const limb* a, size_t n) {
   while (n > 0 && a[n - 1] == 0) n--;

@@ -266,14 +266,14 @@ typedef struct way {
   rc_object* node; /* that has the pair, */
   size_t pair;     /* here */
   int level;
-  int stays; /* the lowest level above that where a node has something else, or 0 */
+  int branch; /* the lowest level above that where a node has something else, or 0 */
 } way_t;
 
 static bool way_find(rc_word m, const probe_t* p, way_t* w) {
   if (m == RC_NIL) return false;
   *w = (way_t){.node = root_of(m)};
   for (size_t child; (child = find_child(w->node, w->level, p->hash)) != 0; w->level++) {
-    if (rc_length(w->node) > WORDS + 1) w->stays = w->level;
+    if (rc_length(w->node) > WORDS + 1) w->branch = w->level;
     w->node = rc_to(rc_get(w->node, child));
   }
   w->pair = find_pair(w->node, w->level, p);
@@ -288,7 +288,7 @@ static bool remove_pair(rc_word* slot, const probe_t* p, const way_t* w) {
 
 /* Of the node's two pairs the other goes up, to where it is not alone; what was between goes. */
 static bool lift_other(rc_word* slot, const probe_t* p, const way_t* w) {
-  uint32_t bit = bit_at(p->hash, w->stays);
+  uint32_t bit = bit_at(p->hash, w->branch);
   size_t other = w->pair == WORDS ? WORDS + 2 : WORDS;
   const rc_word pair[2] = {word_copy(rc_get(w->node, other)),
                            word_copy(rc_get(w->node, other + 1))};
@@ -308,7 +308,7 @@ bool rc_map_remove(rc_word* m, const rc_map_ops* ops, rc_word key) {
     return true;
   }
   bool lift = w.level > 0 && rc_length(w.node) == WORDS + 4 && pairs_of(w.node, w.level) == 2;
-  int level = lift ? w.stays : w.level;
+  int level = lift ? w.branch : w.level;
   rc_word* slot = path_own(m, p.hash, &level);
   if (slot == NULL) return false;
   bool done = lift ? lift_other(slot, &p, &w) : remove_pair(slot, &p, &w);
