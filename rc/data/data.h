@@ -1,30 +1,30 @@
 /* data.h: lists, vectors, maps, strings and big integers out of counted objects.
 **
-** Each is a value: no update is seen through another reference. Each updates in place what nobody
-** else sees, and copies what somebody does: the nodes on the way to the place, never the rest. So
-** "transients" are not needed: a collection that one variable holds is changed as an ordinary
-** array is (Reinking et al., "Perceus", PLDI 2021), and to keep a version is one rc_inc_word. All
-** is built from what rc.h gives everybody.
+** Each is a value: no update is seen through another reference. An update changes in place what
+** nobody else sees, and copies what somebody does: the nodes on the way to the place, never the
+** rest. So a collection that one variable holds is changed as an ordinary array is, without
+** "transients" (uniqueness is the transient: Reinking et al., "Perceus", PLDI 2021), and to keep a
+** version of it is one rc_inc_word. All is built from what rc.h gives everybody.
 **
 ** Empty. RC_NIL is the empty list, vector, map and string, and the number 0: a variable begins as
 ** that, emptiness is a comparison, and what becomes empty is RC_NIL again.
 **
-** Updates take the address of the variable that owns the collection. If one fails it returns false
-** (or 0, which is never a word), errno says why, and nothing has happened: the collection reads as
-** before and is still the caller's, and so is each argument. ENOMEM: no memory, or the task's limit
-** is hit; EINVAL: there is no such element, or the result would not fit in 2^32 bytes.
+** Updates take the address of the variable that owns the collection, first. One that fails returns
+** false (or NULL, or 0, which is never a word), and nothing has happened: the collection reads as
+** before and is still the caller's, and so are all arguments. errno is ENOMEM (no memory, or the
+** task's limit is hit), or EINVAL (no such element; a byte string or number of 2^32 bytes or more).
 **
-** Ownership is as in rc.h. What is "taken" is owned by the collection if the call succeeds, and else
-** still by the caller. Collections that are only read are borrowed, and what a read finds is borrowed
-** from them.
+** Ownership is as in rc.h. An argument that is "taken" is the collection's if the call succeeds; all
+** others are borrowed. What a read finds is borrowed from the collection, until that is updated or
+** given up. What is made is owned by the caller.
 **
-** Charges. An update is charged as if it had copied each node that it changes, whether it did or
-** not: so ticks depend on the operations and the contents alone. Reads are not charged. Only the
-** functions that are marked O(n) or worse work longer than a few microseconds without a charge that
-** grows with the work.
+** Charges. Of an update each node that it makes or changes is charged like the construction of that
+** node, copied or not: so ticks depend on the operations and the contents, and on nothing else. Reads
+** are not charged. What is marked O(n) or worse does that work in one call, charged no further: an
+** interpreter whose guests choose n calls rt_tick before.
 **
-** Objects made here have the tags below; a list, vector, map or number always, a string if it was
-** made here.
+** Objects made here have the tags below. No function's use of the stack depends on more than the
+** logarithm of a size.
 */
 #ifndef SLUICE_RC_DATA_H
 #define SLUICE_RC_DATA_H
@@ -122,7 +122,7 @@ rc_word rc_map_get(rc_word m, const rc_map_ops* ops, rc_word key);
 /* The place of the key's value, as rc_list_ref; NULL: ENOMEM, or EINVAL if the key has none. The
 ** key is borrowed. */
 rc_word* rc_map_ref(rc_word* m, const rc_map_ops* ops, rc_word key);
-/* Takes both; a value that was there is given up. */
+/* Takes both; a value that was there is given up. EINVAL: 2^15 keys with one hash. */
 bool rc_map_put(rc_word* m, const rc_map_ops* ops, rc_word key, rc_word value);
 /* Gives up the key, which is borrowed here, and its value; true, too, if there was none. */
 bool rc_map_remove(rc_word* m, const rc_map_ops* ops, rc_word key);

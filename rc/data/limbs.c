@@ -19,20 +19,29 @@ int limbs_compare(const limb* a, size_t n, const limb* b, size_t m) {
 
 limb limbs_add(limb* r, const limb* a, size_t n, const limb* b, size_t m) {
   limb carry = 0;
-  for (size_t i = 0; i < n; i++) {
-    limb2 sum = (limb2)a[i] + (i < m ? b[i] : 0) + carry;
+  for (size_t i = 0; i < m; i++) {
+    limb2 sum = (limb2)a[i] + b[i] + carry;
     r[i] = (limb)sum;
     carry = (limb)(sum >> LIMB_BITS);
+  }
+  for (size_t i = m; i < n; i++) {
+    r[i] = a[i] + carry;
+    carry = r[i] < carry;
   }
   return carry;
 }
 
 void limbs_sub(limb* r, const limb* a, size_t n, const limb* b, size_t m) {
   limb borrow = 0;
-  for (size_t i = 0; i < n; i++) {
-    limb2 difference = (limb2)a[i] - (i < m ? b[i] : 0) - borrow;
+  for (size_t i = 0; i < m; i++) {
+    limb2 difference = (limb2)a[i] - b[i] - borrow;
     r[i] = (limb)difference;
     borrow = (limb)(difference >> LIMB_BITS) & 1;
+  }
+  for (size_t i = m; i < n; i++) {
+    bool below = a[i] < borrow;
+    r[i] = a[i] - borrow;
+    borrow = below;
   }
 }
 
@@ -56,7 +65,6 @@ limb limbs_div_limb(limb* r, const limb* a, size_t n, limb by) {
 }
 
 limb limbs_shift_left(limb* r, const limb* a, size_t n, unsigned bits) {
-  if (n == 0) return 0;
   limb out = (limb)((limb2)a[n - 1] << bits >> LIMB_BITS);
   for (size_t i = n; i-- > 0;) {
     limb below = i > 0 ? a[i - 1] : 0;

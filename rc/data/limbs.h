@@ -24,7 +24,7 @@ void limbs_sub(limb* r, const limb* a, size_t n, const limb* b, size_t m);
 limb limbs_mul_limb(limb* r, const limb* a, size_t n, limb by, limb plus);
 /* r = a / by; returns the remainder. */
 limb limbs_div_limb(limb* r, const limb* a, size_t n, limb by);
-/* r = a * 2^bits, for less than 64; returns what went out on top. r may lie above a. */
+/* r = a * 2^bits, for less than 64 and n >= 1; returns what went out on top. r may lie above a. */
 limb limbs_shift_left(limb* r, const limb* a, size_t n, unsigned bits);
 /* r = a / 2^bits, for less than 64. r may lie below a. */
 void limbs_shift_right(limb* r, const limb* a, size_t n, unsigned bits);

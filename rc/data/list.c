@@ -95,10 +95,9 @@ bool rc_list_take(rc_word* list, size_t n) {
   return true;
 }
 
+/* One after the other, so that nothing that waits still counts for what is left. */
 void rc_list_drop(rc_word* list, size_t n) {
-  rc_word at = *list;
-  for (; n > 0 && at != RC_NIL; n--) at = rc_list_tail(at);
-  slot_set(list, word_copy(at));
+  for (; n > 0 && *list != RC_NIL; n--) rc_dec_word(rc_list_pop(list));
 }
 
 /* ---- Sorting: by merging lists of 2^i cells, as a binary counter adds ------------------------ */

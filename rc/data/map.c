@@ -79,12 +79,15 @@ static bool node_replace(rc_word* slot, const edit_t* e) {
   if (node == NULL) return false;
   bool moved = rc_is_unique(old);
   rc_word *from = rc_words(old), *to = rc_words(node);
-  for (size_t i = WORDS, k = WORDS; k < left + WORDS; i++) {
+  for (size_t i = WORDS, k = WORDS; k < rc_length(node); k++) {
+    if (k >= e->at && k < e->at + e->puts) {
+      to[k] = e->words[k - e->at];
+      continue;
+    }
     if (i == e->cut) i += e->cuts;
-    to[k < e->at ? k : k + e->puts] = moved ? from[i] : word_copy(from[i]);
-    k++;
+    to[k] = moved ? from[i] : word_copy(from[i]);
+    i++;
   }
-  for (size_t i = 0; i < e->puts; i++) to[e->at + i] = e->words[i];
   for (size_t i = e->cut; moved && i < e->cut + e->cuts; i++) rc_dec_word(from[i]);
   if (moved)
     rc_free_known(old);

@@ -17,8 +17,9 @@ static side_t other(side_t s) { return LEFT + RIGHT - s; }
 
 /* ---- Nodes ----------------------------------------------------------------------------------- */
 
-static bool is_node(rc_word r) { return r != RC_NIL && rc_to(r)->kind == RC_FIELDS; }
-static bool is_leaf(rc_word r) { return r != RC_NIL && rc_to(r)->kind == RC_BYTES; }
+/* Of a rope that is not RC_NIL. */
+static bool is_leaf(rc_word r) { return rc_to(r)->kind == RC_BYTES; }
+static bool is_node(rc_word r) { return !is_leaf(r); }
 
 static uint64_t size_of(rc_word r) { return (uint64_t)rc_to_int(rc_get(rc_to(r), SIZE)); }
 static unsigned height(rc_word r) {
@@ -48,7 +49,7 @@ static void node_update(rc_object* node) {
 static rc_object* leaf_new(const char* a, size_t n, const char* b, size_t m) {
   rc_object* o = rc_bytes(RC_TAG_ROPE, n + m);
   if (o == NULL) return NULL;
-  if (n > 0) memcpy(rc_data(o), a, n);
+  memcpy(rc_data(o), a, n);
   if (m > 0) memcpy(rc_data(o) + n, b, m);
   return o;
 }

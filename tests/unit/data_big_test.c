@@ -611,6 +611,59 @@ static void test_refusals(void** state) {
   end(t);
 }
 
+/* What was an integer becomes an object, if there is memory for that. */
+static void test_refused_small(void** state) {
+  (void)state;
+  static const struct {
+    int64_t number, operand;
+    bool (*update)(rc_word*, void*);
+  } cases[] = {{((int64_t)1 << 62) - 1, 1, try_add},
+               {-((int64_t)1 << 62), 1, try_subtract},
+               {-((int64_t)1 << 62), 0, try_negate},
+               {-((int64_t)1 << 62), -1, try_divide},
+               {(int64_t)1 << 40, (int64_t)1 << 22, try_multiply},
+               {(int64_t)1 << 40, (int64_t)1 << 40, try_multiply},
+               {1, 0, try_left}};
+  rt_task* t = begin_small();
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    int refused;
+    tried = rc_int(cases[i].number);
+    operand = rc_int(cases[i].operand);
+    rc_word w = update_starving(tried, cases[i].update, check_tried, NULL, &refused);
+    assert_true(refused > 0 && rc_is_object(w));
+    rc_dec_word(w);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* A difference that is short, of long numbers, does not keep their memory; without memory for a shorter
+** object it does, and is right. */
+static void test_shrinking(void** state) {
+  (void)state;
+  rt_task* t = begin_small();
+  rc_word power = rc_int(1);
+  assert_true(rc_big_shift(&power, 200));
+  for (int starving = 0; starving < 2; starving++) {
+    rc_word a = random_big(300), b = copy_of_word(a);
+    assert_true(rc_big_add(&a, power));
+    size_t room = ROOM - rt_bytes(t) - 16;
+    rc_object* ballast = rc_bytes(0, starving ? room : 0);
+    assert_true(rc_big_subtract(&a, b));
+    assert_true(rc_big_compare(a, power) == 0 && rc_big_hash(a) == rc_big_hash(power));
+    assert_true(starving == (rc_length(rc_to(a)) > 300 * 8));
+    rc_dec(ballast);
+    assert_true(rc_big_add(&a, rc_int(1)) && rc_length(rc_to(a)) < 100);
+    rc_dec_word(a);
+    rc_dec_word(b);
+  }
+  rc_dec_word(power);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sums_and_products),
@@ -624,6 +677,8 @@ int main(void) {
       cmocka_unit_test(test_in_place),
       cmocka_unit_test(test_charges),
       cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_refused_small),
+      cmocka_unit_test(test_shrinking),
   };
   return cmocka_run_group_tests_name("data: big integers", tests, NULL, NULL);
 }

@@ -185,6 +185,11 @@ static void test_in_place(void** state) {
   assert_int_equal(rt_bytes_peak(t), peak);
   assert_true(rc_list_head(rc_list_tail(first)) != 0);
 
+  rc_list_drop(&list, 1000); /* what is left is nobody else's at once */
+  first = list;
+  assert_true(rc_list_take(&list, N) && list == first && rc_list_length(list) == N - 1000);
+
+  bytes = rt_bytes(t);
   rc_word other = copy_of_word(list);
   assert_true(rc_list_reverse(&list)); /* now all are copied */
   assert_int_equal(rt_bytes(t), 2 * bytes);

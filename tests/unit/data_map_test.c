@@ -46,13 +46,12 @@ static rc_word big_key(int64_t id) {
 }
 
 static int64_t big_id(rc_word key) {
-  for (int64_t id = 0; id < KEYS; id++) {
-    rc_word other = big_key(id);
-    int order = rc_big_compare(key, other);
-    rc_dec_word(other);
-    if (order == 0) return id;
-  }
-  return NONE;
+  int64_t i = 0;
+  rc_word above = copy_of_word(key);
+  if (!rc_big_to_int64(key, &i))
+    require(rc_big_shift(&above, -100) && rc_big_to_int64(above, &i), "a key");
+  rc_dec_word(above);
+  return i < 0 ? -i : i;
 }
 
 typedef struct kind {

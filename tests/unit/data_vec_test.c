@@ -256,16 +256,27 @@ static bool try_slice(rc_word* w, void* n) {
   return true;
 }
 
+static bool try_from(rc_word* w, void* n) {
+  rc_word words[100] = {*w, *w};
+  for (int i = 2; i < 100; i++) words[i] = RC_NIL;
+  rc_word v = rc_vec_from(words, 100);
+  if (v == 0) return false;
+  rc_dec_word(*w);
+  *w = v;
+  return (void)n, true;
+}
+
 static void test_refusals(void** state) {
   (void)state;
   static const size_t sizes[] = {1,   3,    4,    5,    32,   33,   64,  65,
                                  500, 1024, 1056, 1057, 1088, 1089, 2000};
-  static bool (*const updates[])(rc_word*, void*) = {try_push, try_pop, try_set, try_slice};
+  static bool (*const updates[])(rc_word*, void*) = {try_push, try_pop, try_set, try_slice,
+                                                     try_from};
   rt_task* t = begin_small();
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     size_t n = sizes[i];
     rc_word v = vec_of_ids(n);
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 5; k++) {
       int refused;
       rc_word w = update_starving(v, updates[k], check_ids, &n, &refused);
       assert_true(refused >= (k == 3 && n == 1 ? 0 : 5));
