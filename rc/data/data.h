@@ -12,7 +12,8 @@
 ** Updates take the address of the variable that owns the collection, first. One that fails returns
 ** false (or NULL, or 0, which is never a word), and nothing has happened: the collection reads as
 ** before and is still the caller's, and so are all arguments. errno is ENOMEM (no memory, or the
-** task's limit is hit), or EINVAL (no such element; a byte string or number of 2^32 bytes or more).
+** task's limit is hit), or EINVAL (no such element; a byte string or number of 2^32 bytes or more, a
+** rope of 2^48).
 **
 ** Ownership is as in rc.h. An argument that is "taken" is the collection's if the call succeeds; all
 ** others are borrowed. What a read finds is borrowed from the collection, until that is updated or
@@ -60,7 +61,8 @@ rc_word rc_list_from(const rc_word* words, size_t n);
 /* O(n). */
 size_t rc_list_length(rc_word list);
 /* The place of element i, which nobody else sees: until the next use of the list its word may be
-** replaced, or updated in place. NULL: ENOMEM, or EINVAL if there is no such element. O(i). */
+** updated, or replaced (who does that gives up the old one). NULL: ENOMEM, or EINVAL if there is no
+** such element. O(i). */
 rc_word* rc_list_ref(rc_word* list, size_t i);
 /* The list `rest`, taken, behind the last element. O(length of *list). */
 bool rc_list_append(rc_word* list, rc_word rest);
@@ -144,8 +146,8 @@ bool rc_map_next(rc_map_iter* it, rc_word* key, rc_word* value);
 ** A rope is RC_NIL, a byte string (RC_BYTES, of any length, by whomever made), or two ropes in a
 ** balanced tree (Boehm, Atkinson, Plass, "Ropes: an Alternative to Strings", 1995; joined as in
 ** Blelloch et al., "Just Join for Parallel Ordered Sets", SPAA 2016). What is made here has leaves
-** of at most RC_ROPE_LEAF bytes; small neighbours are put together. All O(log n), and a leaf's
-** length where one is cut. */
+** of at most RC_ROPE_LEAF bytes; small neighbours are put together. All O(log n), and the length of
+** a leaf that is cut or changed. */
 enum { RC_ROPE_LEAF = 496 };
 
 /* A copy of n bytes. 0: ENOMEM. O(n). */
@@ -153,6 +155,7 @@ rc_word rc_rope_from(const char* bytes, size_t n);
 size_t rc_rope_length(rc_word r); /* O(1) */
 /* Byte i, 0 to 255; -1 if there is none. */
 int rc_rope_get(rc_word r, size_t i);
+/* Replaces byte i. */
 bool rc_rope_set(rc_word* r, size_t i, char byte);
 /* The rope `end`, taken, behind *r. */
 bool rc_rope_append(rc_word* r, rc_word end);

@@ -10,7 +10,8 @@
 #include "rc/data/internal.h"
 
 enum { SIZE, LEFT, RIGHT, ROPE_FIELDS };
-enum { HEIGHT_BITS = 8, HEIGHT_MAX = 96 /* of 2^63 leaves it is 92 */ };
+enum { HEIGHT_BITS = 8, HEIGHT_MAX = 72 /* more than that of 2^48 leaves */ };
+static const size_t LENGTH_LIMIT = (size_t)1 << 48; /* which sharing reaches without memory */
 
 typedef int side_t; /* LEFT or RIGHT */
 static side_t other(side_t s) { return LEFT + RIGHT - s; }
@@ -175,6 +176,7 @@ static bool prepend(rc_word* end, rc_word r) {
 bool rc_rope_append(rc_word* r, rc_word end) {
   if (rc_rope_length(end) == 0) return rc_dec_word(end), true;
   if (rc_rope_length(*r) == 0) return slot_set(r, end), true;
+  if (rc_rope_length(*r) + rc_rope_length(end) >= LENGTH_LIMIT) return fail(EINVAL);
   if (height(*r) >= height(end)) return attach(r, end, RIGHT);
   if (!prepend(&end, *r)) return false;
   *r = end;

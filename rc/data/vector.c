@@ -138,59 +138,57 @@ static rc_object* tail_larger(rc_object* from, size_t room) {
   return to;
 }
 
+/* Of a tail for n elements, or the first of them. */
 static size_t room_for(size_t n) {
   size_t room = TAIL_LEAST;
   while (room < n && room < WAYS) room *= 2;
   return room;
 }
 
-static rc_object* vec_new(size_t room) {
+/* Puts a vector with an empty tail in the slot, which is RC_NIL. */
+static bool vec_begin(rc_word* slot, size_t room) {
   rc_object* v = rc_alloc(RC_TAG_VEC, VEC_FIELDS);
-  if (v == NULL) return NULL;
+  if (v == NULL) return false;
   rc_init(v, LENGTH, rc_int(0));
   rc_init(v, ROOT, RC_NIL);
   rc_init(v, TAIL, RC_NIL);
   rc_object* tail = node_new(room);
-  if (tail == NULL) return rc_dec(v), NULL;
+  if (tail == NULL) return rc_dec(v), false;
   rc_words(v)[TAIL] = rc_from(tail);
-  return v;
-}
-
-/* The full tail goes to the tree, and an empty one in its place. */
-static bool tail_flush(rc_object* v, size_t length) {
-  rc_object* empty = node_new(WAYS);
-  if (empty == NULL) return false;
-  rc_word* place = leaf_place(&rc_words(v)[ROOT], leaves_of(length));
-  if (place == NULL) return rc_dec(empty), false;
-  *place = rc_get(v, TAIL);
-  rc_words(v)[TAIL] = rc_from(empty);
+  *slot = rc_from(v);
   return true;
 }
 
-/* Makes room for at least one of n more elements, which the caller must put there. The place, and
-** in *room how many there are; NULL and ENOMEM. */
+/* The full tail goes to the tree, and a new one in its place, which is returned. */
+static rc_object* tail_flush(rc_object* v, size_t length) {
+  rc_object* tail = node_new(WAYS);
+  if (tail == NULL) return NULL;
+  rc_word* place = leaf_place(&rc_words(v)[ROOT], leaves_of(length));
+  if (place == NULL) return rc_dec(tail), NULL;
+  *place = rc_get(v, TAIL);
+  rc_words(v)[TAIL] = rc_from(tail);
+  return tail;
+}
+
+/* The tail of a vector that is one's own, made one's own, with room for one of n elements or more. */
+static rc_object* tail_with_room(rc_object* v, size_t length, size_t n) {
+  rc_word* slot = &rc_words(v)[TAIL];
+  size_t used = tail_length(length);
+  if (used == WAYS) return tail_flush(v, length);
+  if (used < rc_length(rc_to(*slot))) return slot_own(slot);
+  rc_object* larger = tail_larger(rc_to(*slot), room_for(n < WAYS ? used + n : WAYS));
+  if (larger != NULL) *slot = rc_from(larger);
+  return larger;
+}
+
+/* Where the next of n more elements go: the caller must put one there at least, and may put *room. NULL
+** and ENOMEM. */
 static rc_word* push_place(rc_word* v, size_t n, size_t* room) {
-  size_t length = rc_vec_length(*v), used = tail_length(length);
-  if (*v == RC_NIL) {
-    rc_object* o = vec_new(room_for(n));
-    if (o == NULL) return NULL;
-    *v = rc_from(o);
-  }
+  size_t length = rc_vec_length(*v), used = length % WAYS;
+  if (*v == RC_NIL && !vec_begin(v, room_for(n))) return NULL;
   rc_object* o = slot_own(v);
-  if (o == NULL) return NULL;
-  rc_word* slot = &rc_words(o)[TAIL];
-  rc_object* tail = rc_to(*slot);
-  if (used == WAYS) {
-    if (!tail_flush(o, length)) return NULL;
-    used = 0;
-  } else if (used == rc_length(tail)) {
-    tail = tail_larger(tail, room_for(n < WAYS - used ? used + n : WAYS));
-    if (tail == NULL) return NULL;
-    *slot = rc_from(tail);
-  } else if (slot_own(slot) == NULL) {
-    return NULL;
-  }
-  tail = rc_to(*slot);
+  rc_object* tail = o != NULL ? tail_with_room(o, length, n) : NULL;
+  if (tail == NULL) return NULL;
   *room = rc_length(tail) - used;
   return &rc_words(tail)[used];
 }

@@ -169,7 +169,7 @@ static void test_random(void** state) {
 /* Doubling makes a string longer than memory, whose parts are found at once. */
 static void test_doubling(void** state) {
   (void)state;
-  enum { TIMES = 40 };
+  enum { TIMES = 38 };
   rt_task* t = begin(NULL);
   char text[300];
   fill(text, 300);
@@ -190,6 +190,13 @@ static void test_doubling(void** state) {
   rc_word tail = rc_rope_slice(r, n / 3, n - 5);
   assert_true(rc_rope_length(tail) == n - 5 - n / 3);
   assert_true(rc_rope_append(&tail, rc_rope_slice(r, 17, n / 2)));
+  while ((n = rc_rope_length(r)) < (size_t)1 << 47) /* the limit of lengths */
+    assert_true(rc_rope_append(&r, copy_of_word(r)));
+  rc_inc_word(r);
+  errno = 0;
+  assert_true(!rc_rope_append(&r, r) && errno == EINVAL && rc_rope_length(r) == n);
+  rc_dec_word(r);
+  n = (size_t)300 << TIMES;
   size_t leaves = 0;
   rc_word middle = rc_rope_slice(tail, n / 2, n / 2 + 100000);
   check_shape(middle, &leaves);
