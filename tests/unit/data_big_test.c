@@ -425,6 +425,16 @@ static void expect_equal(rc_word a, rc_word b) {
   rc_dec_word(b);
 }
 
+static void check_division(rc_word a, rc_word b) {
+  rc_word q = copy_of_word(a), r;
+  require(rc_big_divide(&q, b, &r), "divide");
+  require(rc_big_sign(r) >= 0 && rc_big_compare(r, b) < 0, "remainder");
+  require(rc_big_multiply(&q, b) && rc_big_add(&q, r), "back");
+  require(rc_big_compare(q, a) == 0, "quotient");
+  rc_dec_word(q);
+  rc_dec_word(r);
+}
+
 static void test_laws(void** state) {
   (void)state;
   static const size_t limbs[] = {39, 40, 41, 79, 80, 81, 97, 160, 200, 555, 1000, 2999};
@@ -446,22 +456,41 @@ static void test_laws(void** state) {
     rc_dec_word(sum);
     rc_dec_word(difference);
 
-    rc_word q = copy_of_word(a), r;
     if (rc_big_sign(c) != 0) {
-      require(rc_big_divide(&q, c, &r), "divide");
-      require(rc_big_compare(r, c) < 0 && rc_big_sign(r) >= 0, "remainder");
-      require(rc_big_multiply(&q, c) && rc_big_add(&q, r), "back");
-      expect_equal(q, copy_of_word(a));
-      rc_dec_word(r);
-      rc_word whole = product(a, c);
+      check_division(a, c);
+      rc_word whole = product(a, c), r;
       require(rc_big_divide(&whole, a, &r) && r == RC_NIL, "an exact quotient");
       expect_equal(whole, copy_of_word(c));
-    } else {
-      rc_dec_word(q);
     }
     rc_dec_word(a);
     rc_dec_word(b);
     rc_dec_word(c);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
+static rc_word big_of_limbs(size_t choice, size_t n) {
+  static const char* const ends[] = {"0000000000000000", "0000000000000001", "7fffffffffffffff",
+                                     "8000000000000000", "fffffffffffffffe", "ffffffffffffffff"};
+  char text[16 * 4 + 1] = "";
+  for (size_t i = 0; i < n; i++, choice /= 6) strcat(text, ends[choice % 6]);
+  return rc_big_parse(text, strlen(text), 16);
+}
+
+/* All numbers out of limbs by which quotients are estimated too large, by one or two. */
+static void test_estimates(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t i = 0; i < 6 * 6 * 6 * 6; i++) {
+    rc_word a = big_of_limbs(i, 4);
+    for (size_t k = 1; k < 6 * 6; k++) {
+      rc_word b = big_of_limbs(k, 2);
+      if (b != RC_NIL) check_division(a, b);
+      rc_dec_word(b);
+    }
+    rc_dec_word(a);
   }
   rc_drain(SIZE_MAX);
   assert_nothing_left(t);
@@ -673,6 +702,7 @@ int main(void) {
       cmocka_unit_test(test_wrong_digits),
       cmocka_unit_test(test_ends),
       cmocka_unit_test(test_laws),
+      cmocka_unit_test(test_estimates),
       cmocka_unit_test(test_alias),
       cmocka_unit_test(test_in_place),
       cmocka_unit_test(test_charges),

@@ -154,6 +154,25 @@ static void test_growing(void** state) {
   end(t);
 }
 
+/* Popped down to some length, a vector has as many nodes as one that never was longer. */
+static void test_shrinking(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  rc_word v = vec_of_ids(35000);
+  while (rc_vec_length(v) > 0) {
+    size_t n =
+        rc_vec_length(v) - 1 - rnd(rnd(2) ? 40 : rc_vec_length(v) / 2 + 1) % rc_vec_length(v);
+    while (rc_vec_length(v) > n) assert_true(rc_vec_pop(&v) != 0);
+    uint64_t all = objects_alive();
+    rc_word other = vec_of_ids(n);
+    assert_int_equal(objects_alive(), 2 * all);
+    rc_dec_word(other);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 /* What nobody else sees is changed where it is; else a path is copied and no more. */
 static void test_in_place(void** state) {
   (void)state;
@@ -309,10 +328,10 @@ static void test_errors(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random),   cmocka_unit_test(test_growing),
-      cmocka_unit_test(test_in_place), cmocka_unit_test(test_nested),
-      cmocka_unit_test(test_charges),  cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_shrinking), cmocka_unit_test(test_random),
+      cmocka_unit_test(test_growing),   cmocka_unit_test(test_in_place),
+      cmocka_unit_test(test_nested),    cmocka_unit_test(test_charges),
+      cmocka_unit_test(test_refusals),  cmocka_unit_test(test_errors),
   };
   return cmocka_run_group_tests_name("data: vectors", tests, NULL, NULL);
 }
