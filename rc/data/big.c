@@ -44,11 +44,13 @@ static void number_read(number_t* x, rc_word w) {
 /* Of a number as long as n limbs: is there neither too little room, nor much too much? */
 static bool room_fits(size_t room, size_t n) { return room >= n && room <= n + n / 4 + 1; }
 
-/* Where to write a result of up to n limbs that takes a's place: a itself if its room fits, which is
-** then nobody else's, or a new object. Numbers read before can still be read. NULL and errno. */
+/* Where to write a result of up to n limbs that takes a's place: a itself if its room fits and nobody
+** else sees it, or a new object. Charged alike. What was read of the operands can still be read, also
+** if both are a. NULL and errno. */
 static rc_object* result_room(rc_word* a, size_t n) {
-  if (rc_is_object(*a) && room_fits(room_of(rc_to(*a)), n)) return slot_own(a);
-  return big_new(n);
+  if (rc_is_int(*a) || !room_fits(room_of(rc_to(*a)), n)) return big_new(n);
+  rc_object* o = rc_to(*a);
+  return rc_is_unique(o) ? rc_make_unique(o) : big_new(room_of(o));
 }
 
 /* The same number in an object without much room; o, owned, if there is no memory. */

@@ -13,7 +13,7 @@
 enum { COUNT, ROOT, MAP_FIELDS };
 enum { PAIRS, CHILDREN, WORDS }; /* the bit maps, and where the words begin */
 enum { BITS = 5, WAYS = 1 << BITS, LAST = RC_MAP_LEVELS - 1 };
-_Static_assert(BITS* LAST >= 64, "at the last level no bit of a hash is left");
+_Static_assert(LAST >= (64 + BITS - 1) / BITS, "at the last level no bit of a hash is left");
 
 /* A key with all that a search needs. */
 typedef struct probe {

@@ -154,6 +154,7 @@ static void pair_begin(pair* p) {
   p->a = big_of(&p->x);
   p->b = big_of(&p->y);
   p->seen = rnd(2) ? copy_of_word(p->a) : RC_NIL;
+  if (rnd(2)) leave_waiting(copy_of_word(p->a));
 }
 
 static void pair_end(pair* p, const number* was_x, const number* was_y) {
@@ -509,6 +510,7 @@ static void test_alias(void** state) {
     number sum = x, square = x, one = {.n = 1, .d = {1}};
     rc_word a = big_of(&x), rest = RC_NIL;
     size_t what = rnd(4);
+    if (rnd(2)) leave_waiting(copy_of_word(a));
     model_add(&sum, &x);
     model_multiply(&square, &x);
     if (what == 0) require(rc_big_add(&a, a), "add");

@@ -117,6 +117,7 @@ static void copy(version* v, const version* from) {
 static void step(void) {
   version *v = &versions[rnd(VERSIONS)], *b = &versions[rnd(VERSIONS)];
   size_t what = rnd(20), n = rnd(v->n + 10);
+  if (rnd(4) == 0) leave_waiting(copy_of_word(v->list));
   if (what < 5) {
     for (size_t i = rnd(20); i > 0 && v->n < LONGEST; i--) cons(v);
   } else if (what < 7) {

@@ -150,6 +150,7 @@ static void step(void) {
   version *v = &versions[rnd(VERSIONS)], *b = &versions[rnd(VERSIONS)];
   size_t what = rnd(20), n = rnd(rnd(10) == 0 ? KEYS : 20);
   int64_t from = (int64_t)rnd(KEYS), stride = 1 + (int64_t)rnd(40);
+  if (rnd(4) == 0) leave_waiting(copy_of_word(v->map));
   for (size_t i = 0; i < n && what < 18; i++) {
     int64_t id = (from + (int64_t)i * stride) % KEYS;
     if (what < 8)

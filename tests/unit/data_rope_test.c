@@ -130,6 +130,7 @@ static void copy(version* v, const version* from) {
 static void step(void) {
   version *v = &versions[rnd(VERSIONS)], *b = &versions[rnd(VERSIONS)];
   size_t what = rnd(20);
+  if (rnd(4) == 0) leave_waiting(copy_of_word(v->rope));
   if (what < 6)
     append_text(v);
   else if (what < 9)

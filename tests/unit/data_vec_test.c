@@ -85,6 +85,7 @@ static void copy(version* v, const version* from) {
 static void step(void) {
   version *v = &versions[rnd(VERSIONS)], *b = &versions[rnd(VERSIONS)];
   size_t what = rnd(20), n = rnd(rnd(10) == 0 ? 1500 : 60);
+  if (rnd(4) == 0) leave_waiting(copy_of_word(v->vec));
   if (what < 7) {
     for (; n > 0 && v->n < LONGEST; n--) push(v);
   } else if (what < 12) {
