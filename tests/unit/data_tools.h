@@ -55,6 +55,19 @@ static inline void expect_id(rc_word w, int64_t id) {
   rc_dec_word(w);
 }
 
+/* ---- Numbers ----------------------------------------------------------------------------------- */
+
+/* What fits is an integer; an object's highest limb is not 0 and its room is not much too large. */
+static inline void check_form(rc_word w) {
+  bool small = rc_big_bits(w) <= 62 || (rc_big_sign(w) < 0 && rc_big_bits(w) == 63);
+  int64_t i;
+  if (small && rc_big_bits(w) == 63) small = rc_big_to_int64(w, &i) && i == -((int64_t)1 << 62);
+  require(rc_is_int(w) == small, "an integer, boxed or not");
+  if (rc_is_int(w)) return;
+  require(rc_to(w)->tag == RC_TAG_BIG, "tag");
+  require(rc_length(rc_to(w)) <= 8 + 2 * (rc_big_bits(w) / 8 + 8) + 16, "room");
+}
+
 /* ---- Refusals -------------------------------------------------------------------------------- */
 
 enum { ROOM = 1 << 20 };
