@@ -9,7 +9,7 @@ CFLAGS = -O2 -g
 BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -MP
 
 PRELOAD = alloc/override.c alloc/operators.c
-CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c runtime/*.c)
+CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
 LUA_L = -l:liblua5.4.a
 
@@ -98,7 +98,7 @@ $(B)/%-preload.so:
 
 # ---- The core as one file, for programs that take sources in
 
-$(B)/sluice.c: runtime/amalgamate.py LICENSE $(CORE) $(wildcard alloc/*.h rc/*.h runtime/*.h) Makefile
+$(B)/sluice.c: runtime/amalgamate.py LICENSE $(CORE) $(wildcard alloc/*.h rc/*.h rc/data/*.h runtime/*.h) Makefile
 	@mkdir -p $(@D)
 	runtime/amalgamate.py $(CORE) >$@.new
 	@mv $@.new $@
@@ -206,7 +206,7 @@ PREFIX  = /usr/local
 VERSION = 0.1
 INCLUDE = $(DESTDIR)$(PREFIX)/include/sluice
 LIBDIR  = $(DESTDIR)$(PREFIX)/lib
-HEADERS = alloc/mimalloc.h alloc/mimalloc-stats.h alloc/mimalloc-new-delete.h rc/rc.h runtime/runtime.h
+HEADERS = alloc/mimalloc.h alloc/mimalloc-stats.h alloc/mimalloc-new-delete.h rc/rc.h rc/data/data.h runtime/runtime.h
 
 define PKG_CONFIG
 prefix=$(PREFIX)
@@ -233,7 +233,7 @@ endef
 export PKG_CONFIG CMAKE_PACKAGE
 
 install: all ## install below PREFIX (/usr/local): headers, libraries, slua, for pkg-config and CMake
-	install -d $(INCLUDE)/alloc $(INCLUDE)/rc $(INCLUDE)/runtime $(LIBDIR)/pkgconfig $(LIBDIR)/cmake/sluice \
+	install -d $(INCLUDE)/alloc $(INCLUDE)/rc/data $(INCLUDE)/runtime $(LIBDIR)/pkgconfig $(LIBDIR)/cmake/sluice \
 	  $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man7
 	for h in $(HEADERS); do install -m 644 $$h $(INCLUDE)/$$h; done
 	install -m 644 $(LIBS) $(LIBDIR)

@@ -9,12 +9,13 @@ stands at the start of a line. What it does not catch does not compile."""
 import re
 import sys
 
-PUBLIC = ("alloc/mimalloc.h", "alloc/mimalloc-stats.h", "rc/rc.h", "runtime/runtime.h")
+PUBLIC = ("alloc/mimalloc.h", "alloc/mimalloc-stats.h", "rc/rc.h", "rc/data/data.h",
+          "runtime/runtime.h")
 HEAD = """\
 /* sluice.c: the core of Sluice, made from the files of alloc/, rc/ and runtime/.
 **
-** Needs, below an -I, the public headers alloc/mimalloc.h, alloc/mimalloc-stats.h, rc/rc.h and
-** runtime/runtime.h. For a program: cc -O2 -c sluice.c. For a shared library: -fPIC
+** Needs, below an -I, the public headers alloc/mimalloc.h, alloc/mimalloc-stats.h, rc/rc.h,
+** rc/data/data.h and runtime/runtime.h. For a program: cc -O2 -c sluice.c. For a shared library: -fPIC
 ** -ftls-model=initial-exec, too. With checks: -DMI_DEBUG=1. Link with -pthread.
 **
 {licence} */

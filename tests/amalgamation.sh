@@ -12,8 +12,10 @@ verdict() { # STATUS NAME
 quiet() { "$@" >"$dir/out" 2>&1 && [ ! -s "$dir/out" ]; }
 strict=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Wmissing-prototypes)
 
-mkdir -p "$dir/alone/"{alloc,rc,runtime}
-for header in alloc/mimalloc.h alloc/mimalloc-stats.h rc/rc.h runtime/runtime.h; do cp $header "$dir/alone/$header"; done
+mkdir -p "$dir/alone/"{alloc,rc/data,runtime}
+for header in alloc/mimalloc.h alloc/mimalloc-stats.h rc/rc.h rc/data/data.h runtime/runtime.h; do
+  cp $header "$dir/alone/$header"
+done
 cp "$build/sluice.c" "$dir/alone"
 
 for cc in gcc clang; do
@@ -25,7 +27,7 @@ for cc in gcc clang; do
     nm -g --defined-only "$o" | awk '$3 !~ /^(mi|rc|rt)_/ {print $3}' >"$dir/out"
     [ ! -s "$dir/out" ]
     verdict $? "$name: no other names"
-    for test in process rc rc_model runtime runtime_clock runtime_limit runtime_region visit; do
+    for test in data_{big,big_laws,list,map,rope,vec} process rc rc_model runtime{,_clock,_limit,_region} visit; do
       source=tests/unit/${test}_test.c
       $cc -std=c11 -D_GNU_SOURCE -D$checks=1 -I. -O1 "$source" "$o" -lcmocka -pthread -o "$dir/test" \
         >"$dir/out" 2>&1 && "$dir/test" >"$dir/out" 2>&1

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Includes only point down: alloc <- rc <- runtime <- demo-lang. The libraries export their names only, and need
-# nothing but libc.
+# Includes only point down: alloc <- rc <- runtime <- demo-lang, and rc/data stands on rc.h alone. The libraries
+# export their names only, and need nothing but libc.
 ok=0 bad=0
 check() { # NAME COMMAND...: passes if the command prints nothing
   local name=$1 out
@@ -14,6 +14,9 @@ malloc_names='^(malloc|calloc|realloc|reallocarray|free|cfree|memalign|valloc|pv
 
 check 'alloc/ includes nothing above it' includes_of alloc 'rc|runtime|demo-lang|tests'
 check 'rc/ includes nothing above it' includes_of rc 'runtime|demo-lang|tests'
+check 'rc/ does not know its data' grep -nE '#include "rc/data/' rc/rc.h rc/internal.h rc/*.c
+data_includes_but() { grep -nE '#include "' rc/data/*.[ch] | grep -vE "\"$1\""; }
+check 'rc/data/ includes rc.h and its own files only' data_includes_but 'rc/(rc|data/[a-z]+)\.h'
 check 'runtime/ includes nothing above it' includes_of runtime 'demo-lang|tests'
 check 'only demo-lang knows Lua' grep -rnE '#include .*(lua|lauxlib|lualib)' alloc rc runtime
 static_names_but() { nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | grep -vE "$2"; }
