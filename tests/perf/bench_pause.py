@@ -3,13 +3,15 @@
 
     bench_pause.py [BUILD] [--rounds N] [--objects N] [--svg FILE]
 
-A program (rc/pause.*) drops the last reference to the structure and makes a list of as many objects;
-each of those calls is timed. Shown are, as medians of the rounds, the longest, and of those of a
-microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice of its full
-slices, those refills that spent all that they may on the dead. `eager` is Sluice with everything
-freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long: they get a stack
-of up to 16 GiB. OCaml has no death but a collector, whose work is in the constructions. This is time
-on the wall: what else the machine does is in it."""
+A program (rc/pause.*) drops the last reference to the structure and makes a list of as many
+objects; each of those calls is timed. Shown are, as medians of the rounds, the longest, and of those
+of a microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice of its
+full slices, those refills that spent all that they may on the dead. `eager` is Sluice with
+everything freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long: they
+get a stack of up to 16 GiB. OCaml has no death but a collector, whose work is in the constructions.
+This is time on the wall, and what else the machine does is in it. Only Sluice's programs know when
+the kernel gave the processor away: their slices are those without, and `undisturbed` is the longest
+call without."""
 
 import argparse
 import math
@@ -30,7 +32,9 @@ class Pauses:
     def __init__(self, output):
         lines = [line.split() for line in output.splitlines()[1:]]
         self.all = sorted(int(words[0]) for words in lines)
-        self.full = sorted(int(words[0]) for words in lines if len(words) > 1)
+        alone = [words for words in lines if "away" not in words]
+        self.full = sorted(int(words[0]) for words in alone if "full" in words)
+        self.undisturbed = max((int(words[0]) for words in alone), default=0)
 
 
 def quantile(values, q):
@@ -52,13 +56,15 @@ def row(structure, name, runs):
         return statistics.median(number_of(p) for p in runs)
     slices = [slices_of(name, p) for p in runs]
     return [structure, name, f"{statistics.median(map(len, slices)):.0f}",
-            *(f"{statistics.median(quantile(s, q) for s in slices) / 1e3:.1f}" for q in (0.5, 0.999)),
+            *(f"{statistics.median(quantile(s, q) for s in slices) / 1e3:.1f}"
+              for q in (0.5, 0.999)),
             f"{median(lambda p: quantile(p.all, 1)) / 1e3:.1f}",
+            f"{median(lambda p: p.undisturbed) / 1e3:.1f}" if name in ("sluice", "eager") else "",
             f"{median(lambda p: sum(p.all)) / 1e6:.0f}"]
 
 
 def print_pauses(runs):
-    rows = [["", "", "pauses", "median us", "99.9 % us", "longest us", "all ms"]]
+    rows = [["", "", "pauses", "median us", "99.9 % us", "longest us", "undisturbed", "all ms"]]
     for structure, of in runs.items():
         rows += [row(structure, name, of[name]) for name in of]
     measure.print_table([[" ".join(r[:2]), *r[2:]] for r in rows])
@@ -67,7 +73,7 @@ def print_pauses(runs):
 # ---- The picture: how many pauses were at least so long, both axes logarithmic
 
 LOW, HIGH, MOST = 1e3, 1e10, 1e6  # nanoseconds, and pauses
-WIDTH, HEIGHT, LEFT, TOP = 360, 220, 60, 60
+WIDTH, HEIGHT, LEFT, TOP = 360, 220, 74, 60
 
 
 def x_of(ns):
@@ -79,17 +85,15 @@ def y_of(count):
 
 
 def curve(values, colour):
-    """A path along the counts, with a point for each twentieth of a power of ten."""
-    points, seen = [], None
+    """Steps down from all pauses to the longest, a corner for each twentieth of a power of ten."""
+    path, seen = [f"M{x_of(LOW):.1f},{y_of(len(values)):.1f}"], None
     for i, ns in enumerate(values):
-        step = int(20 * math.log10(ns))
-        if step != seen or i == len(values) - 1:
-            points.append(f"{x_of(ns):.1f},{y_of(len(values) - i):.1f}")
-            seen = step
-    end = f"{x_of(values[-1]):.1f},{y_of(1):.1f}" if values else ""
+        if int(20 * math.log10(ns)) != seen:
+            seen = int(20 * math.log10(ns))
+            path.append(f"H{x_of(ns):.1f}V{y_of(len(values) - i):.1f}")
+    path.append(f"H{x_of(values[-1]):.1f}V{y_of(1):.1f}")
     dot = f'<circle cx="{x_of(values[-1]):.1f}" cy="{y_of(1):.1f}" r="4" fill="{colour}"/>'
-    return (f'<polyline points="{" ".join([*points, end])}" fill="none" stroke="{colour}"'
-            f' stroke-width="2"/>{dot}')
+    return f'<path d="{"".join(path)}" fill="none" stroke="{colour}" stroke-width="2"/>{dot}'
 
 
 def axes(structure):
@@ -116,7 +120,8 @@ def panels(runs):
                      + measure.text(8 + 80 * i, 36, "start", name) + "</g>")
     for i, (structure, of) in enumerate(runs.items()):
         shift = f"translate({i % 2 * (WIDTH + LEFT + 20)} {i // 2 * (HEIGHT + TOP + 10)})"
-        lines = [curve(of[name][-1].all, measure.COLOURS[k]) for k, name in enumerate(names)]
+        lines = [curve(of[name][-1].all, measure.COLOURS[k]) for k, name in enumerate(names)
+                 if of[name][-1].all]
         parts += [f'<g transform="{shift}">', *axes(structure), *lines, "</g>"]
     rows = (len(runs) + 1) // 2
     return measure.picture(2 * (WIDTH + LEFT + 20) + 20, rows * (HEIGHT + TOP + 10) + 30, parts)
@@ -127,7 +132,7 @@ def main():
     parser.add_argument("build", nargs="?", default="build")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--objects", type=int, default=10_000_000)
-    parser.add_argument("--budget", type=float, default=300, help="seconds after which no round begins")
+    parser.add_argument("--budget", type=float, default=300, help="seconds, if not for one round")
     parser.add_argument("--svg", metavar="FILE", help="draw the distributions to FILE")
     options = parser.parse_args()
     if options.rounds < 1 or options.objects < 1:

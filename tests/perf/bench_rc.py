@@ -5,10 +5,10 @@
 
 The programs are in rc/: on Sluice as a compiler with reuse analysis emits them, elsewhere in the
 language's ordinary style. All must print the same. A round runs a program once in each language, in
-an order that rotates; shown are medians of the ratios within a round, of processor time (threads of a
-collector included) and of peak memory (below some 12 MB it is that of this script). `eager` is Sluice
-with everything freed within rc_dec. Sluice's programs free all before they end, as C++'s, Rust's and
-Nim's do. A program gets fewer rounds, but one, if they do not fit into the budget."""
+an order that rotates; shown are medians of the ratios within a round, of processor time (threads of
+a collector included) and of peak memory (below some 12 MB it is that of this script). `eager` is
+Sluice with everything freed within rc_dec. Sluice's programs free all before they end, as those in
+C++, Rust and Nim do. A program gets fewer rounds, at least one, if they do not fit the budget."""
 
 import argparse
 import os

@@ -1,4 +1,5 @@
-/* binarytrees.c: complete trees of depth 4 to N are made, counted and dropped (the Benchmarks Game's). */
+/* binarytrees.c: complete trees of depth 4 to N are made, counted and dropped. From the Benchmarks
+** Game. */
 #include "emit.h"
 
 enum { LEFT, RIGHT, MIN_DEPTH = 4 };

@@ -1,4 +1,5 @@
-/* cfold.c: an expression of 2^N leaves is reassociated and its constants are folded. After Lean's const_fold. */
+/* cfold.c: an expression of 2^N leaves is reassociated and its constants are folded. After Lean's
+** const_fold. */
 #include "emit.h"
 
 enum { VAL, VAR, ADD, MUL };
@@ -44,7 +45,7 @@ static rc_word reassociate(rc_word e) {
 
 static int64_t apply(uint8_t tag, int64_t a, int64_t b) { return tag == ADD ? a + b : a * b; }
 
-/* `constant` and `e`, which has the same tag: its constant moves up if it has one; both are taken. */
+/* `constant` and `e`, which has the same tag: its constant moves up if it has one. Takes both. */
 static rc_word fold_into(rc_object* shell, uint8_t tag, rc_word constant, rc_word e) {
   bool first = tag_of(part(e, 0)) == VAL;
   if (!first && tag_of(part(e, 1)) != VAL) return pair(shell, tag, constant, e);

@@ -1,4 +1,4 @@
-/* deriv.c: the N-th symbolic derivative of x^x, simplified; prints the size of each. After Lean's. */
+/* deriv.c: the N-th symbolic derivative of x^x, simplified; prints its leaves. After Lean's. */
 #include "emit.h"
 
 enum { VAL, VAR, ADD, MUL, POW, LN };

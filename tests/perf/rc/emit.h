@@ -1,5 +1,6 @@
-/* emit.h: what a compiler with reuse analysis emits around rc.h ("Perceus", PLDI 2021). With -DEAGER all that
-** dies is freed within the very rc_dec, by recursion, as such compilers do: the same library without deferral. */
+/* emit.h: what a compiler with reuse analysis emits around rc.h ("Perceus", PLDI 2021). With -DEAGER
+** all that dies is freed within the very rc_dec, by recursion, as the code of such compilers does:
+** the same library without deferral. */
 #ifndef SLUICE_EMIT_H
 #define SLUICE_EMIT_H
 
@@ -54,8 +55,9 @@ static inline rc_object* made(rc_object* o) {
   return o;
 }
 
-/* The end of a match on an owned object, whose fields the caller has read; a and b are those that may be
-** objects. They are the caller's now: moved out of a unique object, whose shell is returned; else NULL. */
+/* The end of a match on an owned object, whose fields the caller has read; a and b are those that
+** may be objects. They are the caller's now: moved out of a unique object, whose shell is returned;
+** or shared, and NULL. */
 static inline rc_object* take(rc_object* o, rc_word a, rc_word b) {
   if (rc_is_unique(o)) return o;
   rc_inc_word(a);
@@ -64,7 +66,7 @@ static inline rc_object* take(rc_object* o, rc_word a, rc_word b) {
   return NULL;
 }
 
-/* A construction where a shell may be at hand, and the end of one that nothing is constructed in. */
+/* A construction where a shell may be at hand; the end of a shell in which nothing is made. */
 static inline rc_object* renew(rc_object* shell, uint8_t tag, size_t n) {
   return made(shell != NULL ? rc_reuse(shell, tag, n) : rc_alloc(tag, n));
 }

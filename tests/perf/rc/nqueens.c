@@ -1,4 +1,5 @@
-/* nqueens.c: all placements of N queens as lists that share their tails; prints how many. After Koka's. */
+/* nqueens.c: all placements of N queens, lists that share their tails; prints how many. After
+** Koka's. */
 #include "emit.h"
 
 enum { HEAD, TAIL };

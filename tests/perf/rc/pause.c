@@ -1,7 +1,9 @@
-/* pause.c: a structure of N objects dies while the program goes on to make a list as long. Prints how many calls were
-** timed (the last rc_dec and each construction), and each that took a microsecond or more, in nanoseconds; "full" if
-** it was a refill that spent all that it may on the dead. */
+/* pause.c: a structure of N objects dies while the program goes on to make a list as long. Prints
+** how many calls were timed (the last rc_dec and each construction), and each that took a
+** microsecond or more, in nanoseconds; "full" if it was a refill that spent all that it may on the
+** dead, "away" if the kernel gave the processor to somebody else meanwhile. */
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "emit.h"
@@ -64,9 +66,15 @@ static const struct {
 
 /* ---- The clock ------------------------------------------------------------------------------- */
 
+typedef struct pause {
+  uint64_t ns;
+  bool full, away;
+} pause_t;
+
 typedef struct pauses {
-  uint64_t *ns, count, room, units;
-  bool* full;
+  pause_t* list;
+  uint64_t count, units;
+  long switches;
 } pauses;
 
 static uint64_t units_now(void) {
@@ -75,26 +83,37 @@ static uint64_t units_now(void) {
   return c.units;
 }
 
-/* The room is there before the clock runs: a call that is slower than all others needs none. */
+/* How often somebody else got the processor. */
+static long switches_now(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
+/* The room is there, and was written to, before the clock runs. */
 static pauses pauses_new(uint64_t room) {
-  pauses p = {calloc(room, sizeof(uint64_t)), 0, room, units_now(), calloc(room, sizeof(bool))};
-  if (p.ns == NULL || p.full == NULL) made(NULL);
+  pauses p = {malloc(room * sizeof(pause_t)), 0, units_now(), 0};
+  if (p.list == NULL) made(NULL);
+  memset(p.list, 1, room * sizeof(pause_t));
+  p.switches = switches_now();
   return p;
 }
 
 static void note(pauses* p, uint64_t ns) {
   uint64_t units = units_now();
-  if (ns >= SHOWN_NS && p->count < p->room) {
-    p->ns[p->count] = ns;
-    p->full[p->count++] = units - p->units >= FULL_UNITS;
+  if (ns >= SHOWN_NS) {
+    long switches = switches_now();
+    p->list[p->count++] = (pause_t){ns, units - p->units >= FULL_UNITS, switches > p->switches};
+    p->switches = switches;
   }
   p->units = units;
 }
 
 static void print(const pauses* p, int64_t calls) {
   printf("%lld\n", (long long)calls);
-  for (uint64_t i = 0; i < p->count; i++)
-    printf("%llu%s\n", (unsigned long long)p->ns[i], p->full[i] ? " full" : "");
+  for (const pause_t* it = p->list; it < p->list + p->count; it++)
+    printf("%llu%s%s\n", (unsigned long long)it->ns, it->full ? " full" : "",
+           it->away ? " away" : "");
 }
 
 /* The structure's last reference goes, and life goes on. */

@@ -1,5 +1,5 @@
-/* rbtree.c: N inserts into a red-black map (Okasaki's), then a fold; every KEEP-th version is kept if KEEP > 0.
-** After the benchmark of Lean and Koka ("Counting Immutable Beans", IFL 2019). */
+/* rbtree.c: N inserts into a red-black map (Okasaki's), then a fold; every KEEP-th version is kept
+** if KEEP > 0. After the benchmark of Lean and Koka ("Counting Immutable Beans", IFL 2019). */
 #include "emit.h"
 
 enum { RED, BLACK };
@@ -29,7 +29,7 @@ static inline parts open(rc_word t) {
   return p;
 }
 
-/* A black node with p's fields, in its shell; l replaces its left child, which was red, or r its right one. */
+/* A black node with p's fields, in its shell; l replaces its left child, which was red. */
 static rc_word balance_left(parts p, rc_word l) {
   if (is_red(rc_get(rc_to(l), LEFT))) {
     parts y = open(l), x = open(y.left);

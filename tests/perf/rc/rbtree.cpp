@@ -1,4 +1,5 @@
-// rbtree.cpp: see rbtree.c. Persistent nodes behind std::shared_ptr; with -DMAP a std::map, which has no versions.
+// rbtree.cpp: see rbtree.c. Persistent nodes behind std::shared_ptr; with -DMAP a std::map, which
+// has no versions.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

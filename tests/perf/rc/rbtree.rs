@@ -1,5 +1,5 @@
-// rbtree.rs: see rbtree.c. Nodes behind Rc, changed in place where they are not shared (Rc::make_mut); with --cfg boxed
-// behind Box, which has no versions.
+// rbtree.rs: see rbtree.c. Nodes behind Rc, changed in place where they are not shared
+// (Rc::make_mut); with --cfg boxed behind Box, which has no versions.
 use std::env;
 #[cfg(not(boxed))]
 use std::rc::Rc;
