@@ -4,8 +4,8 @@
     bench_pause.py [BUILD] [--rounds N] [--objects N] [--svg FILE]
 
 A program (rc/pause.*) drops the last reference to the structure and makes a list of as many
-objects; each of those calls is timed. Shown are, as medians of the rounds, the longest, and of those
-of a microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice of its
+objects; each of those calls is timed. Shown are, as medians of the rounds, the longest, and of
+those of a microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice of its
 full slices, those refills that spent all that they may on the dead. `eager` is Sluice with
 everything freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long: they
 get a stack of up to 16 GiB. OCaml has no death but a collector, whose work is in the constructions.

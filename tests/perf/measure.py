@@ -35,10 +35,10 @@ def run(command, env, stack=None):
     return output, errors, usage
 
 
-def measure_rounds(loops, names, rounds, budget, least, measure):
+def measure_rounds(loops, names, rounds, budget, least, measure, done_with=lambda of, name: False):
     """{loop: {name: what measure(loop, name) gave in each round}}. A round runs each loop once with
     each name, in an order that rotates from round to round. After `least` rounds none begins that
-    would not end within `budget` seconds."""
+    would not end within `budget` seconds. done_with({name: values so far}, name) ends a name's."""
     values = {loop: {name: [] for name in names} for loop in loops}
     start = time.monotonic()
     for done in range(rounds):
@@ -48,7 +48,8 @@ def measure_rounds(loops, names, rounds, budget, least, measure):
         turn = done % len(names)
         for loop in loops:
             for name in names[turn:] + names[:turn]:
-                values[loop][name].append(measure(loop, name))
+                if not done_with(values[loop], name):
+                    values[loop][name].append(measure(loop, name))
     return values
 
 
