@@ -182,7 +182,7 @@ bench-rc: ## programs of counted objects, as ratios to C++, Rust, OCaml, Nim and
 	@tests/setup.sh bench-rc || true
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_rc.py --svg $(B)/bench-rc.svg $(B)
-bench-pause: ## how long the program stands still while 10 million objects die, here and elsewhere
+bench-pause: ## how long the program stands still while 10 million objects die, here and elsewhere; some five minutes
 	@tests/setup.sh bench-rc || true
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
