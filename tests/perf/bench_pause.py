@@ -5,13 +5,13 @@
 
 A program (rc/pause.*) drops the last reference to the structure and makes a list of as many
 objects; each of those calls is timed. Shown are, as medians of the rounds, the longest, and of
-those of a microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice of its
-full slices, those refills that spent all that they may on the dead. `eager` is Sluice with
-everything freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long: they
-get a stack of up to 16 GiB. OCaml has no death but a collector, whose work is in the constructions.
-This is time on the wall, and what else the machine does is in it. Only Sluice's programs know when
-the kernel gave the processor away: their slices are those without, and `undisturbed` is the longest
-call without."""
+those of a microsecond or more how many there are, the median and the 99.9 % quantile; for Sluice
+of its full slices, those refills that spent all that they may on the dead. `eager` is Sluice with
+everything freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long:
+they get a stack of up to 16 GiB. OCaml has no death but a collector, whose work is in the
+constructions. This is time on the wall, and what else the machine does is in it. Only Sluice's
+programs know when the kernel gave the processor away: their slices are those without, and
+`undisturbed` is the longest call without."""
 
 import argparse
 import math

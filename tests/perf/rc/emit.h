@@ -1,6 +1,6 @@
 /* emit.h: what a compiler with reuse analysis emits around rc.h ("Perceus", PLDI 2021). With
-** -DEAGER all that dies is freed within the very rc_dec, by recursion, as the code of such compilers does:
-** the same library without deferral. */
+** -DEAGER all that dies is freed within the very rc_dec, by recursion, as the code of such
+** compilers does: the same library without deferral. */
 #ifndef SLUICE_EMIT_H
 #define SLUICE_EMIT_H
 

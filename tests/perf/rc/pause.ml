@@ -1,5 +1,5 @@
-(* pause.ml: see pause.c. What dies is freed by the collector, in the constructions that follow. The clock has a
-   resolution of some 0.25 microseconds. *)
+(* pause.ml: see pause.c. What dies is freed by the collector, in the constructions that follow.
+   The clock has a resolution of some 0.25 microseconds. *)
 type cell = { value : int; mutable next : cell option }
 type tree = Empty | Node of tree * tree
 type structure = List of cell option | Tree of tree | Array of cell array
