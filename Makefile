@@ -154,7 +154,7 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked instructions model install clean help
+        demo bench bench-checked bench-rc bench-pause instructions model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -178,6 +178,14 @@ bench: ## allocation speed as ratios to the allocators of this system
 bench-checked: setup ## what the checks of the debug and the secure build cost, as ratios to the plain one
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/bench
 	@tests/perf/bench.py --checked $(B)
+bench-rc: ## programs of counted objects, as ratios to C++, Rust, OCaml, Nim and Go; some ten minutes
+	@tests/setup.sh bench-rc || true
+	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
+	@tests/perf/bench_rc.py --svg $(B)/bench-rc.svg $(B)
+bench-pause: ## how long the program stands still while 10 million objects die, here and elsewhere; some five minutes
+	@tests/setup.sh bench-rc || true
+	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
+	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair

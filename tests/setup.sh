@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what the build and the tests need and this machine lacks (Debian), or names it in one line;
-# with "bench", the allocators to compare with, too, with "instructions" what counts them, with "real" the
-# programs to run, with "aarch64" or "musl" what runs the tests there. Prints nothing when nothing is missing.
+# with "bench", the allocators to compare with, too, with "bench-rc" the languages, with "instructions" what counts
+# them, with "real" the programs to run, with "aarch64" or "musl" what runs the tests there. Prints nothing when
+# nothing is missing.
 set -u
 missing=()
 need() { # PACKAGE TEST...
@@ -27,6 +28,12 @@ need perl command -v perl
 if [ "${1-}" = bench ]; then
   need libjemalloc2 has_file '/usr/lib/*/libjemalloc.so.2*'
   need libtcmalloc-minimal4 has_file '/usr/lib/*/libtcmalloc_minimal.so.4*'
+fi
+if [ "${1-}" = bench-rc ]; then
+  need rustc command -v rustc
+  need ocaml-nox command -v ocamlopt
+  need nim command -v nim
+  need golang-go command -v go
 fi
 if [ "${1-}" = instructions ]; then need valgrind command -v callgrind_annotate; fi
 if [ "${1-}" = real ]; then

@@ -21,7 +21,8 @@ for cc in gcc clang; do
   quiet "$cc" each '-S -o /dev/null' {alloc,rc,rc/data,runtime,demo-lang}/*.c
   quiet "$cc, debug build" each '-DMI_DEBUG=1 -S -o /dev/null' {alloc,rc,rc/data,runtime}/*.c
   quiet "$cc, secure build" each '-DMI_SECURE=1 -S -o /dev/null' {alloc,rc,rc/data,runtime}/*.c
-  quiet "$cc, tests" each -fsyntax-only tests/*/*.c
+  quiet "$cc, tests" each -fsyntax-only tests/*/*.c tests/perf/rc/*.c
+  quiet "$cc, eager programs" each '-fsyntax-only -DEAGER' tests/perf/rc/*.c
 done
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
