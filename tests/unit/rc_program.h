@@ -178,7 +178,8 @@ static inline rc_pacing pacing_draw(uint64_t* state) {
 /* Most are small; some have the room that debt and huge arrays need. */
 static inline uint64_t words_draw(uint64_t number) {
   uint64_t state = mix(~number);
-  return 64 + skewed(&state, number % 100 == 0 ? 3 << 20 : number % 10 == 0 ? 1 << 17 : 1 << 15);
+  unsigned bits = number % 100 == 0 ? 23 : number % 10 == 0 ? 19 : 15;
+  return (uint64_t)1 << (bits - rnd_from(&state, 4));
 }
 
 static inline program program_draw(uint64_t number) {
@@ -252,95 +253,6 @@ static inline bool shrink_ops(program* p, fails_fun* fails) {
 
 static inline void program_shrink(program* p, fails_fun* fails) {
   while (shrink_ops(p, fails) || shrink_numbers(p, fails)) {}
-}
-
-/* ---- The eager reference ---------------------------------------------------------------------
-**
-** What the program's objects are, by numbers from 1, and who is dead the moment that no reference is left. A datum
-** is an integer, as a word of the library, or twice the number of an object. Nothing is forgotten
-** before the program ends. */
-
-typedef uint64_t datum;
-typedef struct shadow {
-  rc_object* o;
-  size_t first; /* of its values */
-  uint32_t n, refs;
-  uint8_t kind; /* refs is 0: it is dead */
-} shadow;
-
-typedef struct model {
-  shadow* all;
-  datum* values;
-  uint32_t* dying;
-  size_t count, room, used, values_room, dying_room;
-  uint64_t live, live_bytes;
-  uint64_t units;   /* that all deaths so far cost */
-  uint64_t largest; /* the most that one cost, since that was last set to 0 */
-} model;
-
-static inline void* grown(void* p, size_t* room, size_t need, size_t size) {
-  if (need <= *room) return p;
-  while (*room < need) *room = *room < 1024 ? 1024 : *room * 2;
-  p = realloc(p, *room * size);
-  require(p != NULL, "the test has no memory");
-  return p;
-}
-
-static inline void model_clear(model* m) {
-  m->used = 0;
-  m->count = 1;
-  m->live = m->live_bytes = m->units = m->largest = 0;
-}
-
-static inline uint64_t shadow_bytes(const shadow* s) {
-  return s->kind == RC_FIELDS ? 8 + 8 * (uint64_t)s->n
-                              : 16 + s->n * (s->kind == RC_ARRAY ? (uint64_t)8 : 1);
-}
-static inline size_t shadow_values(const shadow* s) { return s->kind == RC_BYTES ? 0 : s->n; }
-static inline datum* values_of(model* m, uint32_t number) {
-  return &m->values[m->all[number].first];
-}
-static inline bool is_object(datum v) { return (v & 1) == 0; }
-static inline uint32_t number_of(datum v) { return (uint32_t)(v / 2); }
-
-/* One reference; all values are `fill`. */
-static inline uint32_t model_new(model* m, rc_object* o, uint8_t kind, size_t n, datum fill) {
-  shadow s = {o, m->used, (uint32_t)n, 1, kind};
-  m->all = grown(m->all, &m->room, m->count + 1, sizeof *m->all);
-  m->values = grown(m->values, &m->values_room, m->used + shadow_values(&s), sizeof(datum));
-  for (size_t i = 0; i < shadow_values(&s); i++) m->values[m->used++] = fill;
-  m->all[m->count] = s;
-  m->live++;
-  m->live_bytes += shadow_bytes(&s);
-  return (uint32_t)m->count++;
-}
-
-static inline void model_inc(model* m, datum v) {
-  if (is_object(v)) m->all[number_of(v)].refs++;
-}
-
-static inline void model_die(model* m, const shadow* s) {
-  uint64_t units = shadow_values(s) + 1;
-  m->live--;
-  m->live_bytes -= shadow_bytes(s);
-  m->units += units;
-  if (units > m->largest) m->largest = units;
-}
-
-static inline size_t value_dec(model* m, datum v, size_t dying) {
-  if (!is_object(v) || --m->all[number_of(v)].refs > 0) return dying;
-  m->dying = grown(m->dying, &m->dying_room, dying + 1, sizeof *m->dying);
-  m->dying[dying] = number_of(v);
-  return dying + 1;
-}
-
-static inline void model_dec(model* m, datum v) {
-  for (size_t dying = value_dec(m, v, 0); dying > 0;) {
-    const shadow* s = &m->all[m->dying[--dying]];
-    model_die(m, s);
-    for (size_t i = 0; i < shadow_values(s); i++)
-      dying = value_dec(m, m->values[s->first + i], dying);
-  }
 }
 
 #endif
