@@ -10,10 +10,10 @@
 **               the units spent to what all deaths so far cost
 **   contents    objects that live have the contents and the block that they should have
 **
-** Words are logical ones, for which the space bound holds as well; for half of the programs they
-** are those of size classes. Programs run in a child process, whose end, whatever it is, leads to the
-** smallest program that fails, too. With an argument: the program of that number; with two: so many
-** from there. */
+** The space bound is checked in logical words, in which it holds as well; for half of the programs
+** these are the words of size classes. Programs run in a child process, so that one that crashes is made
+** smaller like any that fails. With an argument the test prints and runs the program of that number;
+** with two, it runs so many from there. */
 #include "tests/unit/rc_run.h"
 
 #include "alloc/internal.h"
@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 
 #if defined(__SANITIZE_ADDRESS__) || CHECKED || defined(EMULATED)
-enum { PROGRAMS = 1000 };
+enum { PROGRAMS = 2000 };
 #else
 enum { PROGRAMS = 10000 };
 #endif
@@ -93,8 +93,6 @@ static void check_paid(const run* r, uint64_t words, uint64_t paid) {
         (llu)words, (llu)paid);
 }
 
-/* The call asked for `words` (0: it did not ask), and had to spend `besides`, or, if it did not
-** ask, could. */
 static void check_time(const run* r, const moment* is, uint64_t words, uint64_t besides) {
   const rc_pacing* p = &r->p->pacing;
   uint64_t units = is->units - r->now.units, price = p->pace * words;
@@ -242,8 +240,8 @@ static void visit_all(mi_heap_t* heap, known* k) {
   for (page_t* page = heap->full; page != NULL; page = page->next) visit_page(heap, page, &v);
 }
 
-/* Each object that lives has a block in use for itself; `alone`: and nobody else has. (What is granted
-** counts as used.) */
+/* Each object that lives has a block in use to itself; `alone`: and nobody else has. (What is
+** granted counts as used.) */
 static void check_blocks(known* k, bool alone) {
   mi_heap_t* heap = tls.task->exact;
   if (heap == NULL) return;

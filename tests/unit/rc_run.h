@@ -1,5 +1,5 @@
-/* rc_run.h: what a program (rc_program.h) does, with the library and with the eager reference, which
-** tells what lives. Whoever includes this defines call_done and `stop`, and so says what must hold. */
+/* rc_run.h: what the operations of a program (rc_program.h) do, to the library and to an eager
+** reference, which tells what lives. Whoever includes this says in call_done what must hold. */
 #ifndef RC_RUN_H
 #define RC_RUN_H
 
@@ -7,9 +7,9 @@
 
 /* ---- The eager reference ---------------------------------------------------------------------
 **
-** What the program's objects are, by numbers from 1, and who is dead the moment that no reference is left. A datum
-** is an integer, as a word of the library, or twice the number of an object. Nothing is forgotten
-** before the program ends. */
+** What the program's objects are, by numbers from 1; one is dead the moment that no reference to it
+** is left. A datum is an integer, as a word of the library, or twice the number of an object.
+** Nothing is forgotten before the program ends. */
 
 typedef uint64_t datum;
 typedef struct shadow {
@@ -105,9 +105,11 @@ typedef struct run {
   moment now; /* after the last call */
 } run;
 
-/* To be defined: after each call of the library that allocates or frees. It asked for a block of `size`
-** words (0: it did not), and had to spend `besides` units more than that costs, or, if it asked for none, could. */
+/* To be defined. After each call of the library that allocates or frees, once the reference has done
+** the same: the call asked for a block of `size` words, and had to spend `besides` units more than
+** that costs; or it asked for none (0), and might spend so many. */
 static void call_done(run* r, size_t size, uint64_t besides);
+/* After what must not be, which it says. */
 static _Noreturn __attribute__((format(printf, 1, 2))) void stop(const char* format, ...);
 #define check(e, ...)            \
   do {                           \
@@ -339,7 +341,7 @@ static void run_drain(run* r, const op* o) {
   check(spent == o->n || r->now.pending == 0, "drained %zu units of %u", spent, o->n);
 }
 
-/* What the reference calls dead is still held, and the unit for its block not spent; and no more. */
+/* What the reference calls dead is still held, and the unit for its block not spent. Until then. */
 static void shell_begins(uint64_t bytes) { m.live_bytes += bytes, m.units--; }
 static void shell_ends(uint64_t bytes) { m.live_bytes -= bytes; }
 
@@ -412,8 +414,9 @@ static uint32_t copied(rc_object* o, datum v) {
   return number;
 }
 
-/* While memory for a copy is found, all that waits may come to its end, and with it the other references to
-** what is copied, which then dies, and something waits again. The bounds hold from any moment on. */
+/* While memory for a copy is found, all that waits may be freed, and with it the other references to
+** the original, which then dies, so that something waits again. Whether it did is not known; but
+** the bounds hold from any moment on. */
 static void run_unique(run* r, const op* o) {
   datum v = r->slots[o->a];
   const shadow* s = slot_object(r, o->a, true);
