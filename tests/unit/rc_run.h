@@ -239,13 +239,15 @@ static void run_bytes(run* r, const op* o) {
   slot_set(r, o->a, object(number));
 }
 
+static void cell_push(run* r, unsigned slot, size_t words) {
+  uint32_t number = make(r, words, 1);
+  init_plain(number);
+  init(number, m.all[number].n - 1, r->slots[slot]);
+  r->slots[slot] = object(number);
+}
+
 static void run_list(run* r, const op* o) {
-  for (uint32_t i = 0; i < o->n; i++) {
-    uint32_t number = make(r, o->k, 1);
-    init_plain(number);
-    init(number, m.all[number].n - 1, r->slots[o->a]);
-    r->slots[o->a] = object(number);
-  }
+  for (uint32_t i = 0; i < o->n; i++) cell_push(r, o->a, o->k);
 }
 
 static datum tree_of_nodes(run* r, uint32_t n, size_t words) {
@@ -324,6 +326,16 @@ static void run_thin(run* r, const op* o) {
   if (s == NULL) return;
   uint32_t n = s->n, number = number_of(r->slots[o->a]);
   for (uint32_t i = 0; i < o->n && i < n; i++) store(r, number, mix(o->k + i) % n, integer(i));
+}
+
+static void run_trade(run* r, const op* o) {
+  const shadow* s = slot_object(r, o->a, false);
+  if (s == NULL) return;
+  uint32_t n = s->n, number = number_of(r->slots[o->a]);
+  for (uint32_t i = 0; i < o->n && i < n; i++) {
+    store(r, number, i, integer(i));
+    cell_push(r, o->b, o->k);
+  }
 }
 
 static void run_drop(run* r, const op* o) { slot_set(r, o->a, RC_NIL); }
@@ -435,10 +447,11 @@ static void run_unique(run* r, const op* o) {
 static void (*const op_run[OP_COUNT])(run*, const op*) = {
     [OP_FIELDS] = run_fields, [OP_ARRAY] = run_array, [OP_BYTES] = run_bytes,
     [OP_LIST] = run_list,     [OP_TREE] = run_tree,   [OP_ROW] = run_row,
-    [OP_DAG] = run_dag,       [OP_CHURN] = run_churn, [OP_SHARE] = run_share,
-    [OP_WALK] = run_walk,     [OP_STORE] = run_store, [OP_THIN] = run_thin,
-    [OP_DROP] = run_drop,     [OP_CLEAR] = run_clear, [OP_DRAIN] = run_drain,
-    [OP_REUSE] = run_reuse,   [OP_MOVE] = run_move,   [OP_UNIQUE] = run_unique,
+    [OP_DAG] = run_dag,       [OP_TRADE] = run_trade, [OP_CHURN] = run_churn,
+    [OP_SHARE] = run_share,   [OP_WALK] = run_walk,   [OP_STORE] = run_store,
+    [OP_THIN] = run_thin,     [OP_DROP] = run_drop,   [OP_CLEAR] = run_clear,
+    [OP_DRAIN] = run_drain,   [OP_REUSE] = run_reuse, [OP_MOVE] = run_move,
+    [OP_UNIQUE] = run_unique,
 };
 
 #endif
