@@ -128,7 +128,7 @@ static inline style style_draw(uint64_t number, uint64_t words) {
   s.size_count = 1 + rnd_from(&s.state, SIZES);
   for (uint64_t i = 0; i < s.size_count; i++) {
     uint64_t kind = rnd_from(&s.state, 10);
-    size_t size = skewed(&s.state, kind < 6 ? 8 : kind < 9 ? 512 : large);
+    size_t size = skewed(&s.state, kind < 5 ? 8 : kind < 7 ? 512 : large);
     s.sizes[i] = (uint32_t)(fits ? rounded(size) : size);
   }
   for (int code = 0; code < OP_COUNT; code++) {
@@ -180,7 +180,7 @@ static inline rc_pacing pacing_draw(uint64_t* state) {
 /* Most are small; some have the room that debt and huge arrays need. */
 static inline uint64_t words_draw(uint64_t number) {
   uint64_t state = mix(~number);
-  unsigned bits = number % 100 == 0 ? 23 : number % 10 == 0 ? 19 : 15;
+  unsigned bits = number % 100 == 0 ? 23 : number % 20 == 0 ? 20 : number % 5 == 0 ? 17 : 15;
   return (uint64_t)1 << (bits - rnd_from(&state, 4));
 }
 
