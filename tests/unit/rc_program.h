@@ -1,5 +1,5 @@
 /* rc_program.h: programs on counted objects as data, so that a random one that fails can be run
-** again, made smaller and read; and the eager reference that the library is compared with.
+** again, made smaller and read. What their operations do is in rc_run.h.
 **
 ** A program is a pacing and an array of operations on slots, each of which owns a reference or
 ** nothing. An operation means something whatever came before, so any may be left out: thus a

@@ -96,6 +96,8 @@ static void check_paid(const run* r, uint64_t words, uint64_t paid) {
         (llu)words, (llu)paid);
 }
 
+/* The automatic debt limit is a quarter of what lived at most, in words: not less than what was held
+** when waiting began, and not more than the model has had. */
 static void check_time(const run* r, const moment* is, uint64_t words, uint64_t besides) {
   const rc_pacing* p = &r->p->pacing;
   uint64_t units = is->units - r->now.units, price = p->pace * words;
