@@ -292,7 +292,11 @@ static void drain_all(run* r) {
   check(r->now.pending == 0, "a full drain leaves %llu objects", (llu)r->now.pending);
 }
 
+/* Of the processor, some hundred times what one takes: a program that does not end fails, too. */
+enum { SECONDS = 10 };
+
 static void begin_program(const rc_pacing* pacing) {
+  setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = SECONDS}, NULL);
   task = begin(NULL);
   check(rc_set_pacing(pacing), "the pacing is refused");
   told->held_max = told->resident_max = told->live_max = 0;
@@ -337,13 +341,7 @@ static bool succeeds(void (*act)(const void*), const void* arg) {
   return status == 0;
 }
 
-/* Of the processor, some hundred times what one takes: a program that does not end fails, too. */
-enum { SECONDS = 10 };
-
-static void act_program(const void* p) {
-  setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = SECONDS}, NULL);
-  run_program(p, false);
-}
+static void act_program(const void* p) { run_program(p, false); }
 
 /* For the shrinker, which gives up when several of those that it tries have not ended. */
 static bool program_fails(const program* p) {
