@@ -45,7 +45,7 @@ static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->curr
 static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   rc_state* s = state_of(task);
   unsigned class = class_of(o, bits & DEAD_KIND);
-  if (unlikely(nothing_waits(s))) wait_begin(task, s);
+  if (unlikely(task->drain == NULL)) wait_begin(task, s);
   dead_link(o, bits, s->dead[class]);
   s->dead[class] = o;
   s->waiting |= (uint64_t)1 << class;

@@ -47,59 +47,6 @@ static void test_shuffled_list_dies(void** state) {
   check_death(shuffled_list_of, MANY, (uint64_t)MANY * 3);
 }
 
-static void test_large_request(void** state) {
-  (void)state;
-  enum { NODES = 1000000, WORDS = 300000 };
-  rt_task* t = begin(NULL);
-  rc_dec(list_of(NODES));
-  rc_object* large = rc_bytes(0, 8 * WORDS - 16);
-  assert_non_null(large);
-  assert_int_equal(counters().request_units_max, REQUEST_UNITS);
-  assert_int_equal(counters().debt, 2 * WORDS - REQUEST_UNITS); /* below L/4 */
-  assert_true(rc_pending() > 0);
-  rc_dec(large); /* a block without children: 1 unit */
-  allocate_until_nothing_waits();
-  assert_in_range(counters().refill_units_max, REFILL_UNITS + 1, 2 * REFILL_UNITS);
-  assert_int_equal(counters().request_units_max, REQUEST_UNITS);
-  assert_nothing_left(t);
-  end(t);
-}
-
-/* A request that would exceed the limit pays all that is owed; one below it does not. */
-static void test_debt_limit(void** state) {
-  (void)state;
-  enum { NODES = 300000, WORDS = 10000, LIMIT = 30000 };
-  rt_task* t = begin(NULL);
-  set_pace(2, LIMIT);
-  rc_dec(list_of(NODES));
-  uint64_t debt = 0, most = REQUEST_UNITS;
-  while (rc_pending() > 0 && counters().debt >= debt) {
-    debt = counters().debt;
-    assert_true(debt <= LIMIT);
-    rc_dec(words_array(WORDS - 2));
-  }
-  most += debt + (2 * WORDS - REQUEST_UNITS);
-  assert_int_equal(counters().debt, 0);
-  assert_int_equal(counters().request_units_max, most);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
-}
-
-static void test_no_debt_allowed(void** state) {
-  (void)state;
-  rt_task* t = begin(NULL);
-  set_pace(3, 0);
-  rc_dec(list_of(100000));
-  rc_object* o = rc_bytes(0, 80000 - 16);
-  assert_int_equal(counters().request_units_max, 3 * 10000);
-  assert_int_equal(counters().debt, 0);
-  rc_dec(o);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
-}
-
 /* ---- The C stack ----------------------------------------------------------------------------- */
 
 static void* die_on_small_stack(void* arg) {
@@ -138,10 +85,9 @@ static void test_no_recursion(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_list_dies),       cmocka_unit_test(test_array_dies),
-      cmocka_unit_test(test_tree_dies),       cmocka_unit_test(test_shuffled_list_dies),
-      cmocka_unit_test(test_large_request),   cmocka_unit_test(test_debt_limit),
-      cmocka_unit_test(test_no_debt_allowed), cmocka_unit_test(test_no_recursion),
+      cmocka_unit_test(test_list_dies),    cmocka_unit_test(test_array_dies),
+      cmocka_unit_test(test_tree_dies),    cmocka_unit_test(test_shuffled_list_dies),
+      cmocka_unit_test(test_no_recursion),
   };
   return cmocka_run_group_tests_name("rc time", tests, NULL, NULL);
 }

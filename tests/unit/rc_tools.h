@@ -19,11 +19,11 @@
 
 /* The sizes that the plain build proves; the others find other things and are slower. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { MANY = 500000, MODEL_STEPS = 30000 };
+enum { MANY = 500000 };
 #elif CHECKED
-enum { MANY = 2000000, MODEL_STEPS = 60000 };
+enum { MANY = 2000000 };
 #else
-enum { MANY = 10000000, MODEL_STEPS = 200000 };
+enum { MANY = 10000000 };
 #endif
 
 enum { DEC_UNITS = 33, QUANTUM = 256, REFILL_UNITS = 512, REQUEST_UNITS = 8192, PAGE_WORDS = 8192 };
