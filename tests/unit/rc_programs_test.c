@@ -433,7 +433,7 @@ static const shape shapes[] = {
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static program program_of(const shape* s) {
-  program p = {{2, QUANTUM, RC_DEBT_AUTO}, s->count * s->times, libc_array(16, sizeof(op))};
+  program p = {{2, QUANTUM, RC_DEBT_AUTO, false}, s->count * s->times, libc_array(16, sizeof(op))};
   for (size_t i = 0; i < p.count; i++) p.ops[i] = s->ops[i % s->count];
   return p;
 }

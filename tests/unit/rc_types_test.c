@@ -275,10 +275,10 @@ static void test_weak(void** state) {
 
 /* Against a model: which of many targets live. In a task and in a thread's own. */
 static void weak_model(void) {
-  enum { SLOTS = 300 };
+  enum { SLOTS = 300, STEPS = 20000 };
   rc_object *target[SLOTS] = {NULL}, *weak[SLOTS] = {NULL};
   bool alive[SLOTS] = {false};
-  for (int step = 0; step < MODEL_STEPS / 10; step++) {
+  for (int step = 0; step < STEPS; step++) {
     size_t i = rnd(SLOTS);
     switch (rnd(4)) {
       case 0: /* a new target, and no weak reference yet */
