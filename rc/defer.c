@@ -170,7 +170,7 @@ enum { SMALL = 8 };
 static inline size_t fields_release(sink_t* to, rc_object* o) {
   rc_word* words = (rc_word*)o + 1;
   size_t n = o->n;
-  for (size_t i = 0; i < n; i++)
+  for (size_t i = n; i-- > 0;)
     if (rc_is_object(words[i])) child_gone(to, rc_to(words[i]));
   return n;
 }
@@ -406,7 +406,7 @@ static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size
     top = dead_next(w);
     __builtin_prefetch(top);
     objects++;
-    for (size_t i = 1; i <= n; i++) {
+    for (size_t i = n; i > 0; i--) {
       rc_word word = ((rc_word*)o)[i];
       if (rc_is_int(word)) continue;
       rc_object* child = rc_to(word);
