@@ -115,6 +115,13 @@ static bool cache_put(chunk_t* c) {
   return true;
 }
 
+void huge_purge_part(page_t* page, char* from, char* to) {
+  uintptr_t unit = os_page_size(), first = ((uintptr_t)from + unit - 1) & ~(unit - 1);
+  size_t size = (uintptr_t)to > first ? ((uintptr_t)to - first) & ~(unit - 1) : 0;
+  bool may = arena_may_purge(page->chunk->arena) && option_value(mi_option_purge_delay) >= 0;
+  if (size > 0 && may) os_purge((void*)first, size);
+}
+
 void huge_purge(void) {
   for (chunk_t* c; (c = cache_remove_older(UINT64_MAX)) != NULL;) discard(c);
 }

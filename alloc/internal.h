@@ -153,7 +153,9 @@ page_t* huge_alloc(arena_t* arena, size_t size, size_t align, bool* zero); /* NU
 page_t* huge_resize(page_t* page, size_t size, size_t align);
 size_t huge_room(const page_t* page); /* bytes from its start that are mapped */
 void huge_purge(void);                /* forgets all that is kept for reuse */
-void huge_decay(void);                /* now and then: what is not needed */
+void huge_purge_part(page_t* page, char* from,
+                     char* to); /* what its block does not need any more */
+void huge_decay(void);          /* now and then: what is not needed */
 void huge_free(page_t* page);
 void huge_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg); /* under the lock */
 page_t* huge_around(arena_t* arena, const void* p); /* whose block p points into; or NULL */

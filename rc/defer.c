@@ -204,6 +204,20 @@ static __attribute__((noinline)) size_t traced_release(sink_t* to, rc_object* o,
   return spent;
 }
 
+/* The memory of a huge array goes back in parts as the fields in it are released, or it would at once in the end.
+** Not the part with the index of the next field; checked builds keep what they look at. */
+enum { PURGE_PART = 512 * 1024 };
+static void purge_released(rc_object* o, size_t first, size_t end) {
+  uintptr_t mask = ~(uintptr_t)(PURGE_PART - 1);
+  uintptr_t from = (uintptr_t)(object_words(o) + first) & mask,
+            to = (uintptr_t)(object_words(o) + end) & mask;
+  if (likely(from == to) || CHECKED) return;
+  page_t* page = page_of(o);
+  char* kept = (char*)(object_words(o) + 1);
+  if (page != NULL && page_is_huge(page))
+    huge_purge_part(page, (char*)from > kept ? (char*)from : kept, (char*)to);
+}
+
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
   if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
@@ -217,6 +231,7 @@ size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
     if (rc_is_object(words[i])) child_gone(to, rc_to(words[i]));
   }
   size_t spent = end - first;
+  if (n > LARGE_BLOCK_MAX / WORD) purge_released(o, first, end);
   if (spent < units) {
     sink_free(to, o, kind);
     return spent + 1;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 /* ---- Draining in small steps ----------------------------------------------------------------- */
 
@@ -391,6 +392,37 @@ static void test_quantum(void** state) {
   end(t);
 }
 
+/* ---- Huge arrays ----------------------------------------------------------------------------- */
+
+static size_t resident_pages(const void* from, size_t bytes) {
+  size_t unit = (size_t)sysconf(_SC_PAGESIZE), pages = bytes / unit, n = 0;
+  uintptr_t start = ((uintptr_t)from + unit - 1) & ~(uintptr_t)(unit - 1);
+  unsigned char* is = libc_array(pages, 1);
+  assert_int_equal(mincore((void*)start, (pages - 1) * unit, is), 0);
+  for (size_t i = 0; i < pages - 1; i++) n += is[i] & 1;
+  free(is);
+  return n;
+}
+
+/* The memory of what was released goes back before all is. */
+static void test_huge_array_goes_in_parts(void** state) {
+  (void)state;
+  enum { WORDS = 4 << 20, PART = 512 * 1024 };
+  if (CHECKED) skip();
+  rt_task* t = begin(NULL);
+  rc_object* a = words_array(WORDS);
+  const rc_word* words = rc_words(a);
+  size_t before = resident_pages(words, 8 * (size_t)WORDS);
+  rc_dec(a);
+  assert_int_equal(rc_drain(WORDS / 2), WORDS / 2);
+  size_t unit = (size_t)sysconf(_SC_PAGESIZE), left = resident_pages(words, 8 * (size_t)WORDS);
+  assert_true(before >= 8 * (size_t)WORDS / unit - 1);
+  assert_in_range(left, before / 2 - 1, before / 2 + PART / unit + 1);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 /* ---- What an ended thread leaves ------------------------------------------------------------- */
 
 enum { LEFT_NODES = 20000, LEFT_UNITS = 3 * LEFT_NODES - DEC_UNITS };
@@ -515,6 +547,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_partial_drains),
       cmocka_unit_test(test_array_in_steps),
+      cmocka_unit_test(test_huge_array_goes_in_parts),
       cmocka_unit_test(test_units_add_up),
       cmocka_unit_test(test_sticky_counts),
       cmocka_unit_test(test_count_below_the_end),
