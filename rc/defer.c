@@ -321,6 +321,27 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
 
+static __attribute__((noinline)) void free_known_slow(rc_object* shell) {
+  mi_task_t* task = task_here();
+  if (task == NULL) return;
+  object_free(task, shell, RC_FIELDS);
+  task->units++;
+}
+
+void rc_free_known(rc_object* shell) {
+  mi_task_t* task = tls.task;
+  page_t* page = slot_of(shell);
+  if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task)) {
+    free_known_slow(shell);
+    return;
+  }
+  task_note_peak(task);
+  task->room += (int64_t)(WORD * ((size_t)shell->n + 1));
+  task->units++;
+  task->objects--;
+  page_free_local(page, (block_t*)(void*)shell);
+}
+
 /* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */

@@ -12,14 +12,6 @@ rc_object* rc_drop_reuse(rc_object* o) {
   return o;
 }
 
-void rc_free_known(rc_object* shell) {
-  mi_task_t* task = task_here();
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
-  if (task == NULL) return;
-  object_free(task, shell, RC_FIELDS);
-  task->units++;
-}
-
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   if (shell != NULL && shell->n != n) {
     rc_free_known(shell);
@@ -27,7 +19,6 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   }
   mi_task_t* task = shell != NULL ? task_here() : NULL;
   if (task == NULL) return rc_alloc(tag, n);
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
   *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return shell;

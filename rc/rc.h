@@ -165,6 +165,11 @@ static inline rc_word* rc_words(rc_object* o) {
   assert(rc_kind(o) != RC_BYTES);
   return (rc_word*)o + (o->n != RC_LONG ? 1 : 2);
 }
+/* The same of an object of kind RC_FIELDS: without a branch, where the kind is known. */
+static inline rc_word* rc_fields(rc_object* o) {
+  assert(rc_kind(o) == RC_FIELDS);
+  return (rc_word*)o + 1;
+}
 /* The first byte, aligned to 8; borrowed. */
 static inline char* rc_data(rc_object* o) {
   assert(rc_kind(o) >= RC_BYTES);
@@ -182,6 +187,12 @@ static inline void rc_init(rc_object* o, size_t i, rc_word w) {
   assert(i < rc_length(o) && w != 0);
   rc_words(o)[i] = w;
 }
+/* Moves what field i holds out, to the caller; the field is RC_NIL then. */
+static inline rc_word rc_take(rc_object* o, size_t i) {
+  rc_word w = rc_get(o, i);
+  rc_words(o)[i] = RC_NIL;
+  return w;
+}
 /* Replaces field i: takes w, gives up what was there (at most 33 units). */
 static inline void rc_set(rc_object* o, size_t i, rc_word w) {
   assert(i < rc_length(o) && w != 0);
@@ -194,13 +205,14 @@ static inline void rc_set(rc_object* o, size_t i, rc_word w) {
 **
 ** What a compiler emits that knows where references end ("Counting Immutable Beans", IFL 2019; "Perceus",
 ** PLDI 2021). A *shell* is the memory of a dead object of kind RC_FIELDS whose fields are gone: of one that
-** was unique and whose fields were moved elsewhere, or what rc_drop_reuse returns. It is owned, and must go
+** was unique and whose fields were moved elsewhere (or never stored), or what rc_drop_reuse returns. It is owned, and must go
 ** to rc_reuse or rc_free_known. */
 
 /* Takes an owned object of kind RC_FIELDS. If that is the only reference, gives up the fields (at most 33
 ** units) and returns the shell; NULL if not, or if there are more than 32 fields: then this is rc_dec. */
 rc_object* rc_drop_reuse(rc_object* o);
-/* rc_alloc, in an owned shell with n fields if there is one. Another shell is freed; it may be NULL. */
+/* rc_alloc, in an owned shell with n fields if there is one: then the fields have what they had. Another shell
+** is freed; it may be NULL. */
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n);
 /* Frees an owned shell. 1 unit. */
 void rc_free_known(rc_object* shell);

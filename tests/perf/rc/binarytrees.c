@@ -13,8 +13,8 @@ static rc_word make(int depth) {
 /* Borrows. */
 static int64_t count(rc_word t) {
   rc_object* o = rc_to(t);
-  if (rc_is_int(rc_get(o, LEFT))) return 1;
-  return 1 + count(rc_get(o, LEFT)) + count(rc_get(o, RIGHT));
+  if (rc_is_int(field(o, LEFT))) return 1;
+  return 1 + count(field(o, LEFT)) + count(field(o, RIGHT));
 }
 
 static int64_t made_and_counted(int depth) {

@@ -6,12 +6,12 @@ enum { VAL, VAR, ADD, MUL };
 
 static rc_word leaf(rc_object* shell, uint8_t tag, int64_t value) {
   rc_object* o = renew(shell, tag, 1);
-  rc_init(o, 0, rc_int(value));
+  store(o, 0, rc_int(value));
   return rc_from(o);
 }
 
 static uint8_t tag_of(rc_word e) { return rc_to(e)->tag; }
-static rc_word part(rc_word e, size_t i) { return rc_get(rc_to(e), i); }
+static rc_word part(rc_word e, size_t i) { return field(rc_to(e), i); }
 static int64_t value_of(rc_word e) { return rc_to_int(part(e, 0)); }
 
 static rc_object* open(rc_word e, rc_word* a, rc_word* b) {

@@ -4,7 +4,7 @@
 enum { VAL, VAR, ADD, MUL, POW, LN };
 
 static uint8_t tag_of(rc_word e) { return rc_to(e)->tag; }
-static rc_word part(rc_word e, size_t i) { return rc_get(rc_to(e), i); }
+static rc_word part(rc_word e, size_t i) { return field(rc_to(e), i); }
 static bool is(rc_word e, uint8_t tag) { return tag_of(e) == tag; }
 static int64_t value_of(rc_word e) { return rc_to_int(part(e, 0)); }
 static bool is_val(rc_word e, int64_t n) { return is(e, VAL) && value_of(e) == n; }
@@ -13,7 +13,7 @@ static bool has_val(rc_word e, uint8_t tag) { return is(e, tag) && is(part(e, 0)
 
 static rc_word single(rc_object* shell, uint8_t tag, rc_word a) {
   rc_object* o = renew(shell, tag, 1);
-  rc_init(o, 0, a);
+  store(o, 0, a);
   return rc_from(o);
 }
 static rc_word val(rc_object* shell, int64_t n) { return single(shell, VAL, rc_int(n)); }

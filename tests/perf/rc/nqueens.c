@@ -6,8 +6,8 @@ enum { HEAD, TAIL };
 
 /* Borrows the placement. */
 static bool safe(int64_t queen, int64_t diagonal, rc_word placed) {
-  for (; rc_is_object(placed); placed = rc_get(rc_to(placed), TAIL), diagonal++) {
-    int64_t q = rc_to_int(rc_get(rc_to(placed), HEAD));
+  for (; rc_is_object(placed); placed = field(rc_to(placed), TAIL), diagonal++) {
+    int64_t q = rc_to_int(field(rc_to(placed), HEAD));
     if (queen == q || queen == q + diagonal || queen == q - diagonal) return false;
   }
   return true;
@@ -25,7 +25,7 @@ static rc_word append_safe(int64_t queen, rc_word placed, rc_word found) {
 static rc_word extend(int64_t n, rc_word found, rc_word all) {
   while (rc_is_object(all)) {
     rc_object* o = rc_to(all);
-    rc_word placed = rc_get(o, HEAD), rest = rc_get(o, TAIL);
+    rc_word placed = field(o, HEAD), rest = field(o, TAIL);
     drop(take(o, placed, rest));
     found = append_safe(n, placed, found);
     all = rest;
@@ -41,7 +41,7 @@ static rc_word solutions(int64_t n, int64_t queen) {
 int main(int argc, char** argv) {
   int64_t n = argc > 1 ? atoll(argv[1]) : 13, count = 0;
   rc_word all = solutions(n, n);
-  for (rc_word w = all; rc_is_object(w); w = rc_get(rc_to(w), TAIL)) count++;
+  for (rc_word w = all; rc_is_object(w); w = field(rc_to(w), TAIL)) count++;
   rc_dec_word(all);
   return finish(count);
 }

@@ -8,10 +8,10 @@ enum { LEFT, KEY, VALUE, RIGHT, FIELDS }; /* a leaf is RC_NIL */
 static rc_word node(rc_object* shell, uint8_t colour, rc_word left, rc_word key, rc_word value,
                     rc_word right) {
   rc_object* o = renew(shell, colour, FIELDS);
-  rc_init(o, LEFT, left);
-  rc_init(o, KEY, key);
-  rc_init(o, VALUE, value);
-  rc_init(o, RIGHT, right);
+  store(o, LEFT, left);
+  store(o, KEY, key);
+  store(o, VALUE, value);
+  store(o, RIGHT, right);
   return rc_from(o);
 }
 
@@ -24,20 +24,20 @@ typedef struct parts {
 
 static inline parts open(rc_word t) {
   rc_object* o = rc_to(t);
-  parts p = {NULL, rc_get(o, LEFT), rc_get(o, KEY), rc_get(o, VALUE), rc_get(o, RIGHT)};
+  parts p = {NULL, field(o, LEFT), field(o, KEY), field(o, VALUE), field(o, RIGHT)};
   p.shell = take(o, p.left, p.right);
   return p;
 }
 
 /* A black node with p's fields, in its shell; l replaces its left child, which was red. */
 static rc_word balance_left(parts p, rc_word l) {
-  if (is_red(rc_get(rc_to(l), LEFT))) {
+  if (is_red(field(rc_to(l), LEFT))) {
     parts y = open(l), x = open(y.left);
     rc_word right = node(y.shell, BLACK, y.right, p.key, p.value, p.right);
     rc_word left = node(x.shell, BLACK, x.left, x.key, x.value, x.right);
     return node(p.shell, RED, left, y.key, y.value, right);
   }
-  if (is_red(rc_get(rc_to(l), RIGHT))) {
+  if (is_red(field(rc_to(l), RIGHT))) {
     parts x = open(l), y = open(x.right);
     rc_word left = node(x.shell, BLACK, x.left, x.key, x.value, y.left);
     rc_word right = node(y.shell, BLACK, y.right, p.key, p.value, p.right);
@@ -47,13 +47,13 @@ static rc_word balance_left(parts p, rc_word l) {
 }
 
 static rc_word balance_right(parts p, rc_word r) {
-  if (is_red(rc_get(rc_to(r), LEFT))) {
+  if (is_red(field(rc_to(r), LEFT))) {
     parts z = open(r), y = open(z.left);
     rc_word left = node(y.shell, BLACK, p.left, p.key, p.value, y.left);
     rc_word right = node(z.shell, BLACK, y.right, z.key, z.value, z.right);
     return node(p.shell, RED, left, y.key, y.value, right);
   }
-  if (is_red(rc_get(rc_to(r), RIGHT))) {
+  if (is_red(field(rc_to(r), RIGHT))) {
     parts y = open(r), z = open(y.right);
     rc_word left = node(y.shell, BLACK, p.left, p.key, p.value, y.left);
     rc_word right = node(z.shell, BLACK, z.left, z.key, z.value, z.right);
@@ -89,7 +89,7 @@ static rc_word insert(rc_word t, rc_word key, rc_word value) {
 static int64_t fold(rc_word t) {
   if (rc_is_int(t)) return 0;
   rc_object* o = rc_to(t);
-  return fold(rc_get(o, LEFT)) + rc_to_int(rc_get(o, VALUE)) + fold(rc_get(o, RIGHT));
+  return fold(field(o, LEFT)) + rc_to_int(field(o, VALUE)) + fold(field(o, RIGHT));
 }
 
 int main(int argc, char** argv) {
