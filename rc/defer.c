@@ -496,9 +496,14 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   return spent;
 }
 
-uint32_t pace_of(mi_task_t* task) {
-  const rc_state* s = state_of(task);
-  return s->paced ? s->pacing.pace : PACE;
+/* Near the byte limit memory is worth more than time: c doubles when a quarter of it is left, and is 8 at least
+** when a tenth is. (Not where moments must repeat: plain mi_ calls count against the limit, too.) */
+uint32_t pace_of(const mi_task_t* task) {
+  const rc_state* s = state_of_const(task);
+  uint32_t pace = s->paced ? s->pacing.pace : PACE;
+  if (likely(!task_is_limited(task)) || s->pacing.deterministic) return pace;
+  if (task->room < task->bytes_limit / 10) return pace > PACE_URGENT ? pace : PACE_URGENT;
+  return task->room < task->bytes_limit / 4 && pace <= UINT32_MAX / 2 ? 2 * pace : pace;
 }
 
 static uint64_t debt_limit(const rc_state* s) {
@@ -553,7 +558,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
                        drain_mode mode) {
   rc_state* s = state_of(task);
   if (mode == DRAIN_ALL) {
-    task->units += drain(task, 0, SIZE_MAX);
+    count_units(task, &s->counted.forced_units_max, drain(task, 0, SIZE_MAX));
     return false;
   }
   if (s->pacing.deterministic) return false;

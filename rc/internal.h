@@ -130,9 +130,13 @@ enum {
   QUANTUM_UNITS = 512,
   REQUEST_UNITS = 8192, /* most that a request for more words pays at once; it owes the rest */
   PACE = 2,
+  PACE_URGENT = 8,
 };
 
 static inline rc_state* state_of(mi_task_t* task) { return (rc_state*)(void*)task->upper; }
+static inline const rc_state* state_of_const(const mi_task_t* task) {
+  return (const rc_state*)(const void*)task->upper;
+}
 /* NULL: no memory for a task's record; then what dies is leaked. */
 static inline mi_task_t* task_here(void) {
   return likely(tls.task != NO_TASK) ? tls.task : task_self();
@@ -165,7 +169,7 @@ size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
 void object_free(mi_task_t* task, rc_object* o, unsigned kind);
 /* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
-uint32_t pace_of(mi_task_t* task);
+uint32_t pace_of(const mi_task_t* task);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */
 void pay_for_request(mi_task_t* task, size_t bytes);
 void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thread ends */

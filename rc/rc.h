@@ -279,7 +279,9 @@ size_t rc_pending(void);
 ** hands out at most `quantum` words. A request for more than 256 words pays at most 8,192 units and
 ** owes the rest, which later refills pay; all is paid once more than `debt_limit` units are owed. */
 typedef struct rc_pacing {
-  uint32_t pace;       /* c, at least 1; default 2 */
+  uint32_t
+      pace; /* c, at least 1; default 2. Twice that when a quarter of the task's byte limit is left, 8 at
+                          least when a tenth is */
   uint32_t quantum;    /* words; default and most 256 */
   uint64_t debt_limit; /* units; RC_DEBT_AUTO: a quarter of the largest live size, in words */
   /* While objects wait, constructors pay, by what they are asked for alone, up to 512 units at once and owe
@@ -299,7 +301,9 @@ typedef struct rc_counters {
   uint64_t refill_units_max;  /* most by one refill of blocks up to 256 words */
   uint64_t request_units_max; /* most by one refill of larger blocks */
   uint64_t shared_units_max;  /* most on shared garbage by one refill, beside the others */
-  uint64_t debt;              /* owed now */
+  uint64_t
+      forced_units_max; /* most by one drain of all, before a request is refused or by mi_collect(true) */
+  uint64_t debt;        /* owed now */
   int64_t
       objects; /* constructed by the task, and not freed by it; those that it shared are not its own */
 } rc_counters;

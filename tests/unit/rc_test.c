@@ -392,6 +392,53 @@ static void test_quantum(void** state) {
   end(t);
 }
 
+/* ---- Pressure -------------------------------------------------------------------------------- */
+
+/* The most that a refill pays while garbage waits and the task holds `share` percent of its limit. */
+static uint64_t most_at(size_t share, uint32_t pace) {
+  enum { LIMIT = 16 << 20, NODES = 200000 };
+  rt_task* t = begin(&(rt_config){.bytes = LIMIT});
+  set_pace(pace, RC_DEBT_AUTO);
+  rc_object* list = list_of(NODES);
+  rc_object* ballast = rc_bytes(0, LIMIT / 100 * share - 24 * NODES - 16);
+  rc_dec(list);
+  for (int i = 0; i < 200; i++) rc_dec(list_of(10));
+  uint64_t most = counters().refill_units_max;
+  rc_dec(ballast);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+  return most;
+}
+
+static void test_pressure(void** state) {
+  (void)state;
+  enum { WORDS = QUANTUM / 3 * 3 };
+  assert_int_equal(most_at(70, 2), 2 * WORDS);
+  assert_int_equal(most_at(80, 2), 4 * WORDS);
+  assert_int_equal(most_at(95, 2), 8 * WORDS);
+  assert_int_equal(most_at(80, 3), 6 * WORDS);
+  assert_int_equal(most_at(95, 3), 8 * WORDS);
+  assert_int_equal(most_at(95, 10), 10 * WORDS);
+}
+
+/* A request that does not fit lets all that waits go first. */
+static void test_drain_at_the_limit(void** state) {
+  (void)state;
+  enum { NODES = 30000, LIMIT = 1 << 20 };
+  rt_task* t = begin(&(rt_config){.bytes = LIMIT, .collects = true});
+  rc_dec(list_of(NODES));
+  assert_int_equal(counters().forced_units_max, 0);
+  rc_object* o = rc_bytes(0, LIMIT - 1000);
+  assert_non_null(o);
+  assert_int_equal(rc_pending(), 0);
+  rc_counters k = counters();
+  assert_int_equal(k.forced_units_max + k.request_units_max + DEC_UNITS, 3 * NODES);
+  rc_dec(o);
+  assert_nothing_left(t);
+  end(t);
+}
+
 /* ---- Huge arrays ----------------------------------------------------------------------------- */
 
 static size_t resident_pages(const void* from, size_t bytes) {
@@ -547,6 +594,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_partial_drains),
       cmocka_unit_test(test_array_in_steps),
+      cmocka_unit_test(test_pressure),
+      cmocka_unit_test(test_drain_at_the_limit),
       cmocka_unit_test(test_huge_array_goes_in_parts),
       cmocka_unit_test(test_units_add_up),
       cmocka_unit_test(test_sticky_counts),
