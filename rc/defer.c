@@ -82,6 +82,7 @@ static rc_object* current_take(rc_state* s) {
 /* ---- Releasing one object -------------------------------------------------------------------- */
 
 static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
+  if (CHECKED) check_dies(o);
   if (to->eager) {
     dead_link(o, bits, to->list);
     to->list = o;
@@ -96,6 +97,7 @@ static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* ch
   if (to->shared) {
     sink_take(to, child, rc_kind(child));
   } else {
+    if (CHECKED) check_dies(child);
     dead_link(child, rc_kind(child), NULL);
     shared_push(child, child);
   }
@@ -106,6 +108,7 @@ static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* 
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
+  if (CHECKED && !check_lives(child, "release by an object's death")) return;
   int32_t count = rc_count(child);
   if (count > 1)
     child->count = count - 1;
@@ -124,7 +127,7 @@ void child_dec(sink_t* to, rc_object* child) { child_gone(to, child); }
 static __attribute__((noinline)) void object_free_any(mi_task_t* task, rc_object* o,
                                                       unsigned kind) {
   if (task->implicit || page_is_of(page_of(o), task)) task_unreserve(task, object_bytes(o, kind));
-  mi_free(o);
+  object_block_free(o);
 }
 
 static inline void object_free_here(mi_task_t* task, rc_object* o, unsigned kind) {
@@ -145,7 +148,7 @@ static inline void sink_free(sink_t* to, rc_object* o, unsigned kind) {
   if (likely(!to->shared))
     object_free_here(to->task, o, kind);
   else
-    mi_free(o);
+    object_block_free(o);
 }
 
 /* Index of the first field that was not released yet. */
@@ -206,6 +209,7 @@ static __attribute__((noinline)) size_t traced_release(sink_t* to, rc_object* o,
 
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
+  if (CHECKED) check_releases(o);
   if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
   if (unlikely(is_traced(o, bits))) return traced_release(to, o, bits, units);
   unsigned kind = bits & DEAD_KIND;
@@ -258,6 +262,7 @@ static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
 /* Of a reference to an object that has 1 at most, or is shared. */
 static size_t last_release(sink_t* to, rc_object* o) {
   if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 1);
+  if (CHECKED) check_dies(o);
   return release_list(to, object_release(to, o, rc_kind(o), DEC_UNITS));
 }
 
@@ -301,6 +306,7 @@ static bool has_no_objects(const rc_object* o) {
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   int32_t count = rc_count(o);
   bool shared = count < 0;
+  if (count == 0) report_error(EAGAIN, "sluice: error: rc_dec of dead object %p", (void*)o);
   if (count == 0 || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
@@ -309,6 +315,8 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
 /* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */
+  if (CHECKED && !check_lives(o, "rc_dec")) return;
+  if (CHECKED) check_at(__builtin_return_address(0));
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
   if (CHECKED || unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||

@@ -1,6 +1,6 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
-** The files, from below: rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
+** The files, from below: check.c finds misuse; rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
 ** references and finalizers; own.c changes in place; shared.c counts what several threads have, share.c makes
 ** objects so; table.c is a hash table. */
 #ifndef SLUICE_RC_INTERNAL_H
@@ -21,6 +21,10 @@ enum { KIND_MASK = 3, KIND_WEAK = 0x10, KIND_FINALIZED = 0x20 };
 
 /* Bits of a dead object's header beside its kind. */
 enum { DEAD_KIND = 3, DEAD_PARTIAL = 4 };
+/* In checked builds bit 31 of the address is in bit 47, where that is free, and 1 in its place: read as a count
+** the header is negative, so that rc_inc and rc_dec of a dead object come here. */
+#define DEAD_SIGN ((uint64_t)1 << 31)
+enum { DEAD_NEGATIVE = CHECKED && ADDRESS_BITS < 48 };
 
 static inline const rc_type* typed_as(const rc_object* o) {
   return ((const rc_type* const*)(const void*)o)[1];
@@ -63,11 +67,15 @@ static inline uint64_t dead_word(const rc_object* o) {
   return __atomic_load_n((const word*)(const void*)o, __ATOMIC_RELAXED);
 }
 static inline rc_object* dead_next(uint64_t w) {
-  return (rc_object*)(uintptr_t)(w & (((uint64_t)1 << 48) - 8));
+  uint64_t next = w & (((uint64_t)1 << 48) - 8);
+  if (DEAD_NEGATIVE) next = (next & ~((uint64_t)1 << 47 | DEAD_SIGN)) | (next >> 47) * DEAD_SIGN;
+  return (rc_object*)(uintptr_t)next;
 }
 static inline unsigned dead_bits(uint64_t w) { return (unsigned)w & (DEAD_KIND | DEAD_PARTIAL); }
 static inline void dead_link(rc_object* o, unsigned bits, const rc_object* next) {
-  uint64_t w = (uint64_t)o->n << 48 | (uintptr_t)next | bits;
+  uint64_t link = (uintptr_t)next;
+  if (DEAD_NEGATIVE) link = (link & ~DEAD_SIGN) | DEAD_SIGN | (link / DEAD_SIGN & 1) << 47;
+  uint64_t w = (uint64_t)o->n << 48 | link | bits;
   memcpy(o, &w, sizeof w);
 }
 
@@ -182,6 +190,33 @@ bool shared_inc_if_alive(rc_object* o);
 /* Dead shared objects wait for any thread, linked: from first to last. */
 void shared_push(rc_object* first, rc_object* last);
 size_t shared_drain(mi_task_t* task, size_t units); /* returns what was spent */
+
+/* ---- check.c: called in checked builds only --------------------------------------------------------
+**
+** An object's block is made by rc/ (its mark has BY_RC) from its constructor to its free, and is one of these.
+** Above the state is its number among its page's objects, while inspect.c counts them. */
+enum {
+  MARK_LIVES = BY_RC,
+  MARK_DEAD = BY_RC | 4,
+  MARK_SHELL = BY_RC | 8,
+  STATE_MASK = 12,
+  MARK_RANK_SHIFT = 4,
+};
+void check_made(const rc_object* o);
+/* Is it an object that lives; a shell, or an object that may be one? false: misuse in a call of `what`, reported. */
+bool check_lives(const rc_object* o, const char* what);
+bool check_shell(rc_object* o, const char* what);
+void check_at(const void* caller); /* objects die from here on because of that call */
+void check_dies(rc_object* o);
+void check_becomes_shell(rc_object* o, const void* caller);
+void check_releases(const rc_object* o); /* what it holds is given up */
+void check_freed(const rc_object* o);    /* before the block is */
+
+/* Of an object's block, in which nothing is needed any more. */
+static inline void object_block_free(rc_object* o) {
+  if (CHECKED) check_freed(o);
+  mi_free(o);
+}
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
 
