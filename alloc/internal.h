@@ -57,7 +57,7 @@ void os_drop_stderr(void);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
-enum { OPTION_COUNT = mi_option_secure_fill + 1 };
+enum { OPTION_COUNT = mi_option_show_leaks + 1 };
 long option_value(mi_option_t id);
 static inline bool may_ask_system(void) { return !option_value(mi_option_disallow_os_alloc); }
 void options_init(void);
