@@ -10,7 +10,7 @@
 
 /* ---- Deaths ---------------------------------------------------------------------------------- */
 
-enum { DEATHS = 1 << 14, TEXT = 256 };
+enum { DEATHS = 1 << 14, TEXT = CHECK_TEXT };
 static struct death {
   _Atomic uintptr_t object, site;
   _Atomic uint64_t header;
@@ -68,6 +68,8 @@ static void describe(char* text, const rc_object* o, rc_object head, bool has_ty
     snprintf(text, TEXT, "%s, tag %u", kinds[kind], head.tag);
 }
 
+void check_describe(char* text, const rc_object* o) { describe(text, o, *o, true); }
+
 static rc_object head_of(uint64_t word) {
   rc_object head;
   memcpy(&head, &word, sizeof head);
@@ -119,6 +121,11 @@ static bool is_alive(const rc_object* o, const found_t* f) {
   if (state_in(f) != MARK_SHELL || rc_count(o) == SHELL_COUNT) return false;
   checked_mark(o, MARK_LIVES);
   return true;
+}
+
+bool check_is_alive(const rc_object* o) {
+  found_t f = checked_find(o);
+  return is_alive(o, &f);
 }
 
 /* ---- Questions: false, with a report, if the call is misuse ----------------------------------- */

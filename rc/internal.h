@@ -181,7 +181,8 @@ void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thr
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
-void weak_share(rc_object* o); /* the target of a weak reference was shared */
+bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
+void weak_share(rc_object* o);         /* the target of a weak reference was shared */
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */
 
@@ -202,6 +203,9 @@ enum {
   STATE_MASK = 12,
   MARK_RANK_SHIFT = 4,
 };
+enum { CHECK_TEXT = 256 };
+void check_describe(char* text, const rc_object* o); /* its kind or type, and tag; in CHECK_TEXT */
+bool check_is_alive(const rc_object* block);         /* is the block an object that lives? */
 void check_made(const rc_object* o);
 /* Is it an object that lives; a shell, or an object that may be one? false: misuse in a call of `what`, reported. */
 bool check_lives(const rc_object* o, const char* what);
@@ -217,6 +221,40 @@ static inline void object_block_free(rc_object* o) {
   if (CHECKED) check_freed(o);
   mi_free(o);
 }
+
+/* ---- inspect.c: called in checked builds only ------------------------------------------------------ */
+
+typedef struct survey_page {
+  table_node node; /* key: the page's record */
+  uint64_t first;  /* the id of the first object there */
+} survey_page;
+typedef struct survey {
+  survey_page* pages;
+  size_t count;
+  uint64_t objects;
+  rc_table by_page;
+} survey;
+typedef struct survey_place {
+  size_t page, block;
+} survey_place;
+/* Of the calling task's living objects, in the order of their ids, from 0; no object may come or go until its
+** end. ENOMEM, or ENOTSUP: its end is to be called all the same. */
+int survey_begin(survey* s);
+void survey_end(survey* s);
+rc_object* survey_next(const survey* s, survey_place* at); /* from {0, 0} on; NULL: no more */
+enum { REF_NONE, REF_OUTSIDE, REF_KNOWN }; /* no object; not the task's; *id tells */
+unsigned survey_find(survey* s, rc_word w, uint64_t* id);
+
+/* What an object holds: words, of which some are integers. Born zero but for o. */
+enum { REFS_AT_ONCE = 32 };
+typedef struct object_refs {
+  rc_object* o;
+  size_t next, have, cursor;
+  bool last;
+  rc_word out[REFS_AT_ONCE];
+} object_refs;
+bool refs_next(object_refs* r, rc_word* w); /* false: that was all */
+int stream_error(FILE* out);                /* 0, or errno: of what was written to it */
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
 

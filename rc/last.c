@@ -122,6 +122,11 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   child_dec(to, &c->head);
 }
 
+bool weak_is_held(const rc_object* o) {
+  if (rc_kind(o) != RC_TYPED || typed_as(o) != &cell_type) return false;
+  return ((const cell*)(const void*)o)->node.key != NULL;
+}
+
 void weak_share(rc_object* o) {
   if (!has_cell(o)) return;
   pthread_mutex_lock(&weak_lock);

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -314,6 +315,21 @@ typedef struct rc_counters {
 } rc_counters;
 /* Fills *out with the calling task's counters. */
 void rc_get_counters(rc_counters* out);
+
+/* ---- What is alive: for the debug and the secure library; others answer ENOTSUP --------------------
+**
+** Both first free all that waits. They tell of the calling task's objects, with those that it shared; meanwhile no
+** other thread may drop these, or use objects that were handed on. They return 0, or an error number: ENOMEM (they
+** need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the thread's own heap), or the stream's. */
+
+/* A line of JSON for each object: {"id": ..., "kind": "fields", "array", "bytes" or "typed", "type": its name or
+** null, "tag": ..., "count": ..., "bytes": ..., "refs": [ids, as often as it refers to them]} and, if there are any,
+** "outside": how many references to objects of no task or another one. Ids count from 0, and are the same if the
+** program does the same; there are no addresses. What holds the memory: runtime/dominators.py. */
+int rc_snapshot(FILE* out);
+/* How many objects of each type, and what keeps some of them alive: the path from an object that something else
+** than objects refers to, by index of fields. At the end of the process by the option SHOW_LEAKS. */
+int rc_report_leaks(FILE* out);
 
 /* ---- Constructors and reuse with a constant number of fields, inlined ------------------------------ */
 
