@@ -91,8 +91,14 @@ static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
   }
 }
 
+static bool is_dead(const rc_object* o) {
+  if (rc_count(o) != 0) return false;
+  report_error(EAGAIN, "sluice: error: rc_dec of dead object %p", (const void*)o);
+  return true;
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
-  if (rc_count(child) == 0 || !shared_dec(child)) return;
+  if (is_dead(child) || !shared_dec(child)) return;
   if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
   if (to->shared) {
     sink_take(to, child, rc_kind(child));
@@ -304,10 +310,8 @@ static bool has_no_objects(const rc_object* o) {
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
-  int32_t count = rc_count(o);
-  bool shared = count < 0;
-  if (count == 0) report_error(EAGAIN, "sluice: error: rc_dec of dead object %p", (void*)o);
-  if (count == 0 || (shared && !shared_dec(o))) return;
+  bool shared = rc_is_shared(o);
+  if (is_dead(o) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }

@@ -1,8 +1,8 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
-** The files, from below: check.c finds misuse; rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
-** references and finalizers; own.c changes in place; shared.c counts what several threads have, share.c makes
-** objects so; table.c is a hash table. */
+** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; last.c
+** does what some objects need then: weak references and finalizers; own.c changes in place; shared.c counts what
+** several threads have, share.c makes objects so; inspect.c looks at what lives, leaks.c at why. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
 

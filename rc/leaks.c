@@ -122,7 +122,9 @@ static rc_object* ancestor(graph* g, rc_object* o, uint64_t generations) {
 
 static void write_begin(FILE* out, graph* g, const rc_object* root) {
   uint64_t outside = from_outside(g, root);
-  if (outside > 0)
+  if (rc_count(root) <= RC_STICKY)
+    fputs("never freed", out);
+  else if (outside > 0)
     fprintf(out, "count %d, %llu from outside", (int)rc_count(root), (unsigned long long)outside);
   else
     fputs(weak_is_held(root) ? "kept with its target" : "in a cycle, or held by one", out);

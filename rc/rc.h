@@ -10,7 +10,7 @@
 **
 ** An object belongs to the task that made it and is used by one thread at a time, not in other
 ** tasks. A cycle lives until its task ends. Objects passed to functions are not NULL, and were made
-** and filled (see rc_alloc); nothing checks it.
+** and filled (see rc_alloc); the debug library checks it (see rc/README.md).
 **
 ** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
 ** A word is never 0; "nothing" is RC_NIL, the integer 0.

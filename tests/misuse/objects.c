@@ -2,6 +2,7 @@
 ** without RC_CHECKED. Where the library reports and goes on, results are checked here. */
 #include "alloc/mimalloc.h"
 #include "rc/rc.h"
+#include "runtime/runtime.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,13 @@ static void leak(void) {
   rc_object* o = large();
   rc_set(o, 17, rc_from(pair(rc_from(rc_bytes(9, 5)), RC_NIL)));
 }
+static void leak_in_task(void) {
+  rt_task* t = rt_task_new(NULL);
+  expect(t != NULL && rt_enter(t) == 0, "a task");
+  leak();
+  rt_leave();
+  expect(rt_task_end(t) == 0, "the task ends");
+}
 static void no_leak(void) { rc_dec(leaf()); }
 
 static const struct misuse {
@@ -249,6 +257,7 @@ static const struct misuse {
     CASE(decrement_of_counted_static),
     CASE(increment_inside),
     CASE(leak),
+    CASE(leak_in_task),
     CASE(no_leak),
 };
 

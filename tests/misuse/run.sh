@@ -322,6 +322,8 @@ for prefix in objects- objects-checked-; do
   objects $prefix
   silent reuse_with_other_size
   expect "plain double_decrement" 0 "$error rc_dec of dead object $p" "$plain" double_decrement
+  expect "plain increment_of_dead" 0 "$error rc_inc of dead object $p" "$plain" increment_of_dead
+  expect "plain dead_child" 0 "$error rc_dec of dead object $p" "$plain" dead_child
   expect "plain decrement_of_static" 0 "$error free of $no_block" "$plain" decrement_of_static
   for case in shell_freed_twice shell_with_references shell_of_array upgrade_of_object get_beyond set_beyond \
     set_to_zero; do
@@ -329,6 +331,24 @@ for prefix in objects- objects-checked-; do
   done
   expect "plain unstored_field" $CRASHED '' "$plain" unstored_field
 done
+
+objects objects-
+root="#2 \\($array\\): count 1, 1 from outside"
+leaks="sluice: 3 objects are alive, 8061 bytes
+  1 objects \\($array\\), 8016 bytes
+    $root
+  1 objects \\($pair\\), 24 bytes
+    $root \\[17\\]-> #1 \\($pair\\)
+  1 objects \\(bytes, tag 9\\), 21 bytes
+    $root \\[17\\]-> #1 \\($pair\\) \\[0\\]-> #0 \\(bytes, tag 9\\)"
+for case in leak leak_in_task; do
+  expect "debug $case is shown" 0 "$leaks" MIMALLOC_SHOW_LEAKS=1 "$debug" $case
+  expect "secure $case is shown" 0 "sluice: 3 objects are alive, 8061 bytes$n.*" MIMALLOC_SHOW_LEAKS=1 "$secure" $case
+  expect "debug $case" 0 '' "$debug" $case
+done
+expect "debug, no leak" 0 '' MIMALLOC_SHOW_LEAKS=1 "$debug" no_leak
+expect "plain, leaks are not shown" 0 'sluice: warning: option MIMALLOC_SHOW_LEAKS has no effect here' \
+  MIMALLOC_SHOW_LEAKS=1 "$plain" leak
 
 # Where an object died is in the function that gave it up, also what it held.
 for prefix in objects- objects-checked-; do
