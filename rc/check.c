@@ -14,7 +14,7 @@ enum { DEATHS = 1 << 14, TEXT = CHECK_TEXT };
 static struct death {
   _Atomic uintptr_t object, site;
   _Atomic uint64_t header;
-} deaths[DEATHS];
+} deaths[CHECKED ? DEATHS : 1];
 
 /* The call in the program in which objects die now: of the rc_dec whose object they belong to. */
 static _Thread_local uintptr_t site;

@@ -364,6 +364,86 @@ static void test_long_path(void** state) {
   end(t);
 }
 
+/* Blocks of all sizes until there are none; each begins with the address of the one before. */
+static void* fill_memory(void) {
+  void* last = NULL;
+  mi_option_enable(mi_option_disallow_os_alloc);
+  for (size_t size = 4 << 20; size >= 8; size -= size > 1024 ? size / 8 : 8)
+    for (void** p; (p = mi_malloc(size)) != NULL; last = p) *p = last;
+  return last;
+}
+
+static void free_memory(void* last) {
+  for (void* before; last != NULL; last = before) {
+    before = *(void**)last;
+    mi_free(last);
+  }
+  mi_option_disable(mi_option_disallow_os_alloc);
+}
+
+static void test_no_memory(void** state) {
+  (void)state;
+  if (!CHECKED) return;
+  rt_task* t = begin(NULL);
+  make_graph(false);
+  FILE* out = tmpfile();
+  require(out != NULL, "no file");
+  rt_leave();
+  void* blocks = fill_memory();
+  require(rt_enter(t) == 0, "no task");
+  assert_int_equal(rc_snapshot(out), ENOMEM);
+  assert_int_equal(rc_report_leaks(out), ENOMEM);
+  assert_int_equal(ftell(out), 0);
+  fclose(out);
+  free_memory(blocks);
+  (void)written_by(rc_snapshot);
+  check_snapshot();
+  (void)written_by(rc_report_leaks);
+  check_report();
+  check_counts();
+  unmake_graph();
+  end(t);
+}
+
+/* What the thread's own heap has, seen by the stream in the middle of a snapshot. */
+static bool add_size(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
+                     void* sum) {
+  (void)heap, (void)area;
+  if (block != NULL) *(size_t*)sum += size;
+  return true;
+}
+static size_t held_by_thread(mi_heap_t* heap) {
+  size_t sum = 0;
+  require(mi_heap_visit_blocks(heap, true, add_size, &sum), "no visit");
+  return sum;
+}
+static mi_heap_t* own_heap;
+static size_t held_most;
+static ssize_t look_at_heap(void* unused, const char* line, size_t size) {
+  (void)unused, (void)line;
+  size_t held = held_by_thread(own_heap);
+  if (held > held_most) held_most = held;
+  return (ssize_t)size;
+}
+
+static void test_bounded_memory(void** state) {
+  (void)state;
+  enum { NODES = 50000, OBJECT_BYTES = 24, PAGE_BYTES = 65536, FOR_A_PAGE = 40, SOME = 4096 };
+  if (!CHECKED) return;
+  own_heap = mi_heap_get_default();
+  rc_object* o = list_of(NODES);
+  FILE* out = fopencookie(NULL, "w", (cookie_io_functions_t){.write = look_at_heap});
+  require(out != NULL && setvbuf(out, NULL, _IOFBF, 65536) == 0, "no stream");
+  size_t before = held_by_thread(own_heap);
+  assert_int_equal(rc_snapshot(out), 0);
+  assert_true(held_most > before);
+  assert_true(held_most - before < FOR_A_PAGE * (3 * NODES * OBJECT_BYTES / PAGE_BYTES) + SOME);
+  assert_int_equal(held_by_thread(own_heap), before);
+  fclose(out);
+  rc_dec(o);
+  rc_drain(SIZE_MAX);
+}
+
 static void test_errors(void** state) {
   (void)state;
   rt_task* t = begin(NULL);
@@ -383,7 +463,8 @@ int main(void) {
       cmocka_unit_test(test_snapshot),         cmocka_unit_test(test_leaks),
       cmocka_unit_test(test_same_in_each_run), cmocka_unit_test(test_nothing),
       cmocka_unit_test(test_weak_and_shells),  cmocka_unit_test(test_outside),
-      cmocka_unit_test(test_long_path),        cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_long_path),        cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_bounded_memory),   cmocka_unit_test(test_errors),
   };
   return cmocka_run_group_tests_name("rc inspect", tests, NULL, NULL);
 }
