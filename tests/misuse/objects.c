@@ -4,6 +4,7 @@
 #include "rc/rc.h"
 #include "runtime/runtime.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,24 @@ static void double_decrement_drained(void) {
   first_killer(o);
   rc_drain(SIZE_MAX);
   rc_dec(child);
+}
+static void double_decrement_shared(void) {
+  rc_object* o = rc_share(leaf());
+  expect(o != NULL, "memory");
+  first_killer(o);
+  rc_dec(o);
+}
+static void* kill_in_thread(void* o) {
+  first_killer(o);
+  return NULL;
+}
+static void double_decrement_after_thread(void) {
+  pthread_t t;
+  rc_object* o = rc_share(leaf());
+  expect(o != NULL, "memory");
+  expect(pthread_create(&t, NULL, kill_in_thread, o) == 0 && pthread_join(t, NULL) == 0,
+         "a thread");
+  rc_dec(o);
 }
 static void increment_of_dead(void) {
   rc_object* o = leaf();
@@ -228,6 +247,8 @@ static const struct misuse {
     CASE(double_decrement_waiting),
     CASE(double_decrement_child),
     CASE(double_decrement_drained),
+    CASE(double_decrement_shared),
+    CASE(double_decrement_after_thread),
     CASE(increment_of_dead),
     CASE(increment_of_waiting),
     CASE(dead_child),

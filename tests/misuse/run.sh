@@ -283,6 +283,8 @@ object_misuse double_decrement "$(dead rc_dec "$pair")"
 object_misuse double_decrement_waiting "$(dead rc_dec "$array")"
 object_misuse double_decrement_child "$(dead rc_dec "$pair")"
 object_misuse double_decrement_drained "$(dead rc_dec "$pair")"
+object_misuse double_decrement_shared "$(dead rc_dec "$pair")"
+object_misuse double_decrement_after_thread "$(dead rc_dec "$pair")"
 object_misuse increment_of_dead "$(dead rc_inc "$pair")"
 object_misuse increment_of_waiting "$(dead rc_inc "$array")"
 object_misuse dead_child "$(dead "release by an object's death" "$pair")"
@@ -353,7 +355,7 @@ expect "plain, leaks are not shown" 0 'sluice: warning: option MIMALLOC_SHOW_LEA
 # Where an object died is in the function that gave it up, also what it held.
 for prefix in objects- objects-checked-; do
   objects $prefix
-  for case in double_decrement double_decrement_waiting double_decrement_child double_decrement_drained; do
+  for case in double_decrement{,_waiting,_child,_drained,_shared,_after_thread}; do
     died=$("$debug" $case 2>&1 | sed -n 's/.*which died at .*+\(0x[0-9a-f]*\).*/\1/p')
     expect "$case names the first killer" 0 '' \
       bash -c "grep -qx first_killer <<<'$(addr2line -i -f -e "$debug" "$died" 2>&1)'"

@@ -343,6 +343,26 @@ static void test_outside(void** state) {
   expect_text(rc_snapshot, "");
 }
 
+/* Until it ran, what waits for its finalizer lives, and all that it holds. */
+static void ignore(rc_object* o) { (void)o; }
+static const rc_type finalized = {"finalized", 1, 0, NULL, ignore};
+static void test_finalizers(void** state) {
+  (void)state;
+  if (!CHECKED) return;
+  rt_task* t = begin(NULL);
+  rc_object* o = rc_typed(5, &finalized);
+  require(o != NULL, "no memory");
+  rc_set(o, 0, rc_from(leaf(1)));
+  rc_dec(o);
+  assert_int_equal(rc_finalizers_pending(), 1);
+  (void)written_by(rc_report_leaks);
+  assert_non_null(strstr(text, "2 objects are alive"));
+  assert_non_null(strstr(text, "(type finalized, tag 5): count 1, 1 from outside [0]-> "));
+  assert_int_equal(rc_poll(1), 1);
+  expect_text(rc_snapshot, "");
+  end(t);
+}
+
 /* A path of any length is told by its ends. */
 static void test_long_path(void** state) {
   (void)state;
@@ -463,8 +483,9 @@ int main(void) {
       cmocka_unit_test(test_snapshot),         cmocka_unit_test(test_leaks),
       cmocka_unit_test(test_same_in_each_run), cmocka_unit_test(test_nothing),
       cmocka_unit_test(test_weak_and_shells),  cmocka_unit_test(test_outside),
-      cmocka_unit_test(test_long_path),        cmocka_unit_test(test_no_memory),
-      cmocka_unit_test(test_bounded_memory),   cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_finalizers),       cmocka_unit_test(test_long_path),
+      cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_bounded_memory),
+      cmocka_unit_test(test_errors),
   };
   return cmocka_run_group_tests_name("rc inspect", tests, NULL, NULL);
 }
