@@ -45,10 +45,10 @@ static const struct death* death_of(const void* o) {
 
 void check_at(const void* caller) { site = (uintptr_t)caller - 1; }
 
-/* What an object holds dies where it died. */
+/* What an object holds dies where it died, if that is known still. */
 void check_releases(const rc_object* o) {
   const struct death* d = death_of(o);
-  if (d != NULL) site = word_get(&d->site);
+  site = d != NULL ? word_get(&d->site) : 0;
 }
 
 /* ---- What is said ---------------------------------------------------------------------------- */
@@ -81,7 +81,7 @@ static void report_dead(const rc_object* o, const char* what, bool freed) {
   const struct death* d = death_of(o);
   if (d != NULL) {
     describe(text, o, head_of(word_get(&d->header)), !freed);
-    trace_place(place, sizeof place, (void*)word_get(&d->site));
+    if (word_get(&d->site) != 0) trace_place(place, sizeof place, (void*)word_get(&d->site));
   }
   report_error(EAGAIN, "sluice: error: %s of dead object %p (%s), which died at %s", what,
                (const void*)o, text, place);

@@ -319,8 +319,8 @@ void rc_get_counters(rc_counters* out);
 /* ---- What is alive: for the debug and the secure library; others answer ENOTSUP --------------------
 **
 ** Both first free all that waits. They tell of the calling task's objects, with those that it shared; meanwhile no
-** other thread may drop these, or use objects that were handed on. They return 0, or an error number: ENOMEM (they
-** need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the thread's own heap), or the stream's. */
+** other thread may drop these, or use objects that were handed on. They return 0, or an error number: the stream's,
+** or ENOMEM (they need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the thread's own heap). */
 
 /* A line of JSON for each object: {"id": ..., "kind": "fields", "array", "bytes" or "typed", "type": its name or
 ** null, "tag": ..., "count": ..., "bytes": ..., "refs": [ids, as often as it refers to them]} and, if there are any,

@@ -60,6 +60,16 @@ static void double_decrement_drained(void) {
   rc_drain(SIZE_MAX);
   rc_dec(child);
 }
+/* So many others died since that nobody knows where. */
+static void double_decrement_late(void) {
+  enum { OTHERS = 100000 };
+  static rc_object* others[OTHERS];
+  rc_object* o = leaf();
+  for (int i = 0; i < OTHERS; i++) others[i] = leaf();
+  first_killer(o);
+  for (int i = 0; i < OTHERS; i++) rc_dec(others[i]);
+  rc_dec(o);
+}
 static void double_decrement_shared(void) {
   rc_object* o = rc_share(leaf());
   expect(o != NULL, "memory");
@@ -247,6 +257,7 @@ static const struct misuse {
     CASE(double_decrement_waiting),
     CASE(double_decrement_child),
     CASE(double_decrement_drained),
+    CASE(double_decrement_late),
     CASE(double_decrement_shared),
     CASE(double_decrement_after_thread),
     CASE(increment_of_dead),

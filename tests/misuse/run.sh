@@ -285,6 +285,8 @@ object_misuse double_decrement_child "$(dead rc_dec "$pair")"
 object_misuse double_decrement_drained "$(dead rc_dec "$pair")"
 object_misuse double_decrement_shared "$(dead rc_dec "$pair")"
 object_misuse double_decrement_after_thread "$(dead rc_dec "$pair")"
+forgotten=$(no_object rc_dec 'is (no object|a freed block of 24 bytes)')
+object_misuse double_decrement_late "($forgotten|$(dead rc_dec "$pair"))"
 object_misuse increment_of_dead "$(dead rc_inc "$pair")"
 object_misuse increment_of_waiting "$(dead rc_inc "$array")"
 object_misuse dead_child "$(dead "release by an object's death" "$pair")"
