@@ -316,15 +316,22 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
 
+void dec_last_at(rc_object* o, const void* caller) {
+  check_at(caller);
+  dec_last_slow(o);
+}
+
 /* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */
-  if (CHECKED && !check_lives(o, "rc_dec")) return;
-  if (CHECKED) check_at(__builtin_return_address(0));
+  if (CHECKED) {
+    if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
+    return;
+  }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  if (CHECKED || unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
-                          page_owner(page) != (uintptr_t)task || task->measure)) {
+  if (unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
+               page_owner(page) != (uintptr_t)task || task->measure)) {
     dec_last_slow(o);
     return;
   }

@@ -167,6 +167,8 @@ void child_dec(sink_t* to, rc_object* child);
 ** sink's list, or, when draining, as the one object in progress. Returns what was spent. */
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
 void object_free(mi_task_t* task, rc_object* o, unsigned kind);
+/* rc_dec_last, in checked builds, because of that call. */
+void dec_last_at(rc_object* o, const void* caller);
 /* Eagerly, up to DEC_UNITS, and counted: an object that dies; the fields of one that was unique. */
 void object_die(mi_task_t* task, rc_object* o);
 void fields_die(mi_task_t* task, rc_object* o);

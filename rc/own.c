@@ -6,7 +6,10 @@ rc_object* rc_drop_reuse(rc_object* o) {
   bool plain = rc_count(o) == 1 && o->kind == RC_FIELDS && o->n < DEC_UNITS;
   mi_task_t* task = plain ? task_here() : NULL;
   if (task == NULL) {
-    rc_dec(o);
+    if (CHECKED && rc_count(o) <= 1)
+      dec_last_at(o, __builtin_return_address(0));
+    else
+      rc_dec(o);
     return NULL;
   }
   if (CHECKED) check_becomes_shell(o, __builtin_return_address(0));

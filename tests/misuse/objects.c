@@ -36,6 +36,8 @@ static rc_object* large(void) {
 
 static __attribute__((noinline)) void first_killer(rc_object* o) { rc_dec(o); }
 
+static __attribute__((noinline)) void first_dropper(rc_object* o) { (void)rc_drop_reuse(o); }
+
 static void double_decrement(void) {
   rc_object* o = leaf();
   first_killer(o);
@@ -44,6 +46,12 @@ static void double_decrement(void) {
 static void double_decrement_waiting(void) {
   rc_object* o = large();
   first_killer(o);
+  rc_dec(o);
+  rc_drain(SIZE_MAX);
+}
+static void double_decrement_dropped(void) {
+  rc_object* o = large();
+  first_dropper(o);
   rc_dec(o);
   rc_drain(SIZE_MAX);
 }
@@ -255,6 +263,7 @@ static const struct misuse {
   { #name, name }
     CASE(double_decrement),
     CASE(double_decrement_waiting),
+    CASE(double_decrement_dropped),
     CASE(double_decrement_child),
     CASE(double_decrement_drained),
     CASE(double_decrement_late),

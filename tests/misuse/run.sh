@@ -281,6 +281,7 @@ object_misuse() { # CASE REGEX
 }
 object_misuse double_decrement "$(dead rc_dec "$pair")"
 object_misuse double_decrement_waiting "$(dead rc_dec "$array")"
+object_misuse double_decrement_dropped "$(dead rc_dec "$array")"
 object_misuse double_decrement_child "$(dead rc_dec "$pair")"
 object_misuse double_decrement_drained "$(dead rc_dec "$pair")"
 object_misuse double_decrement_shared "$(dead rc_dec "$pair")"
@@ -357,10 +358,10 @@ expect "plain, leaks are not shown" 0 'sluice: warning: option MIMALLOC_SHOW_LEA
 # Where an object died is in the function that gave it up, also what it held.
 for prefix in objects- objects-checked-; do
   objects $prefix
-  for case in double_decrement{,_waiting,_child,_drained,_shared,_after_thread}; do
+  for case in double_decrement{,_waiting,_dropped,_child,_drained,_shared,_after_thread}; do
     died=$("$debug" $case 2>&1 | sed -n 's/.*which died at .*+\(0x[0-9a-f]*\).*/\1/p')
     expect "$case names the first killer" 0 '' \
-      bash -c "grep -qx first_killer <<<'$(addr2line -i -f -e "$debug" "$died" 2>&1)'"
+      bash -c "grep -qxE 'first_(killer|dropper)' <<<'$(addr2line -i -f -e "$debug" "$died" 2>&1)'"
     expect "$case names the caller" 0 '' \
       bash -c "grep -qx $case <<<'$(called_from "$debug" $case)'"
   done
