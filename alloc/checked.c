@@ -341,10 +341,12 @@ static inline bool to_freed(_Atomic uint64_t* place, uint64_t word, bool own) {
   return true;
 }
 
-static inline unsigned maker_of(uint64_t word) { return (unsigned)(word >> NEXT_SHIFT); }
+static inline unsigned maker_of(uint64_t word) {
+  return (unsigned)(word >> NEXT_SHIFT) & MAKER_MASK;
+}
 
 static void mismatch(const void* p, size_t size, unsigned maker, const char* to) {
-  static const char* const makers[] = {"malloc", "new", "new[]"};
+  static const char* const makers[] = {"malloc", "new", "new[]", "rc_alloc"};
   report_error(EINVAL, "sluice: error: mismatched %s: block %p of %zu bytes is from %s", to, p,
                size, makers[maker]);
 }
@@ -353,6 +355,29 @@ void checked_set_maker(void* p, unsigned maker) {
   page_t* page = page_with(p);
   _Atomic uint64_t* place = place_of(page, p);
   word_set(place, word_get(place) | (uint64_t)maker << NEXT_SHIFT);
+}
+
+found_t checked_find(const void* p) {
+  found_t f = {.what = FOUND_NONE};
+  const page_t* page = page_of(p);
+  if (page == NULL || (const char*)p < page->start || index_of(page, p) >= page->reserved) return f;
+  uint64_t word = word_get(place_of(page, p));
+  if ((word & STATE) == UNUSED) return f;
+  f.block = block_at(page, index_of(page, p)) + adjust_of(word);
+  f.size = size_of(page, word);
+  f.mark = (word & STATE) == LIVE ? (uint32_t)(word >> NEXT_SHIFT) : 0;
+  f.what = p != f.block ? FOUND_INSIDE : (word & STATE) == LIVE ? FOUND_LIVE : FOUND_FREED;
+  return f;
+}
+
+/* Unless another thread has freed it meanwhile. */
+void checked_mark(const void* p, uint32_t mark) {
+  _Atomic uint64_t* place = place_of(page_with(p), p);
+  uint64_t word = word_get(place);
+  if ((word & STATE) == LIVE)
+    atomic_compare_exchange_strong_explicit(place, &word,
+                                            (word & FIXED) | (uint64_t)mark << NEXT_SHIFT,
+                                            memory_order_relaxed, memory_order_relaxed);
 }
 
 /* What is no block is for the free to tell. */

@@ -6,7 +6,7 @@
 **
 **   UNUSED  never handed out since the page, or this part of it, came into being
 **   LIVE    with the program: `size` bytes were asked for, at `adjust` bytes behind the block's start;
-**           instead of the next block: who made it (enum maker)
+**           instead of the next block: its mark, who made it (enum maker) and what rc/ keeps there
 **   FREED   by the program, of that size; on a list, or held back by secure.c
 **
 ** Other threads free, so words are atomic, each for itself: relaxed. */

@@ -57,7 +57,7 @@ void os_drop_stderr(void);
 
 /* ---- options.c ------------------------------------------------------------------------------- */
 
-enum { OPTION_COUNT = mi_option_secure_fill + 1 };
+enum { OPTION_COUNT = mi_option_show_leaks + 1 };
 long option_value(mi_option_t id);
 static inline bool may_ask_system(void) { return !option_value(mi_option_disallow_os_alloc); }
 void options_init(void);
@@ -77,7 +77,8 @@ static inline void say_due(void) {
 ** the program's error function, then abort if the build or option says so. */
 void report_error(int code, const char* format, ...) __attribute__((format(printf, 2, 3)));
 void call_error_fun(int code);
-void trace_say(void); /* trace.c */
+void trace_say(void);                                      /* trace.c */
+void trace_place(char* text, size_t size, const void* at); /* FILE+0xOFFSET (FUNCTION) */
 
 /* ---- chunk.c --------------------------------------------------------------------------------- */
 
@@ -421,9 +422,21 @@ bool checked_is_block(const page_t* page, const void* p, const char* what);
 void checked_free(void* p);                                         /* mi_free */
 void checked_resize(page_t* page, void* p, size_t size, bool zero); /* which fits */
 size_t checked_size(const page_t* page, const void* p);             /* what was asked for */
+/* Who made a live block: the lower bits of its mark, of which rc/ has the others. */
+enum maker { BY_MALLOC, BY_NEW, BY_NEW_ARRAY, BY_RC, MAKER_MASK = 3, MARK_BITS = 28 };
+/* What a pointer of any kind is: FOUND_NONE, no block; FOUND_INSIDE of one, in use or not; the start of one
+** that is FOUND_FREED, or FOUND_LIVE. */
+enum { FOUND_NONE, FOUND_INSIDE, FOUND_FREED, FOUND_LIVE };
+typedef struct found {
+  unsigned what;
+  uint32_t mark;
+  const void* block;
+  size_t size; /* that was asked for */
+} found_t;
+found_t checked_find(const void* p);
+void checked_mark(const void* p, uint32_t mark); /* a live block */
 /* Of a block of malloc's; and: if it is not that maker's, that is reported, and then it is malloc's. For
 ** operators.c alone, which the one-file core lacks. */
-enum maker { BY_MALLOC, BY_NEW, BY_NEW_ARRAY };
 void checked_set_maker(void* p, unsigned maker) __attribute__((unused));
 void checked_is_made_by(void* p, unsigned maker) __attribute__((unused));
 void checked_freed(const page_t* page, block_t* block); /* it waited: still untouched? */

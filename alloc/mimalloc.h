@@ -547,6 +547,7 @@ typedef enum mi_option_e {
   mi_option_heartbeat_period, /* Sluice's own */
   mi_option_abort_on_error,
   mi_option_secure_fill,
+  mi_option_show_leaks,
   mi_option_large_os_pages = mi_option_allow_large_os_pages, /* names of old */
   mi_option_eager_region_commit = mi_option_arena_eager_commit,
   mi_option_reset_decommits = mi_option_purge_decommits,

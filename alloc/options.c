@@ -35,6 +35,7 @@ static struct option {
     [mi_option_heartbeat_period] = {"HEARTBEAT_PERIOD", 1000, 1, 1000000000000, 0, false},
     [mi_option_abort_on_error] = {"ABORT_ON_ERROR", CHECKED, 0, 1, SWITCH, false},
     [mi_option_secure_fill] = {"SECURE_FILL", 1, 0, 1, SWITCH | (MI_SECURE ? 0 : NO_EFFECT), false},
+    [mi_option_show_leaks] = {"SHOW_LEAKS", 0, 0, 1, SWITCH | (CHECKED ? 0 : NO_EFFECT), false},
     [mi_option_visit_abandoned] = {"VISIT_ABANDONED", 0, 0, 1, SWITCH, false},
     [mi_option_reserve_os_memory] = {"RESERVE_OS_MEMORY", 0, 0, ADDRESS_KIB, IN_KIB, false},
     [mi_option_reserve_huge_os_pages] = {"RESERVE_HUGE_OS_PAGES", 0, 0, ADDRESS_KIB / MiB, 0,

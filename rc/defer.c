@@ -82,6 +82,7 @@ static rc_object* current_take(rc_state* s) {
 /* ---- Releasing one object -------------------------------------------------------------------- */
 
 static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
+  if (CHECKED) check_dies(o);
   if (to->eager) {
     dead_link(o, bits, to->list);
     to->list = o;
@@ -90,12 +91,19 @@ static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
   }
 }
 
+static bool is_dead(const rc_object* o) {
+  if (rc_count(o) != 0) return false;
+  report_error(EAGAIN, "sluice: error: rc_dec of dead object %p", (const void*)o);
+  return true;
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
-  if (rc_count(child) == 0 || !shared_dec(child)) return;
+  if (is_dead(child) || !shared_dec(child)) return;
   if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
   if (to->shared) {
     sink_take(to, child, rc_kind(child));
   } else {
+    if (CHECKED) check_dies(child);
     dead_link(child, rc_kind(child), NULL);
     shared_push(child, child);
   }
@@ -106,6 +114,7 @@ static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* 
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
+  if (CHECKED && !check_lives(child, "release by an object's death")) return;
   int32_t count = rc_count(child);
   if (count > 1)
     child->count = count - 1;
@@ -124,7 +133,7 @@ void child_dec(sink_t* to, rc_object* child) { child_gone(to, child); }
 static __attribute__((noinline)) void object_free_any(mi_task_t* task, rc_object* o,
                                                       unsigned kind) {
   if (task->implicit || page_is_of(page_of(o), task)) task_unreserve(task, object_bytes(o, kind));
-  mi_free(o);
+  object_block_free(o);
 }
 
 static inline void object_free_here(mi_task_t* task, rc_object* o, unsigned kind) {
@@ -145,7 +154,7 @@ static inline void sink_free(sink_t* to, rc_object* o, unsigned kind) {
   if (likely(!to->shared))
     object_free_here(to->task, o, kind);
   else
-    mi_free(o);
+    object_block_free(o);
 }
 
 /* Index of the first field that was not released yet. */
@@ -220,6 +229,7 @@ static void purge_released(rc_object* o, size_t first, size_t end) {
 
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
+  if (CHECKED) check_releases(o);
   if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
   if (unlikely(is_traced(o, bits))) return traced_release(to, o, bits, units);
   unsigned kind = bits & DEAD_KIND;
@@ -273,6 +283,7 @@ static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
 /* Of a reference to an object that has 1 at most, or is shared. */
 static size_t last_release(sink_t* to, rc_object* o) {
   if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 1);
+  if (CHECKED) check_dies(o);
   return release_list(to, object_release(to, o, rc_kind(o), DEC_UNITS));
 }
 
@@ -314,14 +325,15 @@ static bool has_no_objects(const rc_object* o) {
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
-  int32_t count = rc_count(o);
-  bool shared = count < 0;
-  if (count == 0 || (shared && !shared_dec(o))) return;
+  bool shared = rc_is_shared(o);
+  if (is_dead(o) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
 
-static __attribute__((noinline)) void free_known_slow(rc_object* shell) {
+static __attribute__((noinline)) void free_known_slow(rc_object* shell, const void* caller) {
+  if (CHECKED && !check_shell(shell, "rc_free_known")) return;
+  if (CHECKED) check_at(caller);
   mi_task_t* task = task_here();
   if (task == NULL) return;
   object_free(task, shell, RC_FIELDS);
@@ -332,7 +344,7 @@ void rc_free_known(rc_object* shell) {
   mi_task_t* task = tls.task;
   page_t* page = slot_of(shell);
   if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task)) {
-    free_known_slow(shell);
+    free_known_slow(shell, __builtin_return_address(0));
     return;
   }
   task_note_peak(task);
@@ -342,13 +354,22 @@ void rc_free_known(rc_object* shell) {
   page_free_local(page, (block_t*)(void*)shell);
 }
 
+void dec_last_at(rc_object* o, const void* caller) {
+  check_at(caller);
+  dec_last_slow(o);
+}
+
 /* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */
+  if (CHECKED) {
+    if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
+    return;
+  }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  if (CHECKED || unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
-                          page_owner(page) != (uintptr_t)task || task->measure)) {
+  if (unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
+               page_owner(page) != (uintptr_t)task || task->measure)) {
     dec_last_slow(o);
     return;
   }
@@ -484,7 +505,7 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   if (nothing_waits(s)) orphan_adopt(task);
   while (spent < units && !nothing_waits(s)) {
     unsigned next = next_class(s, class, units - spent);
-    size_t now = next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
+    size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
     spent += now;
     if (now == 0) {
       rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);

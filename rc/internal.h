@@ -1,8 +1,8 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
-** The files, from below: rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
-** references and finalizers; own.c changes in place; shared.c counts what several threads have, share.c makes
-** objects so; table.c is a hash table. */
+** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; last.c
+** does what some objects need then: weak references and finalizers; own.c changes in place; shared.c counts what
+** several threads have, share.c makes objects so; inspect.c looks at what lives, leaks.c at why. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
 
@@ -25,6 +25,10 @@ enum { KIND_MASK = 3, KIND_WEAK = 0x10, KIND_FINALIZED = 0x20 };
 
 /* Bits of a dead object's header beside its kind. */
 enum { DEAD_KIND = 3, DEAD_PARTIAL = 4 };
+/* In checked builds bit 31 of the address is in bit 47, where that is free, and 1 in its place: read as a count
+** the header is negative, so that rc_inc and rc_dec of a dead object come here. */
+#define DEAD_SIGN ((uint64_t)1 << 31)
+enum { DEAD_NEGATIVE = CHECKED && ADDRESS_BITS < 48 };
 
 static inline const rc_type* typed_as(const rc_object* o) {
   return ((const rc_type* const*)(const void*)o)[1];
@@ -67,11 +71,15 @@ static inline uint64_t dead_word(const rc_object* o) {
   return __atomic_load_n((const word*)(const void*)o, __ATOMIC_RELAXED);
 }
 static inline rc_object* dead_next(uint64_t w) {
-  return (rc_object*)(uintptr_t)(w & (((uint64_t)1 << 48) - 8));
+  uint64_t next = w & (((uint64_t)1 << 48) - 8);
+  if (DEAD_NEGATIVE) next = (next & ~((uint64_t)1 << 47 | DEAD_SIGN)) | (next >> 47) * DEAD_SIGN;
+  return (rc_object*)(uintptr_t)next;
 }
 static inline unsigned dead_bits(uint64_t w) { return (unsigned)w & (DEAD_KIND | DEAD_PARTIAL); }
 static inline void dead_link(rc_object* o, unsigned bits, const rc_object* next) {
-  uint64_t w = (uint64_t)o->n << 48 | (uintptr_t)next | bits;
+  uint64_t link = (uintptr_t)next;
+  if (DEAD_NEGATIVE) link = (link & ~DEAD_SIGN) | DEAD_SIGN | (link / DEAD_SIGN & 1) << 47;
+  uint64_t w = (uint64_t)o->n << 48 | link | bits;
   memcpy(o, &w, sizeof w);
 }
 
@@ -167,6 +175,8 @@ void child_dec(sink_t* to, rc_object* child);
 ** sink's list, or, when draining, as the one object in progress. Returns what was spent. */
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
 void object_free(mi_task_t* task, rc_object* o, unsigned kind);
+/* rc_dec_last, in checked builds, because of that call. */
+void dec_last_at(rc_object* o, const void* caller);
 /* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
 uint32_t pace_of(const mi_task_t* task);
@@ -180,7 +190,8 @@ void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thr
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
-void weak_share(rc_object* o); /* the target of a weak reference was shared */
+bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
+void weak_share(rc_object* o);         /* the target of a weak reference was shared */
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */
 
@@ -189,6 +200,70 @@ bool shared_inc_if_alive(rc_object* o);
 /* Dead shared objects wait for any thread, linked: from first to last. */
 void shared_push(rc_object* first, rc_object* last);
 size_t shared_drain(mi_task_t* task, size_t units); /* returns what was spent */
+
+/* ---- check.c: called in checked builds only --------------------------------------------------------
+**
+** An object's block is made by rc/ (its mark has BY_RC) from its constructor to its free, and is one of these.
+** Above the state is its number among its page's objects, while inspect.c counts them. */
+enum {
+  MARK_LIVES = BY_RC,
+  MARK_DEAD = BY_RC | 4,
+  MARK_SHELL = BY_RC | 8,
+  STATE_MASK = 12,
+  MARK_RANK_SHIFT = 4,
+};
+enum { CHECK_TEXT = 256 };
+void check_describe(char* text, const rc_object* o); /* its kind or type, and tag; in CHECK_TEXT */
+bool check_is_alive(const rc_object* block);         /* is the block an object that lives? */
+void check_made(const rc_object* o);
+/* Is it an object that lives; a shell, or an object that may be one? false: misuse in a call of `what`, reported. */
+bool check_lives(const rc_object* o, const char* what);
+bool check_shell(rc_object* o, const char* what);
+void check_at(const void* caller); /* objects die from here on because of that call */
+void check_dies(rc_object* o);
+void check_becomes_shell(rc_object* o, const void* caller);
+void check_releases(const rc_object* o); /* what it holds is given up */
+void check_freed(const rc_object* o);    /* before the block is */
+
+/* Of an object's block, in which nothing is needed any more. */
+static inline void object_block_free(rc_object* o) {
+  if (CHECKED) check_freed(o);
+  mi_free(o);
+}
+
+/* ---- inspect.c: called in checked builds only ------------------------------------------------------ */
+
+typedef struct survey_page {
+  table_node node; /* key: the page's record */
+  uint64_t first;  /* the id of the first object there */
+} survey_page;
+typedef struct survey {
+  survey_page* pages;
+  size_t count;
+  uint64_t objects;
+  rc_table by_page;
+} survey;
+typedef struct survey_place {
+  size_t page, block;
+} survey_place;
+/* Of the calling task's living objects, in the order of their ids, from 0; no object may come or go until its
+** end. ENOMEM, or ENOTSUP: its end is to be called all the same. */
+int survey_begin(survey* s);
+void survey_end(survey* s);
+rc_object* survey_next(const survey* s, survey_place* at); /* from {0, 0} on; NULL: no more */
+enum { REF_NONE, REF_OUTSIDE, REF_KNOWN }; /* no object; not the task's; *id tells */
+unsigned survey_find(survey* s, rc_word w, uint64_t* id);
+
+/* What an object holds: words, of which some are integers. Born zero but for o. */
+enum { REFS_AT_ONCE = 32 };
+typedef struct object_refs {
+  rc_object* o;
+  size_t next, have, cursor;
+  bool last;
+  rc_word out[REFS_AT_ONCE];
+} object_refs;
+bool refs_next(object_refs* r, rc_word* w); /* false: that was all */
+int stream_error(FILE* out);                /* 0, or errno: of what was written to it */
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
 

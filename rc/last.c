@@ -70,6 +70,10 @@ static rc_object* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, bool share
 }
 
 rc_object* rc_weak(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_weak")) {
+    errno = EINVAL;
+    return NULL;
+  }
   task_charge(ticks_of(sizeof(cell)));
   bool shared = rc_is_shared(o);
   mi_heap_t* heap = task_exact_heap();
@@ -82,10 +86,19 @@ rc_object* rc_weak(rc_object* o) {
   return w;
 }
 
+static bool is_cell(const rc_object* w, const char* what) {
+  if (!check_lives(w, what)) return false;
+  if (rc_kind(w) == RC_TYPED && typed_as(w) == &cell_type) return true;
+  report_error(EINVAL, "sluice: error: %s of object %p, which is no weak reference", what,
+               (const void*)w);
+  return false;
+}
+
 /* A local cell's target is the same task's; a shared one's may be dying elsewhere, but is not freed before the
 ** lock was taken. */
 rc_object* rc_upgrade(rc_object* w) {
   cell* c = (cell*)(void*)w;
+  if (CHECKED && !is_cell(w, "rc_upgrade")) return NULL;
   assert(rc_kind(w) == RC_TYPED && c->type == &cell_type);
   bool shared = rc_is_shared(w);
   if (shared) pthread_mutex_lock(&weak_lock);
@@ -107,6 +120,11 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   __atomic_fetch_and(&o->kind, (uint8_t)~KIND_WEAK, __ATOMIC_RELAXED);
   unlock_table(t);
   child_dec(to, &c->head);
+}
+
+bool weak_is_held(const rc_object* o) {
+  if (rc_kind(o) != RC_TYPED || typed_as(o) != &cell_type) return false;
+  return ((const cell*)(const void*)o)->node.key != NULL;
 }
 
 void weak_share(rc_object* o) {

@@ -2,17 +2,23 @@
 #include "rc/internal.h"
 
 rc_object* rc_drop_reuse(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_drop_reuse")) return NULL;
   bool plain = rc_count(o) == 1 && o->kind == RC_FIELDS && o->n < DEC_UNITS;
   mi_task_t* task = plain ? task_here() : NULL;
   if (task == NULL) {
-    rc_dec(o);
+    if (CHECKED && rc_count(o) <= 1)
+      dec_last_at(o, __builtin_return_address(0));
+    else
+      rc_dec(o);
     return NULL;
   }
+  if (CHECKED) check_becomes_shell(o, __builtin_return_address(0));
   fields_die(task, o);
   return o;
 }
 
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
+  if (CHECKED && shell != NULL && !check_shell(shell, "rc_reuse")) shell = NULL;
   if (shell != NULL && shell->n != n) {
     rc_free_known(shell);
     shell = NULL;
@@ -20,6 +26,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   mi_task_t* task = shell != NULL ? task_here() : NULL;
   if (task == NULL) return rc_alloc(tag, n);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
+  if (CHECKED) check_made(shell);
   *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return shell;
 }
@@ -34,6 +41,10 @@ static rc_object* copy_of(rc_object* o, size_t bytes) {
 }
 
 rc_object* rc_make_unique(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_make_unique")) {
+    errno = EINVAL;
+    return NULL;
+  }
   size_t bytes = object_bytes(o, rc_kind(o));
   task_charge(ticks_of(bytes));
   if (rc_kind(o) == RC_TYPED) {

@@ -16,6 +16,7 @@ rc_object* object_make(size_t bytes) {
   pay_for_request(heap->task, bytes);
   if (unlikely(!task_reserve(heap->task, bytes))) return NULL;
   rc_object* o = heap_alloc_words(heap, bytes_to_words(bytes));
+  if (CHECKED && o != NULL) check_made(o);
   if (likely(o != NULL))
     heap->task->objects++;
   else
@@ -30,7 +31,9 @@ mi_heap_t* heap_of_thread(void) {
 
 rc_object* object_make_shared(size_t bytes) {
   mi_heap_t* heap = heap_of_thread();
-  return heap != NULL ? heap_alloc_words(heap, bytes_to_words(bytes)) : NULL;
+  rc_object* o = heap != NULL ? heap_alloc_words(heap, bytes_to_words(bytes)) : NULL;
+  if (CHECKED && o != NULL) check_made(o);
+  return o;
 }
 
 /* The charge comes first and whatever happens; then the byte limit; then memory. */

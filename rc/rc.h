@@ -10,7 +10,7 @@
 **
 ** An object belongs to the task that made it and is used by one thread at a time, not in other
 ** tasks, unless it is shared (rc_share). A cycle lives until its task ends. Objects passed to functions are not
-** NULL, and were made and filled (see rc_alloc); nothing checks it.
+** NULL, and were made and filled (see rc_alloc); the debug library checks it (see rc/README.md).
 **
 ** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
 ** A word is never 0; "nothing" is RC_NIL, the integer 0.
@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -111,6 +112,22 @@ static inline rc_function* rc_code(const rc_object* closure) {
   return (rc_function*)(uintptr_t)rc_to_int(((const rc_word*)(const void*)closure)[1]);
 }
 
+/* ---- Checks: what the debug and the secure library know of objects -----------------------------------
+**
+** These libraries report misuse where they are called. A program that is compiled with -DRC_CHECKED has its inlined
+** functions ask them first, too: misuse is reported, and, if that does not abort, nothing is done (rc_get: RC_NIL).
+** With the plain library the answers are true. */
+
+bool rc_check(const rc_object* o,
+              const char* what); /* does o live? false: reported, as misuse in `what` */
+bool rc_check_field(const rc_object* o, size_t i, const char* what); /* and has a field i? */
+bool rc_check_word(const rc_object* o, rc_word w, const char* what); /* may w be stored in o? */
+#ifdef RC_CHECKED
+enum { RC_CHECKS = 1 };
+#else
+enum { RC_CHECKS = 0 };
+#endif
+
 /* ---- Counting: inline, one branch if the object lives on ------------------------------------- */
 
 void rc_inc_slow(rc_object* o); /* the rest of rc_inc: o's count is not above 0 */
@@ -122,6 +139,7 @@ static inline int32_t rc_count(const rc_object* o) {
 }
 /* One reference more. Borrows o. */
 static inline void rc_inc(rc_object* o) {
+  if (RC_CHECKS && !rc_check(o, "rc_inc")) return;
   if (rc_count(o) > 0)
     o->count = (int32_t)((uint32_t)o->count + 1);
   else
@@ -129,6 +147,7 @@ static inline void rc_inc(rc_object* o) {
 }
 /* One reference less: takes an owned o. At most 33 units, whatever dies. */
 static inline void rc_dec(rc_object* o) {
+  if (RC_CHECKS && !rc_check(o, "rc_dec")) return;
   if (rc_count(o) > 1)
     o->count--;
   else
@@ -179,11 +198,13 @@ static inline char* rc_data(rc_object* o) {
 static inline double* rc_doubles(rc_object* o) { return (double*)(void*)rc_data(o); }
 /* Field i, borrowed. */
 static inline rc_word rc_get(rc_object* o, size_t i) {
+  if (RC_CHECKS && !rc_check_field(o, i, "rc_get")) return RC_NIL;
   assert(i < rc_length(o));
   return rc_words(o)[i];
 }
 /* First store into field i of a fresh object: takes w, looks at nothing. */
 static inline void rc_init(rc_object* o, size_t i, rc_word w) {
+  if (RC_CHECKS && !(rc_check_field(o, i, "rc_init") && rc_check_word(o, w, "rc_init"))) return;
   assert(i < rc_length(o) && w != 0);
   rc_words(o)[i] = w;
 }
@@ -195,6 +216,7 @@ static inline rc_word rc_take(rc_object* o, size_t i) {
 }
 /* Replaces field i: takes w, gives up what was there (at most 33 units). */
 static inline void rc_set(rc_object* o, size_t i, rc_word w) {
+  if (RC_CHECKS && !(rc_check_field(o, i, "rc_set") && rc_check_word(o, w, "rc_set"))) return;
   assert(i < rc_length(o) && w != 0);
   rc_word old = rc_words(o)[i];
   rc_words(o)[i] = w;
@@ -310,6 +332,21 @@ typedef struct rc_counters {
 /* Fills *out with the calling task's counters. */
 void rc_get_counters(rc_counters* out);
 
+/* ---- What is alive: for the debug and the secure library; others answer ENOTSUP --------------------
+**
+** Both first free all that waits. They tell of the calling task's objects, with those that it shared; meanwhile no
+** other thread may drop these, or use objects that were handed on. They return 0, or an error number: the stream's,
+** or ENOMEM (they need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the thread's own heap). */
+
+/* A line of JSON for each object: {"id": ..., "kind": "fields", "array", "bytes" or "typed", "type": its name or
+** null, "tag": ..., "count": ..., "bytes": ..., "refs": [ids, as often as it refers to them]} and, if there are any,
+** "outside": how many references to objects of no task or another one. Ids count from 0, and are the same if the
+** program does the same; there are no addresses. What holds the memory: runtime/dominators.py. */
+int rc_snapshot(FILE* out);
+/* How many objects of each type, and what keeps some of them alive: the path from an object that something else
+** than objects refers to, by index of fields. At the end of the process by the option SHOW_LEAKS. */
+int rc_report_leaks(FILE* out);
+
 /* ---- Constructors and reuse with a constant number of fields, inlined ------------------------------ */
 
 /* What the allocator keeps for a thread, as far as they look at it. */
@@ -356,7 +393,7 @@ static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_objec
   *shell = head;
   return shell;
 }
-#if defined(__OPTIMIZE__) && \
+#if defined(__OPTIMIZE__) && !defined(RC_CHECKED) && \
     !defined(SLUICE_INTERNAL_H) /* the library's own files see the same data otherwise */
 #define rc_alloc(tag, n) rc_alloc_inline(tag, n)
 #define rc_reuse(shell, tag, n) rc_reuse_inline(shell, tag, n)

@@ -89,7 +89,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
   reached* r = s->copies && copy == NULL ? NULL : list_add(s, o);
   if (r == NULL) {
     if (s->error == 0) s->error = ENOMEM;
-    mi_free(copy);
+    if (copy != NULL) object_block_free(copy);
     return false;
   }
   r->copy = copy;
@@ -196,7 +196,7 @@ static void undo_copy(const reached* r, size_t scanned) {
     rc_word w = object_words(o)[i];
     if (rc_is_object(w) && rc_is_shared(rc_to(w))) rc_dec(rc_to(w));
   }
-  mi_free(r->copy);
+  object_block_free(r->copy);
 }
 
 static void undo(rc_sharing* s) {

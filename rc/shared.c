@@ -15,7 +15,9 @@ enum { STICKY_BOTH = RC_IMMORTAL / 4 * 3 };
 
 /* Relaxed: a new reference is made from one that its maker has, so the object lives and was seen. */
 void rc_inc_slow(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_inc")) return;
   int32_t count = rc_count(o);
+  if (count == 0) report_error(EAGAIN, "sluice: error: rc_inc of dead object %p", (void*)o);
   if (count < 0 && count > STICKY_BOTH) __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/runtime.h"
 
 #include "alloc/internal.h"
+#include "rc/rc.h"
 
 /* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
 ** had. `expired` is set once, by the thread that has entered the task; from then the byte limit is
@@ -132,8 +133,17 @@ void rt_leave(void) {
 
 rt_task* rt_current(void) { return current; }
 
+/* By the option: what objects the task ends with, and why. */
+static void show_leaks(rt_task* t) {
+  if (!CHECKED || !option_value(mi_option_show_leaks) || rt_enter(t) != 0) return;
+  rc_drain(SIZE_MAX);
+  if (t->task->objects > 0) rc_report_leaks(stderr);
+  rt_leave();
+}
+
 int rt_task_end(rt_task* t) {
   bool idle = false;
+  show_leaks(t);
   if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
                                                memory_order_relaxed))
     return EBUSY;

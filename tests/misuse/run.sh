@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs each misuse of cases.c with both libraries, and wrong uses of slua and cfrac, and asserts all
+# Runs each misuse of cases.c and objects.c with the libraries, and wrong uses of slua and cfrac, and asserts all
 # that they print on stderr, as a regular expression, and the exit status.
 # Ends in "N passed, N failed".
 build=${1:-build}
@@ -9,9 +9,14 @@ passed=0 failed=0
 ulimit -c 0
 
 mkdir -p "$programs"
-for library in sluice sluice-debug sluice-secure; do
+compile() { # SOURCE LIBRARY PROGRAM FLAGS...
   ${CC:-gcc} -std=c11 -D_GNU_SOURCE -I"$here/../.." -Wall -Wextra -Wpedantic -Wshadow -Wundef -O1 -g \
-    "$here/cases.c" "$build/lib$library.a" -pthread -o "$programs/$library" || exit 1
+    "${@:4}" "$here/$1.c" "$build/lib$2.a" -pthread -o "$programs/$3" || exit 1
+}
+for library in sluice sluice-debug sluice-secure; do
+  compile cases $library $library
+  compile objects $library objects-$library
+  compile objects $library objects-checked-$library -DRC_CHECKED
 done
 plain=$programs/sluice debug=$programs/sluice-debug secure=$programs/sluice-secure
 ABORTED=134 CRASHED=139 RUNS=20
@@ -219,6 +224,7 @@ verbose() { # DEBUG-LEVEL; which options there are is asked in tests/names.sh
   echo "sluice: process init: version [0-9.]+ \\(mimalloc API [0-9]+\\), debug level $1"
   echo "(sluice: option [A-Z_]+: -?[0-9]+$n)+sluice: option HEARTBEAT_PERIOD: 50"
   echo "sluice: option ABORT_ON_ERROR: $1"
+  [ "$1" = 0 ] || echo 'sluice: option SHOW_LEAKS: 0'
 }
 for set in VERBOSE=1 VERBOSE=yes; do
   expect "plain $set" 0 "$(verbose 0)" MIMALLOC_HEARTBEAT_PERIOD=50 MIMALLOC_$set "$plain" nothing
@@ -250,6 +256,114 @@ for library in sluice-debug sluice-secure; do
   for case in double_free free_interior sized_free_less overflow_large overflow_realloc; do
     expect "$library names the caller of $case" 0 '' \
       bash -c "grep -qx '$case' <<<'$(called_from "$programs/$library" $case)'"
+  done
+done
+
+# ---- Objects: what is said of them does not depend on the order of blocks, so few runs tell
+
+RUNS=2
+objects() { # PREFIX: what `reported` and the others run
+  plain=$programs/$1sluice debug=$programs/$1sluice-debug secure=$programs/$1sluice-secure
+}
+at='[^ ]+\+0x[0-9a-f]+( \([^)]*\))?'
+dead() { echo "$error $1 of dead object $p \\($2\\), which died at $at"; }
+pair='2 fields, tag 7'
+array='array, tag 8'
+no_object() { echo "$error $1 of invalid pointer $p: it $2"; }
+asserted() { echo "[^$n]*: Assertion \`[^$n]*' failed\\."; }
+# Once with each way of compiling the program.
+object_misuse() { # CASE REGEX
+  local prefix
+  for prefix in objects- objects-checked-; do
+    objects $prefix
+    debug_reported "$1" "$2"
+  done
+}
+object_misuse double_decrement "$(dead rc_dec "$pair")"
+object_misuse double_decrement_waiting "$(dead rc_dec "$array")"
+object_misuse double_decrement_dropped "$(dead rc_dec "$array")"
+object_misuse double_decrement_child "$(dead rc_dec "$pair")"
+object_misuse double_decrement_drained "$(dead rc_dec "$pair")"
+object_misuse double_decrement_shared "$(dead rc_dec "$pair")"
+object_misuse double_decrement_after_thread "$(dead rc_dec "$pair")"
+forgotten=$(no_object rc_dec 'is (no object|a freed block of 24 bytes)')
+object_misuse double_decrement_late "($forgotten|$(dead rc_dec "$pair"))"
+object_misuse increment_of_dead "$(dead rc_inc "$pair")"
+object_misuse increment_of_waiting "$(dead rc_inc "$array")"
+object_misuse dead_child "$(dead "release by an object's death" "$pair")"
+object_misuse weak_of_dead "$(dead rc_weak "$pair")"
+object_misuse upgrade_of_dead "$(dead rc_upgrade 'typed, tag 0')"
+object_misuse unique_of_dead "$(dead rc_make_unique "$pair")"
+object_misuse decrement_of_static "$(no_object rc_dec 'is no object')"
+object_misuse decrement_of_block "$(no_object rc_dec 'is a block of 24 bytes')"
+object_misuse decrement_inside "$(no_object rc_dec "points inside the object $p of 24 bytes")"
+object_misuse free_of_object "$error mismatched free: block $p of 24 bytes is from rc_alloc"
+object_misuse upgrade_of_object "$error rc_upgrade of object $p, which is no weak reference"
+object_misuse shell_freed_twice "$(dead rc_free_known "$pair")"
+object_misuse shell_decremented "$(dead rc_dec "$pair")"
+no_shell() { echo "$error rc_free_known of object $p \\($1\\), which is no shell"; }
+object_misuse shell_with_references "$(no_shell "$pair, count 2")"
+object_misuse shell_of_array "$(no_shell "$array, count 1")"
+object_misuse reuse_of_dead "$(dead rc_reuse "$pair")"
+object_misuse damaged_header \
+  "$error rc_dec of object $p with a damaged header: kind 0 and length 200 do not fit its block of 24 bytes"
+unstored="$error field 1 of object $p \\(3 fields, tag 7\\) was not stored before it died"
+object_misuse unstored_field "$unstored"
+object_misuse untouched_field "$unstored"
+
+objects objects-checked-
+debug_reported get_of_dead "$(dead rc_get "$pair")"
+debug_reported set_of_dead "$(dead rc_set "$pair")"
+debug_reported get_beyond "$error rc_get of field 2 of object $p, which has 2"
+debug_reported set_beyond "$error rc_set of field 2 of object $p, which has 2"
+debug_reported set_to_zero "$error rc_set of the word 0 into object $p"
+debug_reported set_to_dead "$(dead rc_set "$pair")"
+debug_reported decrement_of_counted_static "$(no_object rc_dec 'is no object')"
+debug_reported increment_inside "$(no_object rc_inc "points inside the object $p of 24 bytes")"
+silent reuse_with_other_size
+
+# What the plain library finds of it, where that costs nothing.
+for prefix in objects- objects-checked-; do
+  objects $prefix
+  silent reuse_with_other_size
+  expect "plain double_decrement" 0 "$error rc_dec of dead object $p" "$plain" double_decrement
+  expect "plain increment_of_dead" 0 "$error rc_inc of dead object $p" "$plain" increment_of_dead
+  expect "plain dead_child" 0 "$error rc_dec of dead object $p" "$plain" dead_child
+  expect "plain decrement_of_static" 0 "$error free of $no_block" "$plain" decrement_of_static
+  for case in shell_freed_twice shell_with_references shell_of_array upgrade_of_object get_beyond set_beyond \
+    set_to_zero; do
+    expect "plain $case" $ABORTED "$(asserted)" "$plain" $case
+  done
+  expect "plain unstored_field" $CRASHED '' "$plain" unstored_field
+done
+
+objects objects-
+root="#2 \\($array\\): count 1, 1 from outside"
+leaks="sluice: 3 objects are alive, 8061 bytes
+  1 objects \\($array\\), 8016 bytes
+    $root
+  1 objects \\($pair\\), 24 bytes
+    $root \\[17\\]-> #1 \\($pair\\)
+  1 objects \\(bytes, tag 9\\), 21 bytes
+    $root \\[17\\]-> #1 \\($pair\\) \\[0\\]-> #0 \\(bytes, tag 9\\)"
+for case in leak leak_in_task; do
+  expect "debug $case is shown" 0 "$leaks" MIMALLOC_SHOW_LEAKS=1 "$debug" $case
+  expect "secure $case is shown" 0 "sluice: 3 objects are alive, 8061 bytes$n.*" MIMALLOC_SHOW_LEAKS=1 "$secure" $case
+  expect "debug $case" 0 '' "$debug" $case
+done
+expect "debug, no leak" 0 '' MIMALLOC_SHOW_LEAKS=1 "$debug" no_leak
+expect "plain, leaks are not shown" 0 'sluice: warning: option MIMALLOC_SHOW_LEAKS has no effect here' \
+  MIMALLOC_SHOW_LEAKS=1 "$plain" leak
+
+# Where an object died is in the function that gave it up, also what it held.
+for prefix in objects- objects-checked-; do
+  objects $prefix
+  for case in double_decrement{,_waiting,_dropped,_child,_drained,_shared,_after_thread}; do
+    died=$("$debug" $case 2>&1 | sed -n 's/.*which died at .*+\(0x[0-9a-f]*\).*/\1/p')
+    expect "$case names the first killer" 0 '' \
+      bash -c "grep -qxE 'first_(killer|dropper)' <<<'$(addr2line -i -f -e "$debug" "$died" 2>&1)'"
+    expect "$case names the caller" 0 '' \
+      bash -c "grep -qx $case <<<'$(called_from "$debug" $case)'"
   done
 done
 
