@@ -357,10 +357,10 @@ static mi_task_t* orphan_take(void) {
 
 /* Nothing of our own waits: takes over all that one ended task left, in O(classes). Only a thread's
 ** own task does: another one may end with its heaps, and its byte count is a limit. */
-static void orphan_adopt(mi_task_t* task) {
-  if (likely(!task_has_orphans(task))) return;
+static bool orphan_adopt(mi_task_t* task) {
+  if (likely(!task_has_orphans(task))) return false;
   mi_task_t* from = orphan_take();
-  if (from == NULL) return;
+  if (from == NULL) return false;
   rc_state *s = state_of(task), *left = state_of(from);
   task->room -= (int64_t)task_bytes(from);
   wait_begin(task, s);
@@ -370,6 +370,12 @@ static void orphan_adopt(mi_task_t* task) {
   s->pending = left->pending;
   finals_adopt(s, left);
   task_recycle(from);
+  return true;
+}
+
+/* One may have left finalizers alone. */
+static void orphans_adopt(mi_task_t* task) {
+  while (nothing_waits(state_of(task)) && orphan_adopt(task)) continue;
 }
 
 /* ---- Draining -------------------------------------------------------------------------------- */
@@ -396,11 +402,11 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
-  if (nothing_waits(s)) orphan_adopt(task);
+  orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
     rc_object* o = next_dead(s, class, units - spent);
     spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
-    if (nothing_waits(s)) orphan_adopt(task);
+    orphans_adopt(task);
   }
   if (nothing_waits(s)) wait_end(task, s);
   return spent;
@@ -467,7 +473,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
     return false;
   }
   if (s->pacing.deterministic) return false;
-  if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
+  orphans_adopt(task); /* before the debt limit is asked for */
   pay_for_refill(task, heap == task->exact ? class : 0, words);
   return !nothing_waits(s);
 }
