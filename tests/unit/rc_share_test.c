@@ -661,6 +661,21 @@ static void test_a_unique_graph_moves(void** state) {
   count_tree(tree);
 }
 
+/* Its pages are adopted here, so what was counted there is given back here, and no more than was held. */
+static void test_adopted_pages(void** state) {
+  (void)state;
+  rc_object* tree = NULL;
+  for (int i = 0; i < 20; i++) {
+    on_thread(make_tree, &tree);
+    rc_object* kept = list_of(3000); /* refills adopt */
+    rc_dec(tree);
+    rc_drain(SIZE_MAX);
+    rc_dec(kept);
+    rc_drain(SIZE_MAX);
+    assert_int_equal(counters().debt, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_ends_of_counts),
@@ -687,6 +702,7 @@ int main(void) {
       cmocka_unit_test(test_ended_thread_hands_on),
       cmocka_unit_test(test_garbage_of_a_parked_thread),
       cmocka_unit_test(test_a_unique_graph_moves),
+      cmocka_unit_test(test_adopted_pages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
