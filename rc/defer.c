@@ -439,8 +439,7 @@ static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
 }
 
 /* In deterministic mode, while objects wait: by the size that is asked for alone. */
-void pay_for_request(mi_task_t* task, size_t bytes) {
-  if (likely(!task->exact_hidden)) return;
+static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes) {
   rc_state* s = state_of(task);
   size_t words = bytes_to_words(bytes);
   s->counted.debt += (uint64_t)pace_of(task) * words;
@@ -448,9 +447,15 @@ void pay_for_request(mi_task_t* task, size_t bytes) {
   if (s->counted.debt > debt_limit(s)) pay += pay_debt(s, SIZE_MAX, SIZE_MAX);
   uint64_t* most =
       words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
-  count_units(
-      task, most,
-      drain(task, words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE, pay));
+  unsigned class = words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
+  count_units(task, most, drain(task, class, pay));
+}
+
+void pay_for_request(mi_task_t* task, size_t bytes) {
+  if (likely(!task->exact_hidden)) return;
+  uint64_t since = task->measure ? os_now_ns() : 0, units = task->units;
+  pay_at_once(task, bytes);
+  if (task->measure) pause_record(task, PAUSE_REFILL, task->units - units, since);
 }
 
 /* What a refill pays for the task's own dead objects. */

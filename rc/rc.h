@@ -92,7 +92,7 @@ static inline rc_object* rc_double_array(uint8_t tag, size_t n) {
 ** guest's, zero at first. A type whose objects hold more references than that (in memory of their own) has no
 ** words and a trace: it stores up to `max` of them in out, from *cursor on, which it advances; it is 0 at first.
 ** Fewer than max tells that these were the last. It is called when the object dies, before its block is freed,
-** and must not allocate.
+** and when it is shared, and must not allocate.
 **
 ** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o. It may make a
 ** new reference (rc_inc); then o lives on, and dies without it the next time. */
