@@ -16,7 +16,7 @@
 enum {
   THREADS = 4,
   LIVES_PER_UNIT = 10, /* threads that are started, for each unit of the amount */
-  STEPS = 400,        /* of a life */
+  STEPS = 400,         /* of a life */
   SLOTS = 24,
   SMALL_GRAPH = 40,
   LARGE_GRAPH = 2000,
@@ -184,10 +184,20 @@ static void use_box(uint64_t* state) {
     drop(o);
 }
 
+static void set_pace(uint64_t* state) {
+  rc_pacing pacing = {.pace = 1 + (uint32_t)rnd_from(state, 3),
+                      .quantum = 256,
+                      .debt_limit = RC_DEBT_AUTO,
+                      .deterministic = rnd_from(state, 2) == 0};
+  if (!rc_set_pacing(&pacing)) fail("the pace cannot be set");
+}
+
 /* Shares a copy out of a task, which holds some shared object meanwhile. */
 static void use_task(uint64_t* state) {
-  rt_task* t = rt_task_new(NULL);
+  rt_task* t = rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
+                                        .repeatable_addresses = rnd_from(state, 8) == 0});
   if (t == NULL || rt_enter(t) != 0) fail("no task");
+  set_pace(state);
   rc_object *held = swap(objects, NULL, state), *o = graph_new(state, true);
   if (held != NULL) o = node_new(rc_from(held), rc_from(o));
   rc_object* w = rc_weak(o);
@@ -232,6 +242,7 @@ static void step(uint64_t* state) {
 
 static void* live(void* arg) {
   uint64_t state = ((uintptr_t)arg + 1) * 0x9e3779b97f4a7c15u;
+  set_pace(&state);
   for (int i = 0; i < STEPS; i++) step(&state);
   return NULL;
 }
