@@ -266,7 +266,9 @@ static rc_object* result_of(rc_sharing* s) {
 
 rc_sharing* rc_share_begin(rc_object* o) { return begin(o, false); }
 
+/* Nobody gets half of a graph: what was not looked at is now. */
 rc_object* rc_share_end(rc_sharing* s) {
+  (void)rc_share_step(s, SIZE_MAX);
   int error = s->error;
   rc_object* o = NULL;
   if (error == 0)
@@ -282,7 +284,6 @@ rc_object* rc_share_end(rc_sharing* s) {
 static rc_object* publish(rc_object* o, bool immortal) {
   rc_sharing* s = begin(o, immortal);
   if (s == NULL) return NULL;
-  rc_share_step(s, SIZE_MAX);
   return rc_share_end(s);
 }
 
