@@ -20,7 +20,7 @@ enum {
   SLOTS = 24,
   SMALL_GRAPH = 40,
   LARGE_GRAPH = 2000,
-  FINALIZED_MAX = 1 << 20,
+  FINALIZED_MAX = 1 << 22,
 };
 
 static _Noreturn void fail(const char* what) {
@@ -68,7 +68,8 @@ static const rc_type finalized_type = {.name = "finalized", .words = 2, .finaliz
 static rc_object* finalized_new(void) {
   rc_object* o = rc_typed(0, &finalized_type);
   int64_t number = atomic_fetch_add_explicit(&finalizable, 1, memory_order_relaxed);
-  if (o == NULL || number >= FINALIZED_MAX) fail("no memory for an object");
+  if (o == NULL) fail("no memory for an object");
+  if (number >= FINALIZED_MAX) fail("more finalizers than can be counted");
   rc_set(o, 0, rc_int(number));
   rc_set(o, 1, check_of(rc_int(number)));
   return o;
