@@ -88,13 +88,17 @@ static bool stack_is_empty(shared_stack* s) {
          atomic_load_explicit(&s->pending, memory_order_relaxed) == NULL;
 }
 
+/* What is pushed is taken once: others could keep this thread here for good. */
 static size_t stack_drain(shared_stack* s, mi_task_t* task, size_t units) {
   if (stack_is_empty(s) || !stack_claim(s)) return 0;
   sink_t to = {.task = task, .eager = true, .shared = true};
   to.list = atomic_load_explicit(&s->pending, memory_order_relaxed);
   size_t spent = 0;
-  while (spent < units) {
-    if (to.list == NULL) to.list = atomic_exchange_explicit(&s->pushed, NULL, memory_order_acquire);
+  for (bool taken = false; spent < units;) {
+    if (to.list == NULL && !taken) {
+      to.list = atomic_exchange_explicit(&s->pushed, NULL, memory_order_acquire);
+      taken = true;
+    }
     if (to.list == NULL) break;
     rc_object* o = to.list;
     uint64_t w = dead_word(o);

@@ -144,7 +144,8 @@ inline stack_drain() {
   do
   :: go && spent < units ->
      if
-     :: list == 0 ->
+     :: list == 0 && !taken ->
+        taken = 1;
 #ifdef M7 /* the list is taken by a load and a store */
         list = pushed[s];
         pushed[s] = 0
@@ -176,7 +177,7 @@ inline stack_drain() {
 #endif
   :: else
   fi;
-  d_step { list = 0; go = 0 }
+  d_step { list = 0; go = 0; taken = 0 }
 }
 
 inline all_empty() {
@@ -239,7 +240,7 @@ inline shared_drain(first) {
 
 proctype drainer(byte first) {
   byte drains, n, s, i, spent, units, list, was;
-  bit go;
+  bit go, taken;
   units = UNITS;
   do
   :: drains < DRAINS -> drains++; shared_drain(first)
@@ -251,7 +252,7 @@ proctype drainer(byte first) {
 /* At the end a last one drains, if the hook tells it to, and nothing is left. */
 init {
   byte n, s, i, spent, units, list, was;
-  bit go;
+  bit go, taken;
   d_step {
 #ifdef FORKED /* while a thread drained the first stack, and had pushed nothing else */
     claimed[0] = GONE;
