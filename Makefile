@@ -205,7 +205,7 @@ coverage: setup ## which lines and branches the tests reach
 	  CC='$(CC) --coverage -fprofile-update=atomic' covered
 	@CC='$(CC) --coverage' tests/coverage.py $(B)/coverage
 
-model: setup ## check the protocol of remote frees with spin
+model: setup ## check the protocols between threads with spin
 	@tests/model/run.sh
 
 # ---- Installation: PREFIX is where it will live, DESTDIR what is put in front of it meanwhile

@@ -210,13 +210,15 @@ typedef struct pause_record {
 enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
 
 struct mi_task {
-  _Alignas(64) int64_t room; /* to the limit, in logical bytes: held are bytes_limit - room */
-  int64_t objects;           /* rc/: constructed here, and not freed here */
-  int64_t room_least;        /* when last some were given back; the peak follows from it */
-  int64_t bytes_limit;       /* BYTES_UNLIMITED: none */
-  mi_heap_t* heap;           /* mi_malloc's; heap_none until used */
-  mi_heap_t* backing;        /* the first that was so; ends with the task */
-  mi_heap_t* exact;          /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
+  /* To the limit, in logical bytes: held are bytes_limit - room. (In a thread's own task it may be above the limit:
+  ** objects of a page that was adopted were counted elsewhere, but are given back here.) */
+  _Alignas(64) int64_t room;
+  int64_t objects;     /* rc/: constructed here, and not freed here */
+  int64_t room_least;  /* when last some were given back; the peak follows from it */
+  int64_t bytes_limit; /* BYTES_UNLIMITED: none */
+  mi_heap_t* heap;     /* mi_malloc's; heap_none until used */
+  mi_heap_t* backing;  /* the first that was so; ends with the task */
+  mi_heap_t* exact;    /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
   arena_t* arena;     /* the process's or a region, for heaps that name no other */
   subproc_t* subproc; /* written under the heaps' lock */
@@ -251,9 +253,9 @@ typedef struct tls {
 } tls_t;
 extern _Thread_local tls_t tls;
 #define NO_TASK ((mi_task_t*)(uintptr_t)PAGE_FLAGS) /* equals no page's owner */
-#define COUNTDOWN_NONE ((int64_t)1) /* in a thread without a task: the first charge makes one */
-#define COUNTDOWN_UNBOUND INT64_MAX /* in callbacks */
-#define BYTES_UNLIMITED INT64_MAX
+#define COUNTDOWN_NONE ((int64_t)1)     /* in a thread without a task: the first charge makes one */
+#define COUNTDOWN_UNBOUND INT64_MAX     /* in callbacks */
+#define BYTES_UNLIMITED (INT64_MAX / 2) /* so that room can be above */
 #define CLOCK_MAX ((uint64_t)1 << 62)
 
 #endif

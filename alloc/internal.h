@@ -341,7 +341,8 @@ static inline void task_charge(uint64_t ticks) {
 }
 /* Logical bytes: what is held, the most so far, and the limit. */
 static inline size_t task_bytes(const mi_task_t* task) {
-  return (size_t)(task->bytes_limit - task->room);
+  int64_t held = task->bytes_limit - task->room;
+  return held > 0 ? (size_t)held : 0;
 }
 static inline size_t task_bytes_peak(const mi_task_t* task) {
   int64_t least = task->room < task->room_least ? task->room : task->room_least;

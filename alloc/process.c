@@ -11,7 +11,7 @@
 ** allocates from them or adopts their pages, but their blocks can be freed (and a page whose last
 ** block is freed may stay, since the thread that was to list it is gone). */
 
-enum { UPPER_LOCKS = 4 };
+enum { UPPER_LOCKS = 8 };
 static pthread_mutex_t* const own_locks[] = {&tasks_lock,   &heaps_lock, &arenas_lock, &huge_lock,
                                              &records_lock, &table_lock, &output_lock};
 enum { OWN_LOCKS = sizeof own_locks / sizeof own_locks[0] };

@@ -184,7 +184,8 @@ mi_heap_t* task_default_heap(void) {
 
 mi_task_t* task_own(void) {
   mi_task_t* task = task_self();
-  return task == NULL || task->implicit ? task : pthread_getspecific(exit_key);
+  if (task == NULL || task->implicit) return task;
+  return exit_key_state == KEY_THERE ? pthread_getspecific(exit_key) : NULL;
 }
 
 mi_heap_t* task_backing_heap(void) {

@@ -331,11 +331,18 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
 
+/* Who made the shell from a unique object does not know of a weak reference. */
+void shell_ends(mi_task_t* task, rc_object* shell) {
+  sink_t to = {.task = task};
+  if (unlikely(shell->kind != RC_FIELDS)) (void)object_ends(&to, shell, false);
+}
+
 static __attribute__((noinline)) void free_known_slow(rc_object* shell, const void* caller) {
   if (CHECKED && !check_shell(shell, "rc_free_known")) return;
   if (CHECKED) check_at(caller);
   mi_task_t* task = task_here();
   if (task == NULL) return;
+  shell_ends(task, shell);
   object_free(task, shell, RC_FIELDS);
   task->units++;
 }
@@ -343,7 +350,7 @@ static __attribute__((noinline)) void free_known_slow(rc_object* shell, const vo
 void rc_free_known(rc_object* shell) {
   mi_task_t* task = tls.task;
   page_t* page = slot_of(shell);
-  if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task)) {
+  if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task || shell->kind != RC_FIELDS)) {
     free_known_slow(shell, __builtin_return_address(0));
     return;
   }
@@ -414,10 +421,10 @@ static mi_task_t* orphan_take(void) {
 
 /* Nothing of our own waits: takes over all that one ended task left, in O(classes). Only a thread's
 ** own task does: another one may end with its heaps, and its byte count is a limit. */
-static void orphan_adopt(mi_task_t* task) {
-  if (likely(!task_has_orphans(task))) return;
+static bool orphan_adopt(mi_task_t* task) {
+  if (likely(!task_has_orphans(task))) return false;
   mi_task_t* from = orphan_take();
-  if (from == NULL) return;
+  if (from == NULL) return false;
   rc_state *s = state_of(task), *left = state_of(from);
   task->room -= (int64_t)task_bytes(from);
   wait_begin(task, s);
@@ -427,6 +434,12 @@ static void orphan_adopt(mi_task_t* task) {
   s->pending = left->pending;
   finals_adopt(s, left);
   task_recycle(from);
+  return true;
+}
+
+/* One may have left finalizers alone. */
+static void orphans_adopt(mi_task_t* task) {
+  while (nothing_waits(state_of(task)) && orphan_adopt(task)) continue;
 }
 
 /* ---- Draining -------------------------------------------------------------------------------- */
@@ -502,7 +515,7 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
-  if (nothing_waits(s)) orphan_adopt(task);
+  orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
     unsigned next = next_class(s, class, units - spent);
     size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
@@ -511,7 +524,7 @@ static size_t drain(mi_task_t* task, unsigned class, size_t units) {
       rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);
       spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
     }
-    if (nothing_waits(s)) orphan_adopt(task);
+    orphans_adopt(task);
   }
   if (nothing_waits(s)) wait_end(task, s);
   return spent;
@@ -549,8 +562,7 @@ static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
 }
 
 /* In deterministic mode, while objects wait: by the size that is asked for alone. */
-void pay_for_request(mi_task_t* task, size_t bytes) {
-  if (likely(!task->exact_hidden)) return;
+static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes) {
   rc_state* s = state_of(task);
   size_t words = bytes_to_words(bytes);
   s->counted.debt += (uint64_t)pace_of(task) * words;
@@ -558,9 +570,15 @@ void pay_for_request(mi_task_t* task, size_t bytes) {
   if (s->counted.debt > debt_limit(s)) pay += pay_debt(s, SIZE_MAX, SIZE_MAX);
   uint64_t* most =
       words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
-  count_units(
-      task, most,
-      drain(task, words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE, pay));
+  unsigned class = words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
+  count_units(task, most, drain(task, class, pay));
+}
+
+void pay_for_request(mi_task_t* task, size_t bytes) {
+  if (likely(!task->exact_hidden)) return;
+  uint64_t since = task->measure ? os_now_ns() : 0, units = task->units;
+  pay_at_once(task, bytes);
+  if (task->measure) pause_record(task, PAUSE_REFILL, task->units - units, since);
 }
 
 /* What a refill pays for the task's own dead objects. */
@@ -583,7 +601,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
     return false;
   }
   if (s->pacing.deterministic) return false;
-  if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
+  orphans_adopt(task); /* before the debt limit is asked for */
   pay_for_refill(task, heap == task->exact ? class : 0, words);
   return !nothing_waits(s);
 }

@@ -96,9 +96,13 @@ typedef struct rc_table {
   table_node** segment[TABLE_DOUBLINGS];
   table_node* first[TABLE_FIRST];
 } rc_table;
-table_node* table_find(rc_table* t, const void* key);           /* or NULL */
-void table_add(rc_table* t, table_node* node, mi_heap_t* heap); /* the chains are in the heap */
-table_node* table_remove(rc_table* t, const void* key);         /* which is there */
+table_node* table_find(rc_table* t, const void* key); /* or NULL */
+/* Bytes of the zeroed memory for chains that the next addition can use, or 0. It may be made without the lock that
+** guards the table: true if the table has taken it. */
+size_t table_wants(const rc_table* t);
+bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes);
+void table_enter(rc_table* t, table_node* node, mi_heap_t* heap); /* both; chains in the heap */
+table_node* table_remove(rc_table* t, const void* key);           /* which is there */
 void table_end(rc_table* t); /* frees the chains, not the nodes */
 
 /* ---- What a task has ---------------------------------------------------------------------------
@@ -179,6 +183,7 @@ void object_free(mi_task_t* task, rc_object* o, unsigned kind);
 void dec_last_at(rc_object* o, const void* caller);
 /* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
+void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it has one */
 uint32_t pace_of(const mi_task_t* task);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */
 void pay_for_request(mi_task_t* task, size_t bytes);
@@ -191,10 +196,16 @@ void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thr
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
 bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
-void weak_share(rc_object* o);         /* the target of a weak reference was shared */
+bool is_weak(const rc_object* o);
+/* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
+** there is none, or it was shared before. */
+rc_object* weak_partner(rc_object* o);
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */
 
+/* From here on neither direction is counted. Between this and RC_STICKY only new references are: a thread that
+** saw the count above RC_STICKY may still lower it by one, and there are fewer threads than counts between. */
+enum { STICKY_BOTH = INT32_MIN / 4 * 3 };
 bool shared_dec(rc_object* o); /* true: that was the last reference */
 bool shared_inc_if_alive(rc_object* o);
 /* Dead shared objects wait for any thread, linked: from first to last. */
@@ -264,9 +275,5 @@ typedef struct object_refs {
 } object_refs;
 bool refs_next(object_refs* r, rc_word* w); /* false: that was all */
 int stream_error(FILE* out);                /* 0, or errno: of what was written to it */
-
-/* ---- share.c ----------------------------------------------------------------------------------- */
-
-void share_count(rc_object* o); /* a local count becomes a shared one */
 
 #endif

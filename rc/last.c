@@ -6,11 +6,15 @@
 **
 ** A cell is the weak reference to a target: an object, in a table by its target's address from its
 ** making to its target's death, when the address becomes NULL. The table owns a reference to it meanwhile, so it
-** lives at least as long as it is found there. KIND_WEAK of a target is set iff it has a cell.
+** lives at least as long as it is found there. KIND_WEAK of a target is set iff it has a cell. No cell is a target, so
+** the end of one does not lead to others.
 **
 ** There is one table for the process, under a lock, for the objects of threads' own tasks and shared ones;
 ** and one in each task of runtime/ that needs it, in its memory, since its objects may end without dying. The cell
-** of a shared target is shared, too. */
+** of a shared target is shared, and that of a local one local, but while both are being shared.
+**
+** Nothing is allocated under the lock, or while a table is being changed: an allocation drains, and what dies
+** then may have a cell. */
 typedef struct cell {
   rc_object head;
   const rc_type* type;
@@ -55,18 +59,42 @@ static cell* cell_new(rc_object* target, bool shared) {
   return c;
 }
 
-static rc_object* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, bool shared) {
-  cell* c;
-  if (has_cell(o)) {
-    c = cell_of(table_find(t, o));
-    rc_inc(&c->head);
-  } else {
-    c = cell_new(o, shared);
-    if (c == NULL) return NULL;
-    table_add(t, &c->node, heap);
-    __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
-  }
-  return &c->head;
+bool is_weak(const rc_object* o) { return rc_kind(o) == RC_TYPED && typed_as(o) == &cell_type; }
+
+/* With a reference for the caller, or NULL. */
+static cell* cell_there(rc_table* t, const rc_object* o) {
+  if (!has_cell(o)) return NULL;
+  cell* c = cell_of(table_find(t, o));
+  rc_inc(&c->head);
+  return c;
+}
+
+static cell* cell_find(rc_table* t, const rc_object* o, size_t* wanted) {
+  lock_table(t);
+  cell* c = cell_there(t, o);
+  *wanted = table_wants(t);
+  unlock_table(t);
+  return c;
+}
+
+/* Another thread may have been faster, if the target is shared. */
+static rc_object* cell_enter(rc_table* t, cell* c, rc_object* o, void* memory, size_t bytes) {
+  lock_table(t);
+  cell* other = cell_there(t, o);
+  bool taken = other == NULL && table_add(t, &c->node, memory, bytes);
+  if (other == NULL) __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
+  unlock_table(t);
+  if (!taken) mi_free(memory);
+  if (other == NULL) return &c->head;
+  object_block_free(&c->head);
+  return &other->head;
+}
+
+static rc_object* weak_new(rc_table* t, mi_heap_t* heap, rc_object* o, size_t wanted) {
+  cell* c = cell_new(o, rc_is_shared(o));
+  if (c == NULL) return NULL;
+  void* memory = wanted > 0 ? heap_alloc(heap, wanted, true) : NULL;
+  return cell_enter(t, c, o, memory, wanted);
 }
 
 rc_object* rc_weak(rc_object* o) {
@@ -75,15 +103,16 @@ rc_object* rc_weak(rc_object* o) {
     return NULL;
   }
   task_charge(ticks_of(sizeof(cell)));
-  bool shared = rc_is_shared(o);
   mi_heap_t* heap = task_exact_heap();
-  rc_table* t = heap != NULL ? table_of(heap->task, shared) : NULL;
+  rc_table* t = heap != NULL ? table_of(heap->task, rc_is_shared(o)) : NULL;
   if (t == &process_table) heap = heap_of_thread();
-  if (t == NULL || heap == NULL) return NULL;
-  lock_table(t);
-  rc_object* w = weak_in(t, heap, o, shared);
-  unlock_table(t);
-  return w;
+  if (t == NULL || heap == NULL || is_weak(o)) {
+    errno = is_weak(o) ? EINVAL : ENOMEM;
+    return NULL;
+  }
+  size_t wanted;
+  cell* c = cell_find(t, o, &wanted);
+  return c != NULL ? &c->head : weak_new(t, heap, o, wanted);
 }
 
 static bool is_cell(const rc_object* w, const char* what) {
@@ -99,7 +128,7 @@ static bool is_cell(const rc_object* w, const char* what) {
 rc_object* rc_upgrade(rc_object* w) {
   cell* c = (cell*)(void*)w;
   if (CHECKED && !is_cell(w, "rc_upgrade")) return NULL;
-  assert(rc_kind(w) == RC_TYPED && c->type == &cell_type);
+  assert(is_weak(w));
   bool shared = rc_is_shared(w);
   if (shared) pthread_mutex_lock(&weak_lock);
   rc_object* o = (rc_object*)(uintptr_t)c->node.key;
@@ -123,16 +152,19 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
 }
 
 bool weak_is_held(const rc_object* o) {
-  if (rc_kind(o) != RC_TYPED || typed_as(o) != &cell_type) return false;
-  return ((const cell*)(const void*)o)->node.key != NULL;
+  return is_weak(o) && ((const cell*)(const void*)o)->node.key != NULL;
 }
 
-void weak_share(rc_object* o) {
-  if (!has_cell(o)) return;
+/* Under the lock: a shared target is freed after it only. */
+rc_object* weak_partner(rc_object* o) {
+  if (!has_cell(o) && !is_weak(o)) return NULL;
   pthread_mutex_lock(&weak_lock);
-  cell* c = cell_of(table_find(&process_table, o));
-  if (c->head.count > 0) share_count(&c->head);
+  rc_object* other = is_weak(o) ? (rc_object*)(uintptr_t)((cell*)(void*)o)->node.key
+                                : &cell_of(table_find(&process_table, o))->head;
+  if (other != NULL && rc_is_shared(other)) other = NULL;
+  if (other != NULL) rc_inc(other);
   pthread_mutex_unlock(&weak_lock);
+  return other;
 }
 
 /* ---- Finalizers -------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   }
   mi_task_t* task = shell != NULL ? task_here() : NULL;
   if (task == NULL) return rc_alloc(tag, n);
+  shell_ends(task, shell);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
   if (CHECKED) check_made(shell);
   *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};

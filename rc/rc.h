@@ -40,8 +40,9 @@ extern "C" {
 **
 ** count > 0: that many references, of one task, counted plainly. count < 0: shared, as many references
 ** as its magnitude tells, counted atomically. Both have room for errors at their ends: a local count that
-** overflows becomes the most negative one, a shared count below RC_STICKY counts downward only, and one near
-** the end of the range does not change, so such an object is never freed; RC_IMMORTAL is the end itself.
+** overflows becomes RC_OVERFLOWED and stays so, a shared count below RC_STICKY counts downward only, and one near
+** RC_IMMORTAL or below it does not change, so such an object is never freed. RC_IMMORTAL has room on both sides for
+** threads that are about to change the count that was there before.
 ** 0: dead. n is RC_LONG if the object has a word behind the header, the length or the type; both
 ** survive death. The upper bits of kind are the library's. */
 typedef struct rc_object {
@@ -54,7 +55,8 @@ typedef struct rc_object {
 typedef uintptr_t rc_word;
 
 enum { RC_FIELDS, RC_ARRAY, RC_BYTES, RC_TYPED }; /* the kind of an object */
-#define RC_IMMORTAL INT32_MIN
+#define RC_OVERFLOWED INT32_MIN
+#define RC_IMMORTAL (INT32_MIN / 8 * 7)
 #define RC_STICKY (INT32_MIN / 2)
 #define RC_LONG UINT16_MAX
 #define RC_FIELDS_MAX (UINT16_MAX - 1)
@@ -91,7 +93,7 @@ static inline rc_object* rc_double_array(uint8_t tag, size_t n) {
 ** guest's, zero at first. A type whose objects hold more references than that (in memory of their own) has no
 ** words and a trace: it stores up to `max` of them in out, from *cursor on, which it advances; it is 0 at first.
 ** Fewer than max tells that these were the last. It is called when the object dies, before its block is freed,
-** and must not allocate.
+** and when it is shared, and must not allocate.
 **
 ** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o. It may make a
 ** new reference (rc_inc); then o lives on, and dies without it the next time. */
@@ -250,7 +252,8 @@ rc_object* rc_make_unique(rc_object* o);
 ** not keep its target alive, and tells from the moment of its death on that it is gone. Objects without one
 ** pay nothing. */
 
-/* The weak reference to o, which is borrowed; owned by the caller. NULL and ENOMEM. Charged like rc_bytes of 24. */
+/* The weak reference to o, which is borrowed; owned by the caller. NULL and ENOMEM; NULL and EINVAL if o is a weak
+** reference itself. Charged like rc_bytes of 16. */
 rc_object* rc_weak(rc_object* o);
 /* The target, as an owned reference; NULL: it has died (or waits for its finalizer). Borrows w. */
 rc_object* rc_upgrade(rc_object* w);
@@ -273,15 +276,20 @@ size_t rc_finalizers_pending(void);
 ** counting", PACT 2018, and Lean's negative counts.)
 **
 ** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
-** that it holds, if no reference stays behind. */
+** that it holds, if no reference stays behind: neither a weak one nor one of an object that is dead and waits
+** (there is none when rc_pending() is 0). */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
-** runtime/, which ends with its memory, a copy outside of it. NULL and ENOMEM: o is still the caller's, as it
-** was. O(size of what is not shared yet); in steps: rc_share_begin. */
+** runtime/, which ends with its memory, a copy outside of it. A weak reference is shared with its target. NULL and
+** ENOMEM, or EINVAL if weak references, or objects of a type with a trace or a finalizer, were to be copied: o is
+** still the caller's, as it was. O(size of what is not shared yet); in steps: rc_share_begin. */
 rc_object* rc_share(rc_object* o);
 /* The same, never to be freed. Objects of tasks of runtime/ are copied. */
 rc_object* rc_immortal(rc_object* o);
-static inline bool rc_is_shared(const rc_object* o) { return rc_count(o) < 0; }
+static inline bool rc_is_shared(const rc_object* o) {
+  int32_t count = rc_count(o);
+  return count < 0 && count != RC_OVERFLOWED;
+}
 /* In steps: begin, then step until it answers true, then end, which returns what rc_share does. Meanwhile the
 ** program leaves the graph alone. A step looks at up to `units` references. */
 typedef struct rc_sharing rc_sharing;
@@ -386,7 +394,8 @@ static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t 
 }
 static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_object* shell,
                                                                         uint8_t tag, size_t n) {
-  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || shell->n != n)
+  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || shell->n != n ||
+      shell->kind != RC_FIELDS)
     return rc_reuse(shell, tag, n);
   if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) rc_beat();
   rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};

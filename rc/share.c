@@ -11,6 +11,7 @@ typedef struct reached {
   table_node node; /* key: the object */
   rc_object* copy;
   int32_t count; /* before */
+  bool held;     /* reached by a weak reference, so the list has a reference to it */
 } reached;
 
 enum { PART = 512, AT_ONCE = 32 };
@@ -26,17 +27,18 @@ struct rc_sharing {
   rc_object* root;
   part *first, *last, *scan_part;
   size_t scanned, next;
-  bool copies, immortal;
+  bool copies, immortal, holds;
   int error; /* 0, ENOMEM, or EINVAL: it holds what cannot be copied */
   rc_table table;
 };
 
 /* From here on it is not the task's. */
-void share_count(rc_object* o) {
+static void share_count(rc_object* o) {
   mi_task_t* task = task_here();
   task_unreserve(task, object_bytes(o, rc_kind(o)));
   task->objects--;
-  __atomic_store_n(&o->count, -o->count, __ATOMIC_RELAXED);
+  __atomic_store_n(&o->count, o->count == RC_OVERFLOWED ? RC_IMMORTAL : -o->count,
+                   __ATOMIC_RELAXED);
 }
 
 static rc_object* object_in(const reached* r) { return (rc_object*)(uintptr_t)r->node.key; }
@@ -62,14 +64,13 @@ static reached* list_add(rc_sharing* s, rc_object* o) {
 }
 
 static void mark(rc_sharing* s, rc_object* o) {
-  if (rc_count(o) > 0) share_count(o);
+  if (!rc_is_shared(o)) share_count(o);
   if (s->immortal) __atomic_store_n(&o->count, RC_IMMORTAL, __ATOMIC_RELAXED);
-  weak_share(o);
 }
 
 static rc_object* copy_of(rc_sharing* s, rc_object* o) {
   unsigned kind = rc_kind(o);
-  if (kind == RC_TYPED && type_has_tail(typed_as(o))) {
+  if (kind == RC_TYPED && (type_has_tail(typed_as(o)) || is_weak(o))) {
     s->error = EINVAL;
     return NULL;
   }
@@ -81,7 +82,7 @@ static rc_object* copy_of(rc_sharing* s, rc_object* o) {
 }
 
 static bool is_done(const rc_sharing* s, const rc_object* o) {
-  return s->immortal && !s->copies ? rc_count(o) == RC_IMMORTAL : rc_is_shared(o);
+  return rc_is_shared(o) && (!s->immortal || s->copies || rc_count(o) <= STICKY_BOTH);
 }
 
 static bool reach(rc_sharing* s, rc_object* o) {
@@ -94,7 +95,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
   }
   r->copy = copy;
   if (s->copies)
-    table_add(&s->table, &r->node, heap_of_thread());
+    table_enter(&s->table, &r->node, heap_of_thread());
   else
     mark(s, o);
   return true;
@@ -144,7 +145,20 @@ static size_t scan_fields(rc_sharing* s, const reached* r, size_t units, bool* e
   return spent;
 }
 
-static void scan_next(rc_sharing* s) {
+/* Nothing that was reached may hold it, so it could die before it is scanned. */
+static bool reach_partner(rc_sharing* s, rc_object* o) {
+  if (!reach(s, o)) {
+    rc_dec(o);
+    return false;
+  }
+  s->last->at[s->last->number - 1].held = s->holds = true;
+  return true;
+}
+
+/* After all that an object holds: what is shared with it. */
+static void scan_next(rc_sharing* s, rc_object* o) {
+  rc_object* other = s->copies ? NULL : weak_partner(o);
+  if (other != NULL && !reach_partner(s, other)) return;
   s->next = 0;
   if (++s->scanned < PART || s->scan_part->next == NULL) return;
   s->scan_part = s->scan_part->next;
@@ -159,7 +173,7 @@ bool rc_share_step(rc_sharing* s, size_t units) {
     bool traced = rc_kind(o) == RC_TYPED && typed_as(o)->trace != NULL, end;
     size_t spent = traced ? scan_trace(s, o, units, &end) : scan_fields(s, r, units, &end);
     units -= spent < units ? spent + 1 : units;
-    if (end) scan_next(s);
+    if (end) scan_next(s, o);
   }
   return true;
 }
@@ -169,8 +183,11 @@ bool rc_share_step(rc_sharing* s, size_t units) {
 static rc_sharing* begin(rc_object* o, bool immortal) {
   mi_heap_t* heap = heap_of_thread();
   rc_sharing* s = heap != NULL ? heap_alloc(heap, sizeof *s, true) : NULL;
-  if (s == NULL) return NULL;
-  s->copies = !task_here()->implicit;
+  if (s == NULL) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  s->copies = !task_here()->implicit && !rc_is_shared(o);
   s->immortal = immortal;
   s->root = o;
   if (!is_done(s, o) && !reach(s, o)) {
@@ -181,12 +198,14 @@ static rc_sharing* begin(rc_object* o, bool immortal) {
   return s;
 }
 
-/* What dead objects held was dropped meanwhile, unless it was immortal. */
+/* What dead objects held was dropped meanwhile, unless it was immortal. What was shared and is immortal
+** now stays so. */
 static void undo_mark(const rc_sharing* s, rc_object* o, int32_t count) {
-  if (count < 0) return;
+  if (count < 0 && count != RC_OVERFLOWED) return;
   task_here()->room -= (int64_t)object_bytes(o, rc_kind(o));
   task_here()->objects++;
-  __atomic_store_n(&o->count, s->immortal ? count : -rc_count(o), __ATOMIC_RELAXED);
+  bool kept = s->immortal || count == RC_OVERFLOWED;
+  __atomic_store_n(&o->count, kept ? count : -rc_count(o), __ATOMIC_RELAXED);
 }
 
 /* A copy has its own references to shared objects in the fields that were scanned. */
@@ -214,6 +233,12 @@ static void undo(rc_sharing* s) {
     }
 }
 
+static void partners_drop(const rc_sharing* s) {
+  for (part* p = s->holds ? s->first : NULL; p != NULL; p = p->next)
+    for (size_t i = 0; i < p->number; i++)
+      if (p->at[i].held) rc_dec(object_in(&p->at[i]));
+}
+
 static void sharing_free(rc_sharing* s) {
   for (part *next, *p = s->first; p != NULL; p = next) {
     next = p->next;
@@ -235,13 +260,16 @@ static rc_object* result_of(rc_sharing* s) {
 
 rc_sharing* rc_share_begin(rc_object* o) { return begin(o, false); }
 
+/* Nobody gets half of a graph: what was not looked at is now. */
 rc_object* rc_share_end(rc_sharing* s) {
+  (void)rc_share_step(s, SIZE_MAX);
   int error = s->error;
   rc_object* o = NULL;
   if (error == 0)
     o = result_of(s);
   else
     undo(s);
+  partners_drop(s);
   sharing_free(s);
   if (error != 0) errno = error;
   return o;
@@ -250,7 +278,6 @@ rc_object* rc_share_end(rc_sharing* s) {
 static rc_object* publish(rc_object* o, bool immortal) {
   rc_sharing* s = begin(o, immortal);
   if (s == NULL) return NULL;
-  rc_share_step(s, SIZE_MAX);
   return rc_share_end(s);
 }
 

@@ -9,10 +9,6 @@
 
 /* ---- Counts ---------------------------------------------------------------------------------- */
 
-/* From here on neither direction is counted. Between this and RC_STICKY only new references are: a thread that
-** saw the count above RC_STICKY may still lower it by one, and there are fewer threads than counts between. */
-enum { STICKY_BOTH = RC_IMMORTAL / 4 * 3 };
-
 /* Relaxed: a new reference is made from one that its maker has, so the object lives and was seen. */
 void rc_inc_slow(rc_object* o) {
   if (CHECKED && !check_lives(o, "rc_inc")) return;
@@ -28,7 +24,8 @@ bool shared_dec(rc_object* o) {
   return __atomic_fetch_add(&o->count, 1, __ATOMIC_ACQ_REL) == -1;
 }
 
-/* A reference is made from none, by a weak one: unless it is too late. (The count is local where sharing has failed.) */
+/* A reference is made from none, by a weak one: unless it is too late. (The count is local while the object is being
+** shared, and its weak reference was first.) */
 bool shared_inc_if_alive(rc_object* o) {
   int32_t count = rc_count(o);
   do {
@@ -43,7 +40,11 @@ bool shared_inc_if_alive(rc_object* o) {
 
 /* `claimed` is 0, or, while a thread drains it, the number of forks until now and one: an older number was
 ** left by a thread that is not there in this process. Only who has claimed it reads and writes what `pending`
-** heads; others look whether it is NULL. */
+** heads; others look whether it is NULL.
+**
+** The hook is set, or about to be set by who pushed or left something last, or by who clears it, whenever a stack is not
+** empty. All that change it do so by one read-modify-write: so who clears it sees, by acquire, what was pushed and
+** left before any of the settings until then (they are one release sequence), and looks again. */
 enum { STACKS = 16 };
 typedef struct shared_stack {
   _Alignas(64) _Atomic(rc_object*) pushed;
@@ -58,7 +59,11 @@ _Static_assert(STACKS == 1 << (32 - 28), "stack_here has a bit for each doubling
 static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                        drain_mode mode);
 
-/* Release: who takes the list sees what is in it. The hook is set after the push, see hook_clear. */
+static void hook_set(void) {
+  (void)atomic_exchange_explicit(&task_drain_shared, drain_hook, memory_order_release);
+}
+
+/* Release: who takes the list sees what is in it. */
 void shared_push(rc_object* first, rc_object* last) {
   shared_stack* s = &stacks[stack_here()];
   unsigned bits = dead_bits(dead_word(last));
@@ -66,7 +71,7 @@ void shared_push(rc_object* first, rc_object* last) {
   do dead_link(last, bits, head);
   while (!atomic_compare_exchange_weak_explicit(&s->pushed, &head, first, memory_order_release,
                                                 memory_order_relaxed));
-  atomic_store_explicit(&task_drain_shared, drain_hook, memory_order_release);
+  hook_set();
 }
 
 static bool stack_claim(shared_stack* s) {
@@ -80,13 +85,22 @@ static bool stack_claim(shared_stack* s) {
   return true;
 }
 
+static bool stack_is_empty(shared_stack* s) {
+  return atomic_load_explicit(&s->pushed, memory_order_relaxed) == NULL &&
+         atomic_load_explicit(&s->pending, memory_order_relaxed) == NULL;
+}
+
+/* What is pushed is taken once: others could keep this thread here for good. */
 static size_t stack_drain(shared_stack* s, mi_task_t* task, size_t units) {
-  if (!stack_claim(s)) return 0;
+  if (stack_is_empty(s) || !stack_claim(s)) return 0;
   sink_t to = {.task = task, .eager = true, .shared = true};
   to.list = atomic_load_explicit(&s->pending, memory_order_relaxed);
   size_t spent = 0;
-  while (spent < units) {
-    if (to.list == NULL) to.list = atomic_exchange_explicit(&s->pushed, NULL, memory_order_acquire);
+  for (bool taken = false; spent < units;) {
+    if (to.list == NULL && !taken) {
+      to.list = atomic_exchange_explicit(&s->pushed, NULL, memory_order_acquire);
+      taken = true;
+    }
     if (to.list == NULL) break;
     rc_object* o = to.list;
     uint64_t w = dead_word(o);
@@ -95,22 +109,21 @@ static size_t stack_drain(shared_stack* s, mi_task_t* task, size_t units) {
   }
   atomic_store_explicit(&s->pending, to.list, memory_order_relaxed);
   atomic_store_explicit(&s->claimed, 0, memory_order_release);
+  if (to.list != NULL) hook_set();
   return spent;
 }
 
-static bool stack_is_empty(shared_stack* s) {
-  return atomic_load_explicit(&s->pushed, memory_order_relaxed) == NULL &&
-         atomic_load_explicit(&s->pending, memory_order_relaxed) == NULL &&
-         atomic_load_explicit(&s->claimed, memory_order_relaxed) == 0;
+static bool all_empty(void) {
+  unsigned i = 0;
+  while (i < STACKS && stack_is_empty(&stacks[i])) i++;
+  return i == STACKS;
 }
 
-/* Acquire: if the hook that is cleared was set by a pusher, its push is seen here; if it is set later, it
-** stays set. */
+/* What one thread holds in its hands it sets the hook for, if it leaves something. */
 static void hook_clear(void) {
-  if (atomic_exchange_explicit(&task_drain_shared, NULL, memory_order_acquire) == NULL) return;
-  for (unsigned i = 0; i < STACKS; i++)
-    if (!stack_is_empty(&stacks[i]))
-      atomic_store_explicit(&task_drain_shared, drain_hook, memory_order_relaxed);
+  if (!all_empty()) return;
+  (void)atomic_exchange_explicit(&task_drain_shared, NULL, memory_order_acquire);
+  if (!all_empty()) hook_set();
 }
 
 size_t shared_drain(mi_task_t* task, size_t units) {

@@ -24,16 +24,16 @@ static void chain_push(table_node** chain, table_node* node) {
   *chain = node;
 }
 
-static bool segment_add(rc_table* t, mi_heap_t* heap) {
-  unsigned doubling = 63u - (unsigned)__builtin_clzl(t->chains / TABLE_FIRST);
-  if (t->segment[doubling] == NULL)
-    t->segment[doubling] =
-        heap_alloc(heap, ((size_t)TABLE_FIRST << doubling) * sizeof(table_node*), true);
-  return t->segment[doubling] != NULL;
+static unsigned doubling_of(const rc_table* t) {
+  return 63u - (unsigned)__builtin_clzl(t->chains / TABLE_FIRST);
 }
 
-static void grow(rc_table* t, mi_heap_t* heap) {
-  if (!segment_add(t, heap)) return;
+size_t table_wants(const rc_table* t) {
+  if (t->chains == 0 || t->nodes < t->chains || t->segment[doubling_of(t)] != NULL) return 0;
+  return ((size_t)TABLE_FIRST << doubling_of(t)) * sizeof(table_node*);
+}
+
+static void grow(rc_table* t) {
   table_node** from = chain_at(t, t->chains - power_below(t->chains));
   table_node* node = *from;
   t->chains++;
@@ -51,11 +51,20 @@ table_node* table_find(rc_table* t, const void* key) {
   return node;
 }
 
-void table_add(rc_table* t, table_node* node, mi_heap_t* heap) {
+bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes) {
   if (t->chains == 0) t->chains = TABLE_FIRST;
-  if (t->nodes >= t->chains) grow(t, heap);
+  bool taken = memory != NULL && table_wants(t) == bytes;
+  if (taken) t->segment[doubling_of(t)] = memory;
+  if (t->nodes >= t->chains && t->segment[doubling_of(t)] != NULL) grow(t);
   t->nodes++;
   chain_push(chain_of(t, node->key), node);
+  return taken;
+}
+
+void table_enter(rc_table* t, table_node* node, mi_heap_t* heap) {
+  size_t wanted = table_wants(t);
+  void* memory = wanted > 0 ? heap_alloc(heap, wanted, true) : NULL;
+  if (!table_add(t, node, memory, wanted)) mi_free(memory);
 }
 
 table_node* table_remove(rc_table* t, const void* key) {

@@ -8,6 +8,7 @@
 #include "runtime/runtime.h"
 #include "tests/tools.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -143,6 +144,20 @@ static inline rc_object* shuffled_list_of(size_t n) {
 
 static inline void allocate_until_nothing_waits(void) {
   while (rc_pending() > 0) rc_dec(leaf(0));
+}
+
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+static inline void on_thread(void* (*run)(void*), void* arg) {
+  pthread_t thread;
+  require(pthread_create(&thread, NULL, run, arg) == 0 && pthread_join(thread, NULL) == 0,
+          "no thread");
+}
+
+static inline rc_object* shared(rc_object* o) {
+  o = rc_share(o);
+  require(o != NULL, "cannot share");
+  return o;
 }
 
 #endif
