@@ -154,7 +154,7 @@ bool check_shell(rc_object* o, const char* what) {
     return false;
   }
   if (!check_lives(o, what)) return false;
-  if (rc_count(o) == 1 && o->kind == RC_FIELDS) return true;
+  if (rc_count(o) == 1 && rc_kind(o) == RC_FIELDS) return true;
   describe(text, o, *o, true);
   report_error(EINVAL, "sluice: error: %s of object %p (%s, count %d), which is no shell", what,
                (const void*)o, text, (int)rc_count(o));

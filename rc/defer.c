@@ -325,7 +325,7 @@ static bool has_no_objects(const rc_object* o) {
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
-  bool shared = rc_is_shared(o);
+  bool shared = rc_count(o) < 0;
   if (is_dead(o) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
