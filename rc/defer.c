@@ -337,8 +337,15 @@ void shell_ends(mi_task_t* task, rc_object* shell) {
   if (unlikely(shell->kind != RC_FIELDS)) (void)object_ends(&to, shell, false);
 }
 
+bool is_shell(rc_object* o, const char* what) {
+  if (CHECKED) return check_shell(o, what);
+  if (rc_count(o) == 1 && rc_kind(o) == RC_FIELDS) return true;
+  report_error(EINVAL, "sluice: error: %s of object %p, which is no shell", what, (void*)o);
+  return false;
+}
+
 static __attribute__((noinline)) void free_known_slow(rc_object* shell, const void* caller) {
-  if (CHECKED && !check_shell(shell, "rc_free_known")) return;
+  if (!is_shell(shell, "rc_free_known")) return;
   if (CHECKED) check_at(caller);
   mi_task_t* task = task_here();
   if (task == NULL) return;
@@ -350,7 +357,8 @@ static __attribute__((noinline)) void free_known_slow(rc_object* shell, const vo
 void rc_free_known(rc_object* shell) {
   mi_task_t* task = tls.task;
   page_t* page = slot_of(shell);
-  if (CHECKED || unlikely(page_owner(page) != (uintptr_t)task || shell->kind != RC_FIELDS)) {
+  if (CHECKED ||
+      unlikely((dead_word(shell) & COUNT_AND_KIND) != 1 || page_owner(page) != (uintptr_t)task)) {
     free_known_slow(shell, __builtin_return_address(0));
     return;
   }
@@ -368,14 +376,13 @@ void dec_last_at(rc_object* o, const void* caller) {
 
 /* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
-  const uint64_t looked_at = 0x0000ff00ffffffff; /* the kind and the count */
   if (CHECKED) {
     if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
     return;
   }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  if (unlikely((dead_word(o) & looked_at) != 1 || o->n > SMALL || !has_no_objects(o) ||
+  if (unlikely((dead_word(o) & COUNT_AND_KIND) != 1 || o->n > SMALL || !has_no_objects(o) ||
                page_owner(page) != (uintptr_t)task || task->measure)) {
     dec_last_slow(o);
     return;

@@ -70,6 +70,8 @@ static inline uint64_t dead_word(const rc_object* o) {
   typedef uint64_t __attribute__((may_alias)) word;
   return __atomic_load_n((const word*)(const void*)o, __ATOMIC_RELAXED);
 }
+/* Of a living header as one word: 1 there is an object of kind RC_FIELDS, without more, that has one reference. */
+static const uint64_t COUNT_AND_KIND = 0x0000ff00ffffffff;
 static inline rc_object* dead_next(uint64_t w) {
   uint64_t next = w & (((uint64_t)1 << 48) - 8);
   if (DEAD_NEGATIVE) next = (next & ~((uint64_t)1 << 47 | DEAD_SIGN)) | (next >> 47) * DEAD_SIGN;
@@ -183,6 +185,7 @@ void object_free(mi_task_t* task, rc_object* o, unsigned kind);
 void dec_last_at(rc_object* o, const void* caller);
 /* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
+bool is_shell(rc_object* o, const char* what); /* false: misuse in a call of `what`, reported */
 void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it has one */
 uint32_t pace_of(const mi_task_t* task);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */

@@ -116,8 +116,8 @@ rc_object* rc_weak(rc_object* o) {
 }
 
 static bool is_cell(const rc_object* w, const char* what) {
-  if (!check_lives(w, what)) return false;
-  if (rc_kind(w) == RC_TYPED && typed_as(w) == &cell_type) return true;
+  if (CHECKED && !check_lives(w, what)) return false;
+  if (is_weak(w)) return true;
   report_error(EINVAL, "sluice: error: %s of object %p, which is no weak reference", what,
                (const void*)w);
   return false;
@@ -127,8 +127,7 @@ static bool is_cell(const rc_object* w, const char* what) {
 ** lock was taken. */
 rc_object* rc_upgrade(rc_object* w) {
   cell* c = (cell*)(void*)w;
-  if (CHECKED && !is_cell(w, "rc_upgrade")) return NULL;
-  assert(is_weak(w));
+  if (unlikely(!is_cell(w, "rc_upgrade"))) return NULL;
   bool shared = rc_is_shared(w);
   if (shared) pthread_mutex_lock(&weak_lock);
   rc_object* o = (rc_object*)(uintptr_t)c->node.key;

@@ -18,7 +18,7 @@ rc_object* rc_drop_reuse(rc_object* o) {
 }
 
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
-  if (CHECKED && shell != NULL && !check_shell(shell, "rc_reuse")) shell = NULL;
+  if (shell != NULL && !is_shell(shell, "rc_reuse")) shell = NULL;
   if (shell != NULL && shell->n != n) {
     rc_free_known(shell);
     shell = NULL;

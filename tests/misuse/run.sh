@@ -330,8 +330,11 @@ for prefix in objects- objects-checked-; do
   expect "plain increment_of_dead" 0 "$error rc_inc of dead object $p" "$plain" increment_of_dead
   expect "plain dead_child" 0 "$error rc_dec of dead object $p" "$plain" dead_child
   expect "plain decrement_of_static" 0 "$error free of $no_block" "$plain" decrement_of_static
-  for case in shell_freed_twice shell_with_references shell_of_array upgrade_of_object get_beyond set_beyond \
-    set_to_zero; do
+  for case in shell_freed_twice shell_with_references shell_of_array; do
+    expect "plain $case" 0 "$error rc_free_known of object $p, which is no shell" "$plain" $case
+  done
+  expect "plain upgrade_of_object" 0 "$error rc_upgrade of object $p, which is no weak reference" "$plain" upgrade_of_object
+  for case in get_beyond set_beyond set_to_zero; do
     expect "plain $case" $ABORTED "$(asserted)" "$plain" $case
   done
   expect "plain unstored_field" $CRASHED '' "$plain" unstored_field

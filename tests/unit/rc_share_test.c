@@ -69,7 +69,7 @@ static void test_overflowed_in_a_task(void** state) {
   assert_false(rc_is_shared(o));
   assert_ptr_equal(rc_weak(o), w);
   assert_ptr_equal(rc_upgrade(w), o);
-  rc_object* copy = shared(node(rc_from(o), RC_NIL));
+  rc_object* copy = made_shared(node(rc_from(o), RC_NIL));
   assert_ptr_not_equal(rc_to(rc_get(copy, 0)), o);
   end(t);
   assert_int_equal(rc_to_int(rc_get(rc_to(rc_get(copy, 0)), 0)), 42);
@@ -90,7 +90,7 @@ static void test_immortal(void** state) {
   rc_object* child = leaf(3);
   rc_inc(child);
   rc_object* o = node(rc_from(child), rc_from(child));
-  rc_object* with_shared = node(rc_from(shared(leaf(4))), RC_NIL);
+  rc_object* with_shared = node(rc_from(made_shared(leaf(4))), RC_NIL);
   assert_ptr_equal(rc_immortal(o), o);
   assert_ptr_equal(rc_immortal(o), o);
   check_immortal(o);
@@ -101,7 +101,7 @@ static void test_immortal(void** state) {
 
 static void test_immortal_in_a_task(void** state) {
   (void)state;
-  rc_object* before = shared(node(rc_from(leaf(1)), RC_NIL));
+  rc_object* before = made_shared(node(rc_from(leaf(1)), RC_NIL));
   rt_task* t = begin(NULL);
   assert_ptr_equal(rc_immortal(before), before);
   rc_object* copy = rc_immortal(node(rc_from(leaf(2)), rc_from(before)));
@@ -224,10 +224,10 @@ static void test_in_place(void** state) {
 
 static void test_outlives_its_task(void** state) {
   (void)state;
-  rc_object* old = shared(leaf(1));
+  rc_object* old = made_shared(leaf(1));
   rt_task* t = begin(&(rt_config){.repeatable_addresses = true});
   rc_inc(old);
-  rc_object* o = shared(node(rc_from(tree_of(1000)), rc_from(old)));
+  rc_object* o = made_shared(node(rc_from(tree_of(1000)), rc_from(old)));
   assert_ptr_equal(rc_share(o), o);
   end(t);
   assert_ptr_equal(rc_to(rc_get(o, 1)), old);
@@ -247,7 +247,7 @@ static void no_finalizer(rc_object* o) { (void)o; }
 static void test_what_cannot_be_copied(void** state) {
   (void)state;
   static const rc_type type = {.name = "with a finalizer", .words = 1, .finalize = no_finalizer};
-  rc_object* old = shared(leaf(1));
+  rc_object* old = made_shared(leaf(1));
   rt_task* t = begin(NULL);
   for (int i = 0; i < 2; i++) {
     rc_object* o = leaf(2);
@@ -362,7 +362,7 @@ static void test_undo_in_place(void** state) {
 static void test_undo_copies(void** state) {
   (void)state;
   static rc_object* all[UNDONE];
-  rc_object *result = NULL, *old = shared(leaf(9));
+  rc_object *result = NULL, *old = made_shared(leaf(9));
   size_t failures = 0;
   rt_task* t = begin(NULL);
   rc_object* o = node(rc_from(old), rc_from(list_held_twice(all)));
@@ -406,7 +406,7 @@ static void test_drop_is_bounded(void** state) {
   (void)state;
   rc_object* shapes[] = {list_of(LARGE), tree_of(LARGE), array_of(LARGE)};
   for (int i = 0; i < 3; i++) {
-    rc_object* o = shared(shapes[i]);
+    rc_object* o = made_shared(shapes[i]);
     drop(o);
     assert_int_equal(rc_drain(SIZE_MAX), 3 * LARGE + (i == 2) - DEC_UNITS);
     assert_int_equal(rc_drain(SIZE_MAX), 0);
@@ -415,7 +415,7 @@ static void test_drop_is_bounded(void** state) {
 
 static void test_ended_thread_hands_on(void** state) {
   (void)state;
-  on_thread(drop, shared(tree_of(100000)));
+  on_thread(drop, made_shared(tree_of(100000)));
   assert_int_equal(rc_drain(1000), 1000);
   assert_int_equal(rc_drain(SIZE_MAX), 3 * 100000 - DEC_UNITS - 1000);
 }
@@ -432,7 +432,8 @@ static void test_garbage_of_a_parked_thread(void** state) {
   (void)state;
   pthread_t thread;
   pthread_barrier_init(&barrier, NULL, 2);
-  require(pthread_create(&thread, NULL, drop_and_park, shared(tree_of(100000))) == 0, "no thread");
+  require(pthread_create(&thread, NULL, drop_and_park, made_shared(tree_of(100000))) == 0,
+          "no thread");
   pthread_barrier_wait(&barrier);
   uint64_t before = units();
   rc_object* kept = list_of(60000); /* by refills, which pay 2 units a word */

@@ -154,7 +154,7 @@ static inline void on_thread(void* (*run)(void*), void* arg) {
           "no thread");
 }
 
-static inline rc_object* shared(rc_object* o) {
+static inline rc_object* made_shared(rc_object* o) {
   o = rc_share(o);
   require(o != NULL, "cannot share");
   return o;

@@ -12,7 +12,7 @@ static void test_weak_and_target_are_shared_together(void** state) {
   (void)state;
   for (int from_target = 0; from_target < 2; from_target++) {
     rc_object *o = leaf(1), *w = rc_weak(o);
-    shared(from_target ? o : w);
+    made_shared(from_target ? o : w);
     assert_true(rc_is_shared(o) && rc_is_shared(w));
     assert_int_equal(rc_count(o), -1);
     assert_int_equal(rc_count(w), -2);
@@ -108,7 +108,7 @@ static void test_upgrade_at_the_ends(void** state) {
                                       {STICKY_BOTH + 1, STICKY_BOTH},
                                       {STICKY_BOTH, STICKY_BOTH},
                                       {RC_IMMORTAL, RC_IMMORTAL}};
-  rc_object* o = shared(leaf(1));
+  rc_object* o = made_shared(leaf(1));
   rc_object* w = rc_weak(o);
   for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
     o->count = counts[i][0];
@@ -134,7 +134,7 @@ static void test_shared_finalizers(void** state) {
   for (size_t i = 0; i < N; i++) rc_set(a, i, rc_from(rc_typed(0, &counted_type)));
   rt_task* t = begin(NULL);
   rt_leave();
-  a = shared(a);
+  a = made_shared(a);
   require(rt_enter(t) == 0, "cannot enter");
   rc_dec(a);
   rc_drain(SIZE_MAX);
