@@ -24,23 +24,33 @@ static void note_live(mi_task_t* task, rc_state* s) {
   if (s->live_max < task_bytes(task) / WORD) s->live_max = task_bytes(task) / WORD;
 }
 
+static void hook_set(mi_task_t* task, const rc_state* s, bool set) {
+  size_t quantum = s->paced ? s->pacing.quantum : QUANTUM_WORDS;
+  task->quantum = cycles_wait(s) && quantum > CYCLE_QUANTUM ? CYCLE_QUANTUM : quantum;
+  task_set_drain(task, set ? drain_hook : NULL);
+  task_hide_exact(task, set && s->pacing.deterministic);
+}
+
 static void wait_begin(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task_set_drain(task, drain_hook);
-  task_hide_exact(task, s->pacing.deterministic);
+  hook_set(task, s, true);
   task->on_exit = exit_hook;
 }
 
 static void wait_end(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task_set_drain(task, NULL);
-  task_hide_exact(task, false);
+  hook_set(task, s, cycles_wait(s));
   s->counted.debt = 0;
 }
 
 void task_keeps_waiting(mi_task_t* task) { task->on_exit = exit_hook; }
 
 static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->current == NULL; }
+
+void drain_hook_update(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  hook_set(task, s, !nothing_waits(s) || cycles_wait(s));
+}
 
 static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   rc_state* s = state_of(task);
@@ -90,7 +100,15 @@ static void sink_take(sink_t* to, rc_object* o, unsigned bits) {
   }
 }
 
+static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* child) {
+  if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
+  if (rc_is_cyclic(child)) {
+    if (cyclic_dec(child)) special_child_ends(to, child);
+    return;
+  }
   if (rc_count(child) == 0 || !shared_dec(child)) return;
   if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
   if (to->shared) {
@@ -99,10 +117,6 @@ static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* ch
     dead_link(child, rc_kind(child), NULL);
     shared_push(child, child);
   }
-}
-
-static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* child) {
-  if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
@@ -300,8 +314,8 @@ static bool has_no_objects(const rc_object* o) {
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   int32_t count = rc_count(o);
-  bool shared = count < 0;
-  if (count == 0 || (shared && !shared_dec(o))) return;
+  bool cyclic = rc_is_cyclic(o), shared = count < 0 && !cyclic;
+  if (count == 0 || (cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
@@ -390,9 +404,7 @@ static rc_object* next_dead(rc_state* s, unsigned class, size_t units) {
   return dead_pop(s, wanted ? class : (unsigned)__builtin_ctzll(s->waiting));
 }
 
-/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing
-** is left. */
-static size_t drain(mi_task_t* task, unsigned class, size_t units) {
+size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
@@ -432,6 +444,12 @@ static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
   return pay + pay_debt(s, quantum_price, REQUEST_UNITS - pay);
 }
 
+static void pay_for_cycles(mi_task_t* task, size_t words) {
+  if (!cycles_wait(state_of(task))) return;
+  cycles_pay(task, words);
+  drain_hook_update(task);
+}
+
 /* In deterministic mode, while objects wait: by the size that is asked for alone. */
 void pay_for_request(mi_task_t* task, size_t bytes) {
   if (likely(!task->exact_hidden)) return;
@@ -444,7 +462,8 @@ void pay_for_request(mi_task_t* task, size_t bytes) {
       words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
   count_units(
       task, most,
-      drain(task, words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE, pay));
+      drain_dead(task, words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE, pay));
+  pay_for_cycles(task, words);
 }
 
 /* What a refill pays for the task's own dead objects. */
@@ -456,26 +475,27 @@ static void pay_for_refill(mi_task_t* task, unsigned class, size_t words) {
   size_t units =
       small ? price + pay_debt(s, quantum_price, SIZE_MAX) : pay_request(s, price, quantum_price);
   uint64_t* most = small ? &s->counted.refill_units_max : &s->counted.request_units_max;
-  count_units(task, most, drain(task, class, units));
+  count_units(task, most, drain_dead(task, class, units));
 }
 
 static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                        drain_mode mode) {
   rc_state* s = state_of(task);
   if (mode == DRAIN_ALL) {
-    task->units += drain(task, 0, SIZE_MAX);
+    task->units += cycles_collect(task, SIZE_MAX);
     return false;
   }
   if (s->pacing.deterministic) return false;
   if (nothing_waits(s)) orphan_adopt(task); /* before the debt limit is asked for */
   pay_for_refill(task, heap == task->exact ? class : 0, words);
-  return !nothing_waits(s);
+  pay_for_cycles(task, words);
+  return !nothing_waits(s) || cycles_wait(s);
 }
 
 size_t rc_drain(size_t units) {
   mi_task_t* task = task_self();
   if (task == NULL) return 0;
-  size_t spent = drain(task, 0, units);
+  size_t spent = drain_dead(task, 0, units);
   spent += shared_drain(task, units - spent);
   task->units += spent;
   return spent;
@@ -498,8 +518,7 @@ bool rc_set_pacing(const rc_pacing* pacing) {
   rc_state* s = state_of(task);
   s->paced = true;
   s->pacing = *pacing;
-  task->quantum = pacing->quantum;
-  task_hide_exact(task, pacing->deterministic && !nothing_waits(s));
+  drain_hook_update(task);
   return true;
 }
 

@@ -10,7 +10,8 @@
 typedef struct reached {
   table_node node; /* key: the object */
   rc_object* copy;
-  int32_t count; /* before */
+  int32_t count; /* before, */
+  bool cyclic;   /* and below 0, though local */
 } reached;
 
 enum { PART = 512, AT_ONCE = 32 };
@@ -36,7 +37,10 @@ void share_count(rc_object* o) {
   mi_task_t* task = task_here();
   task_unreserve(task, object_bytes(o, rc_kind(o)));
   task->objects--;
-  __atomic_store_n(&o->count, -o->count, __ATOMIC_RELAXED);
+  if (rc_is_cyclic(o))
+    cyclic_share(o);
+  else
+    __atomic_store_n(&o->count, -o->count, __ATOMIC_RELAXED);
 }
 
 static rc_object* object_in(const reached* r) { return (rc_object*)(uintptr_t)r->node.key; }
@@ -57,12 +61,12 @@ static reached* list_add(rc_sharing* s, rc_object* o) {
     s->last = p;
   }
   reached* r = &s->last->at[s->last->number++];
-  *r = (reached){.node.key = o, .count = rc_count(o)};
+  *r = (reached){.node.key = o, .count = rc_count(o), .cyclic = rc_is_cyclic(o)};
   return r;
 }
 
 static void mark(rc_sharing* s, rc_object* o) {
-  if (rc_count(o) > 0) share_count(o);
+  if (!rc_is_shared(o)) share_count(o);
   if (s->immortal) __atomic_store_n(&o->count, RC_IMMORTAL, __ATOMIC_RELAXED);
   weak_share(o);
 }
@@ -182,11 +186,13 @@ static rc_sharing* begin(rc_object* o, bool immortal) {
 }
 
 /* What dead objects held was dropped meanwhile, unless it was immortal. */
-static void undo_mark(const rc_sharing* s, rc_object* o, int32_t count) {
-  if (count < 0) return;
+static void undo_mark(const rc_sharing* s, rc_object* o, const reached* r) {
+  if (r->count < 0 && !r->cyclic) return;
   task_here()->room -= (int64_t)object_bytes(o, rc_kind(o));
   task_here()->objects++;
-  __atomic_store_n(&o->count, s->immortal ? count : -rc_count(o), __ATOMIC_RELAXED);
+  int32_t now = r->cyclic ? rc_count(o) : -rc_count(o);
+  __atomic_store_n(&o->count, s->immortal ? r->count : now, __ATOMIC_RELAXED);
+  if (r->cyclic) cyclic_unshare(o);
 }
 
 /* A copy has its own references to shared objects in the fields that were scanned. */
@@ -210,7 +216,7 @@ static void undo(rc_sharing* s) {
       if (s->copies)
         undo_copy(r, before ? all : here ? s->next : 0);
       else
-        undo_mark(s, object_in(r), r->count);
+        undo_mark(s, object_in(r), r);
     }
 }
 

@@ -9,14 +9,13 @@
 
 /* ---- Counts ---------------------------------------------------------------------------------- */
 
-/* From here on neither direction is counted. Between this and RC_STICKY only new references are: a thread that
-** saw the count above RC_STICKY may still lower it by one, and there are fewer threads than counts between. */
-enum { STICKY_BOTH = RC_IMMORTAL / 4 * 3 };
-
 /* Relaxed: a new reference is made from one that its maker has, so the object lives and was seen. */
 void rc_inc_slow(rc_object* o) {
   int32_t count = rc_count(o);
-  if (count < 0 && count > STICKY_BOTH) __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
+  if (rc_is_cyclic(o))
+    cyclic_inc(o);
+  else if (count < 0 && count > RC_STICKY_BOTH)
+    __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
 }
 
 /* Release: what this thread did with the object happens before its death; acquire: in the thread where it
@@ -31,7 +30,7 @@ bool shared_inc_if_alive(rc_object* o) {
   int32_t count = rc_count(o);
   do {
     if (count == 0) return false;
-    if (count <= STICKY_BOTH) return true;
+    if (count <= RC_STICKY_BOTH) return true;
   } while (!__atomic_compare_exchange_n(&o->count, &count, count < 0 ? count - 1 : count + 1, true,
                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
   return true;
