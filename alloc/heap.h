@@ -233,6 +233,7 @@ struct mi_task {
   unsigned hooks;              /* what a refill has to call: of enum task_hooks */
   bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
   void (*on_delete)(mi_task_t*, bool abandon); /* first of all, when the task ends */
+  void (*on_force)(mi_task_t*);                /* after a drain of all that waits */
   beat_fun* on_beat;
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
   uint64_t units;                 /* of draining, so far */

@@ -323,6 +323,7 @@ void task_force(mi_task_t* task) {
   callback_enter(task);
   call_deferred(task, NULL, true);
   drain(task, NULL, 0, 0, DRAIN_ALL);
+  if (task->on_force != NULL) task->on_force(task);
   callback_leave(task);
 }
 

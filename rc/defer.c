@@ -39,6 +39,7 @@ static void wait_begin(mi_task_t* task, rc_state* s) {
 
 static void wait_end(mi_task_t* task, rc_state* s) {
   note_live(task, s);
+  cycles_drained(task);
   hook_set(task, s, cycles_wait(s));
   s->counted.debt = 0;
 }
@@ -482,7 +483,7 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
                        drain_mode mode) {
   rc_state* s = state_of(task);
   if (mode == DRAIN_ALL) {
-    task->units += cycles_collect(task, SIZE_MAX);
+    task->units += drain_dead(task, 0, SIZE_MAX);
     return false;
   }
   if (s->pacing.deterministic) return false;

@@ -1,7 +1,8 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
 ** The files, from below: rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
-** references and finalizers; cycle.c finds dead cycles; own.c changes in place; shared.c counts what several
+** references and finalizers; cycle.c and collect.c find
+** dead cycles; own.c changes in place; shared.c counts what several
 ** threads have, share.c makes objects so; table.c is a hash table. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
@@ -208,6 +209,8 @@ bool cycles_wait(const rc_state* s); /* refills have to pay */
 void cycles_pay(mi_task_t* task, size_t words);
 /* For idle times: drains, too. SIZE_MAX: until no cycle is left that can be found. Returns what was spent. */
 size_t cycles_collect(mi_task_t* task, size_t units);
+void cycles_force(mi_task_t* task);
+void cycles_drained(mi_task_t* task); /* nothing waits */
 void cycles_end(mi_task_t* task, bool objects_stay);
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */
