@@ -74,13 +74,18 @@ static size_t spread(rc_cycles* c, mi_task_t* task, size_t units) {
   return scan(c, LIVE, LIVE_DONE, edge_lives, units);
 }
 
-/* All at once are dead when this begins. One that is queued for its finalizer becomes live. */
+/* All at once are dead when this begins, so all lose their weak references. One that is queued for its
+** finalizer becomes live. */
 static size_t condemn(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)units;
   note* n = c->list[SUSPECT].first;
   if (n == NULL) return 0;
   sink_t to = {.task = task};
-  if (object_ends(&to, note_object(n), false)) note_move(c, n, CONDEMNED);
+  if (n->touched)
+    weak_end(&to, note_object(n));
+  else if (!object_ends(&to, note_object(n), false))
+    n->touched = true;
+  note_move(c, n, n->touched ? LIVE : CONDEMNED);
   return 1;
 }
 
@@ -113,9 +118,14 @@ static void forget_note(rc_cycles* c, note* n) {
     return;
   }
   n->shadow = c->round;
-  n->root = n->again = false;
+  n->root = n->again = n->touched = false;
   note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, ROOTS);
+}
+
+static void count_live(rc_cycles* c, const rc_object* o) {
+  c->live++;
+  c->in_vain += object_fields(o, rc_kind(o));
 }
 
 static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
@@ -123,7 +133,7 @@ static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
   for (int place = ROOTS + 1; place < PLACES; place++) {
     note* n = c->list[place].first;
     if (n == NULL) continue;
-    c->live += place != EMPTIED;
+    if (place != EMPTIED) count_live(c, note_object(n));
     forget_note(c, n);
     return 1;
   }
@@ -134,17 +144,18 @@ static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
 
 static void round_begin(rc_cycles* c) {
   c->round++;
-  c->live = 0;
+  c->live = c->in_vain = 0;
   c->due = c->failed = false;
   c->phase = GATHER;
 }
 
-/* The next one is due when the task holds twice as much, as soon as this one's garbage is gone. */
+/* When the last round's garbage is gone: the next one is due when the task holds more than now by as much as was
+** looked at in vain. */
 void cycles_drained(mi_task_t* task) {
   enum { LEAST = 1 << 20 };
   rc_cycles* c = state_of(task)->cycles;
   if (c != NULL && c->phase == IDLE && c->bytes_most == SIZE_MAX)
-    c->bytes_most = 2 * task_bytes(task) + LEAST;
+    c->bytes_most = task_bytes(task) + LEAST + WORD * c->in_vain;
 }
 
 /* Or when there are so many candidates that looking at all this again costs each of them little. */
@@ -178,15 +189,20 @@ static size_t cycles_step(rc_cycles* c, mi_task_t* task, size_t units, bool any)
   return spent;
 }
 
+/* What a refill may spend: as for the task's dead objects, large requests owe what is above REQUEST_UNITS. */
+static size_t pay(const rc_state* s, size_t words) {
+  rc_cycles* c = s->cycles;
+  size_t price = CYCLE_PACE * words, most = price < REQUEST_UNITS ? price : REQUEST_UNITS;
+  c->purse += price;
+  if (words > QUANTUM_WORDS && c->purse > debt_limit(s)) return (size_t)c->purse;
+  if (most < QUANTUM_UNITS) most = QUANTUM_UNITS;
+  return most < c->purse ? most : (size_t)c->purse;
+}
+
 void cycles_pay(mi_task_t* task, size_t words) {
   rc_state* s = state_of(task);
   rc_cycles* c = s->cycles;
-  if (!cycles_wait(s)) return;
-  size_t price = CYCLE_PACE * words, most = price < REQUEST_UNITS ? price : REQUEST_UNITS;
-  c->purse += price;
-  if (most < QUANTUM_UNITS) most = QUANTUM_UNITS;
-  if (most > c->purse) most = (size_t)c->purse;
-  size_t spent = cycles_step(c, task, most, false);
+  size_t spent = cycles_step(c, task, pay(s, words), false);
   c->purse = cycles_wait(s) ? c->purse - spent : 0;
   task->units += spent;
   uint64_t* record = &s->counted.cycle_units_max;

@@ -126,7 +126,9 @@ static void member_touch(rc_object* o, bool again) {
   note* n = c != NULL ? note_find(c, o) : NULL;
   if (n == NULL) return;
   n->again |= again;
-  if ((n->place > ROOTS && n->place < LIVE) || (n->place == CONDEMNED && c->phase < KILL))
+  if (c->phase == CONDEMN && n->place == SUSPECT)
+    n->touched = true;
+  else if (n->place < LIVE || (n->place == CONDEMNED && c->phase < KILL))
     note_move(c, n, LIVE);
 }
 

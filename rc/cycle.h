@@ -23,8 +23,10 @@ typedef struct note {
   struct note *next, *prev;
   uint32_t shadow; /* a candidate: the round in which it became one */
   uint8_t place;
-  bool root;  /* was a candidate when the round began */
-  bool again; /* may have died since: a candidate when the round ends */
+  bool root; /* was a candidate when the round began */
+  bool
+      touched; /* while it was suspect, though all were found dead: by a finalizer, or when a dead object was released */
+  bool again;  /* may have died since: a candidate when the round ends */
 } note;
 
 /* Each phase works on the first of a list until the list is empty, then the next one begins. */
@@ -37,7 +39,8 @@ struct rc_cycles {
   } list[PLACES];
   note* at;     /* whose fields are being looked at, or NULL */
   size_t field; /* the next one of it */
-  size_t candidates, live;
+  size_t candidates;
+  size_t live, in_vain; /* members that the last round found alive, and their fields */
   size_t candidates_most,
       bytes_most; /* a candidate that makes it more makes a round due; SIZE_MAX: not known yet */
   uint64_t purse; /* units that refills may spend */

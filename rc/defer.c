@@ -424,7 +424,7 @@ uint32_t pace_of(mi_task_t* task) {
   return s->paced ? s->pacing.pace : PACE;
 }
 
-static uint64_t debt_limit(const rc_state* s) {
+uint64_t debt_limit(const rc_state* s) {
   bool automatic = !s->paced || s->pacing.debt_limit == RC_DEBT_AUTO;
   return automatic ? s->live_max / 4 : s->pacing.debt_limit;
 }

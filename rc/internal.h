@@ -1,9 +1,8 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
 ** The files, from below: rc.c constructs; defer.c lets die; last.c does what some objects need then: weak
-** references and finalizers; cycle.c and collect.c find
-** dead cycles; own.c changes in place; shared.c counts what several
-** threads have, share.c makes objects so; table.c is a hash table. */
+** references and finalizers; cycle.c and collect.c find dead cycles; own.c changes in place; shared.c counts what
+** several threads have, share.c makes objects so; table.c is a hash table. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
 
@@ -178,6 +177,7 @@ void object_free(mi_task_t* task, rc_object* o, unsigned kind);
 void object_die(mi_task_t* task, rc_object* o);
 void fields_die(mi_task_t* task, rc_object* o);
 uint32_t pace_of(mi_task_t* task);
+uint64_t debt_limit(const rc_state* s);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */
 void pay_for_request(mi_task_t* task, size_t bytes);
 void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thread ends */
@@ -191,7 +191,8 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
-void weak_share(rc_object* o); /* the target of a weak reference was shared */
+void weak_end(sink_t* to, rc_object* o); /* a local object's */
+void weak_share(rc_object* o);           /* the target of a weak reference was shared */
 
 /* ---- cycle.c ----------------------------------------------------------------------------------
 **

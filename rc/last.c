@@ -117,6 +117,10 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   child_dec(to, &c->head);
 }
 
+void weak_end(sink_t* to, rc_object* o) {
+  if (has_cell(o)) weak_clear(to, o, false);
+}
+
 void weak_share(rc_object* o) {
   if (!has_cell(o)) return;
   pthread_mutex_lock(&weak_lock);
