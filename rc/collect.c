@@ -238,4 +238,9 @@ size_t rc_collect_cycles(size_t units) {
   return spent;
 }
 
-void cycles_force(mi_task_t* task) { task->units += cycles_collect(task, SIZE_MAX); }
+/* Nothing is kept but what is needed. */
+void cycles_force(mi_task_t* task) {
+  task->units += cycles_collect(task, SIZE_MAX);
+  const rc_cycles* c = state_of(task)->cycles;
+  if (c->phase == IDLE && c->candidates == 0) cycles_end(task, true);
+}

@@ -1,22 +1,26 @@
-/* cycle.c: dead cycles are found by trial deletion, in slices between which the program goes on.
+/* cycle.c: what the program tells the search for dead cycles, and why that is right. (collect.c searches.)
 **
-** After Bacon and Rajan, "Concurrent Cycle Collection in Reference Counted Systems" (ECOOP 2001), for one thread
-** that is interrupted at any unit. A candidate is an object whose reference was dropped, or moved into
-** another object, while others were left: a cycle that died has had one since it last was alive. A collection makes
-** the candidates there are, and all cyclic objects that they reach, members. At the first visit `shadow` is the
-** member's count; each reference that is found in a member's field lowers its shadow. Who touches a member
-** meanwhile (counts a reference up or down, replaces one of its fields, or moves a reference to it out of a
-** member's field) makes it live. So are, in the end, members with a shadow above 0, and what live members reach.
+** Trial deletion, after Bacon and Rajan, "Concurrent Cycle Collection in Reference Counted Systems" (ECOOP 2001), here
+** for one thread, in slices between which the program goes on.
 **
-** The rest is dead, and stays so: the shadow of a member that nobody touched tells how many of its
-** references are not in fields that were scanned; it is 0, its count has not changed, and none of those in
-** fields was moved out. A member that has such a field and is not dead would have made it live. (One that died meanwhile may
-** have the field until it is released: nobody reaches that, and the decrement comes.)
+** A candidate is an object that lost a reference, or to which one was moved into a field, and that has others. A
+** round makes the candidates there are, and all cyclic objects that they reach, its members. A member's shadow
+** is its count when it was reached; each reference to it that is found in a member's field lowers the shadow. A
+** member is touched by the program if a reference to it is counted up or down, or moved out of a member's
+** field, or if one of its own fields changes. Members that were touched, or whose shadow is not 0 when all are
+** scanned, are live, and so is what live members reach. The rest, D, is dead:
+** - of a member of D, all references that were counted are in fields of members as they were scanned: the shadow
+**   says so, no count changed since, and none was moved out;
+** - a member with such a field is in D, for if it lived it would have made this one live. Or it died since, and what
+**   waits to be released nobody reaches.
+** So no reference leads to D from outside, and none can be made, since rc_upgrade answers NULL from then on.
 **
-** Dead members have their fields released one by one, and so die as others do. Those with a finalizer are queued
-** before, and are alive with all that they reach.
+** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate. If
+** that was before the round began, nothing of the cycle was touched in it. If it was later, that object is one of the
+** next round's candidates, member or not.
 **
-** Cost: each member is looked at up to 4 times, each of its fields up to 3 times; nothing recurses. */
+** The objects of D lose their weak references; those with a finalizer are queued for it, which makes them live; of
+** the others the fields are released one by one, and so they die as all objects do. */
 #include "rc/cycle.h"
 
 /* ---- Notes ------------------------------------------------------------------------------------- */
@@ -233,4 +237,6 @@ void cycles_end(mi_task_t* task, bool objects_stay) {
   table_end(&c->table);
   mi_free(c);
   state_of(task)->cycles = NULL;
+  task->on_delete = NULL;
+  task->on_force = NULL;
 }

@@ -4,8 +4,9 @@
 
 #include "rc/internal.h"
 
-/* Where a note is. The program's touch moves a member from the places between ROOTS and LIVE to LIVE; from CONDEMNED only
-** until the first of them is killed. Each place is a list. A note's object has KIND_CANDIDATE or KIND_MEMBER set. */
+/* Where a note is: in one of these lists. All but the first are of members. Who touches a member moves it to
+** LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
+** note has KIND_CANDIDATE or KIND_MEMBER set, and no other has. */
 enum place {
   ROOTS,     /* candidates, not members */
   REACHED,   /* not scanned yet */
@@ -23,10 +24,9 @@ typedef struct note {
   struct note *next, *prev;
   uint32_t shadow; /* a candidate: the round in which it became one */
   uint8_t place;
-  bool root; /* was a candidate when the round began */
-  bool
-      touched; /* while it was suspect, though all were found dead: by a finalizer, or when a dead object was released */
-  bool again;  /* may have died since: a candidate when the round ends */
+  bool root;    /* was a candidate when the round began */
+  bool again;   /* may have died since: a candidate when the round ends */
+  bool touched; /* while all suspects were condemned: it lives, without a finalizer's call */
 } note;
 
 /* Each phase works on the first of a list until the list is empty, then the next one begins. */
@@ -40,10 +40,10 @@ struct rc_cycles {
   note* at;     /* whose fields are being looked at, or NULL */
   size_t field; /* the next one of it */
   size_t candidates;
-  size_t live, in_vain; /* members that the last round found alive, and their fields */
-  size_t candidates_most,
-      bytes_most; /* a candidate that makes it more makes a round due; SIZE_MAX: not known yet */
-  uint64_t purse; /* units that refills may spend */
+  size_t candidates_most; /* a candidate beyond makes a round due, */
+  size_t bytes_most;      /* or one while the task holds more; SIZE_MAX: not known yet */
+  size_t live, in_vain;   /* members that the round found alive, and their fields */
+  uint64_t purse;         /* units that refills may spend */
   uint32_t round;
   uint8_t phase;
   bool due;

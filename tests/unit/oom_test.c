@@ -339,7 +339,18 @@ static rc_object* ring_of(int n) {
   if (o != NULL) rc_inc(first), rc_replace(o, 0, rc_from(first));
   return first;
 }
+/* Shared or not, it is taken apart in the end: nobody collects a shared one. */
+static void shared_ring(void) {
+  rc_object* ring = ring_of(3000);
+  rc_object* shared = ring != NULL ? rc_share(ring) : NULL;
+  require(ring == NULL || (shared != NULL ? rc_is_shared(ring) : rc_is_cyclic(ring)));
+  armed = false;
+  if (ring != NULL) rc_replace(ring, 0, RC_NIL), rc_dec(ring);
+  rc_drain(SIZE_MAX);
+  armed = true;
+}
 static void cycles(void) {
+  shared_ring();
   rt_task* task = rt_task_new(&(rt_config){.bytes = 100 * MiB});
   if (task == NULL) return;
   require(rt_enter(task) == 0);

@@ -382,6 +382,7 @@ static void test_share(void** state) {
     rc_dec(o);
   }
   rc_drain(SIZE_MAX);
+  assert_true(nothing_lives());
 }
 
 /* ---- A random program against a model that marks -------------------------------------------------- */
@@ -589,12 +590,13 @@ static void check_exactly(void) {
 static void random_program(uint64_t start, int steps) {
   seed = start;
   rt_task* t = begin(NULL);
-  size_t slice = rnd(3), often = 1 + rnd(40);
+  size_t slice = rnd(4), often = 1 + rnd(40), full = 20 + rnd(200);
   for (int step = 1; step <= steps; step++) {
     random_step();
-    if (rnd(2) == 0) rc_collect_cycles(slice == 0 ? 1 : slice == 1 ? rnd(4) : rnd(100));
+    for (size_t i = rnd(4); i > 0; i--)
+      rc_collect_cycles(slice < 2 ? 1 : slice == 2 ? rnd(5) : rnd(50));
     if (rnd(often) == 0) check_reachable();
-    if (rnd(400) == 0) check_exactly();
+    if (rnd(full) == 0) check_exactly();
   }
   do { /* finalizers may save some, once */
     for (size_t i = 0; i < SLOTS; i++) slot_set(i, NULL);
@@ -638,9 +640,10 @@ int main(void) {
       cmocka_unit_test(test_limit),
       cmocka_unit_test(test_limit_with_few_candidates),
       cmocka_unit_test(test_large_cycles),
-      cmocka_unit_test(test_ends),
+
       cmocka_unit_test(test_share),
       cmocka_unit_test(test_random_programs),
+      cmocka_unit_test(test_ends), /* leaves what an ended thread has given up */
   };
   return cmocka_run_group_tests_name("rc cycle", tests, NULL, NULL);
 }
