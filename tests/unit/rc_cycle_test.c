@@ -252,6 +252,44 @@ static void test_saved_by_finalizer(void** state) {
   end_empty(t);
 }
 
+/* A dead array still has a reference to a dead cycle when that is found, and is released at any time: then, too,
+** there is no reference to the cycle while its finalizer is called. */
+static void check_released_late(size_t before, size_t between) {
+  enum { FIELDS = 60 };
+  rc_object *m = fresh(1), *f = typed_ring(&noting, 1), *w = rc_weak(m), *array;
+  array = rc_array(0, FIELDS, RC_NIL);
+  rc_cyclic(array);
+  rc_replace(f, 0, rc_from(m));
+  join(array, FIELDS - 1, m);
+  rc_replace(m, 0, rc_from(f));
+  rc_inc(array);
+  rc_dec(array); /* is a candidate, the third */
+  finalized_count = 0;
+  rc_collect_cycles(before);
+  rc_dec(array);
+  rc_collect_cycles(between);
+  rc_drain(SIZE_MAX);
+  rc_object* o = rc_upgrade(w);
+  collect_all();
+  rc_poll(SIZE_MAX);
+  assert_int_equal(finalized_count, o == NULL);
+  if (o != NULL) rc_dec(o);
+  collect_all();
+  rc_poll(SIZE_MAX);
+  collect_all();
+  assert_int_equal(finalized_count, 1);
+  rc_dec(w);
+  assert_int_equal(counters().objects, 0);
+}
+
+static void test_released_late(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t before = 0; before < 90; before++)
+    for (size_t between = 0; between < 40; between++) check_released_late(before, between);
+  end_empty(t);
+}
+
 /* ---- Pace and limits --------------------------------------------------------------------------- */
 
 /* Refills find them, with bounded work, and nobody asks for it. */
@@ -637,6 +675,7 @@ int main(void) {
       cmocka_unit_test(test_weak),
       cmocka_unit_test(test_finalizers),
       cmocka_unit_test(test_saved_by_finalizer),
+      cmocka_unit_test(test_released_late),
       cmocka_unit_test(test_pace),
       cmocka_unit_test(test_limit),
       cmocka_unit_test(test_limit_with_few_candidates),
