@@ -193,7 +193,7 @@ static inline subproc_t* subproc_of(uint32_t id) {
 ** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
 ** period; countdown is in the thread's `tls` while the task runs there and in `parked` else, as
 ** it is in a callback. */
-enum { UPPER_BYTES = 768 };
+enum { UPPER_BYTES = 784 };
 
 typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
 /* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
@@ -234,6 +234,8 @@ struct mi_task {
   drain_fun* drain;            /* NULL while nothing waits; set by task_set_drain */
   unsigned hooks;              /* what a refill has to call: of enum task_hooks */
   bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
+  void (*on_delete)(mi_task_t*, bool abandon); /* first of all, when the task ends */
+  void (*on_force)(mi_task_t*);                /* after a drain of all that waits */
   beat_fun* on_beat;
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
   uint64_t units;                 /* of draining, so far */

@@ -323,6 +323,9 @@ static inline void task_set_drain(mi_task_t* task, drain_fun* drain) {
 }
 void task_heap_ends(mi_heap_t* heap); /* its callbacks end with it */
 bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words);
+/* For allocations in the midst of something: until task_unhush no callback runs, nor draining. False: so it is. */
+bool task_hush(mi_task_t* task);
+void task_unhush(mi_task_t* task);
 void task_force(mi_task_t* task); /* out of memory, or collect: everything that can be freed */
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
 ** before the answer is no. */

@@ -129,6 +129,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
 
 /* The hook comes last: from then on the record is another thread's, which may recycle it. */
 void task_delete(mi_task_t* task, bool abandon) {
+  if (task->on_delete != NULL) task->on_delete(task, abandon);
   while (task->heaps != NULL) heap_end(task->heaps, abandon);
   if (MI_SECURE) secure_end(task);
   subproc_leave(task);
@@ -220,6 +221,14 @@ static void callback_leave(mi_task_t* task) {
   tls.countdown = task->parked;
   task->in_callback = false;
 }
+
+bool task_hush(mi_task_t* task) {
+  if (task->in_callback) return false;
+  callback_enter(task);
+  return true;
+}
+
+void task_unhush(mi_task_t* task) { callback_leave(task); }
 
 uint64_t task_ticks(const mi_task_t* task) {
   bool running = task == tls.task && !task->in_callback;
@@ -316,6 +325,7 @@ void task_force(mi_task_t* task) {
   callback_enter(task);
   call_deferred(task, NULL, true);
   drain(task, NULL, 0, 0, DRAIN_ALL);
+  if (task->on_force != NULL) task->on_force(task);
   callback_leave(task);
 }
 

@@ -24,17 +24,25 @@ static void note_live(mi_task_t* task, rc_state* s) {
   if (s->live_max < task_bytes(task) / WORD) s->live_max = task_bytes(task) / WORD;
 }
 
+static void hook_set(mi_task_t* task, const rc_state* s, bool set) {
+  size_t quantum = s->paced ? s->pacing.quantum : QUANTUM_WORDS;
+  task->quantum = cycles_wait(s) && quantum > CYCLE_QUANTUM ? CYCLE_QUANTUM : quantum;
+  task_set_drain(task, set ? drain_hook : NULL);
+  task_hide_exact(task, set && s->pacing.deterministic);
+}
+
 static void wait_begin(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task_set_drain(task, drain_hook);
-  task_hide_exact(task, s->pacing.deterministic);
+  s->waits = true;
+  hook_set(task, s, true);
   task->on_exit = exit_hook;
 }
 
 static void wait_end(mi_task_t* task, rc_state* s) {
   note_live(task, s);
-  task_set_drain(task, NULL);
-  task_hide_exact(task, false);
+  s->waits = false;
+  cycles_drained(task);
+  hook_set(task, s, cycles_wait(s));
   s->counted.debt = 0;
 }
 
@@ -42,10 +50,15 @@ void task_keeps_waiting(mi_task_t* task) { task->on_exit = exit_hook; }
 
 static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->current == NULL; }
 
+void drain_hook_update(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  hook_set(task, s, !nothing_waits(s) || cycles_wait(s));
+}
+
 static void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   rc_state* s = state_of(task);
   unsigned class = class_of(o, bits & DEAD_KIND);
-  if (unlikely(task->drain == NULL)) wait_begin(task, s);
+  if (unlikely(!s->waits)) wait_begin(task, s);
   dead_link(o, bits, s->dead[class]);
   s->dead[class] = o;
   s->waiting |= (uint64_t)1 << class;
@@ -97,7 +110,15 @@ static bool is_dead(const rc_object* o) {
   return true;
 }
 
+static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* child) {
+  if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
+  if (rc_is_cyclic(child)) {
+    if (cyclic_dec(child)) special_child_ends(to, child);
+    return;
+  }
   if (is_dead(child) || !shared_dec(child)) return;
   if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
   if (to->shared) {
@@ -107,10 +128,6 @@ static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* ch
     dead_link(child, rc_kind(child), NULL);
     shared_push(child, child);
   }
-}
-
-static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* child) {
-  if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
@@ -325,8 +342,8 @@ static bool has_no_objects(const rc_object* o) {
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
-  bool shared = rc_count(o) < 0;
-  if (is_dead(o) || (shared && !shared_dec(o))) return;
+  bool cyclic = rc_is_cyclic(o), shared = rc_count(o) < 0 && !cyclic;
+  if (is_dead(o) || (cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
@@ -515,9 +532,7 @@ static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size
   return objects * class;
 }
 
-/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing
-** is left. */
-static size_t drain(mi_task_t* task, unsigned class, size_t units) {
+size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   enum { ALIKE = 8 }; /* up to that a class is one number of words */
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
@@ -547,7 +562,7 @@ uint32_t pace_of(const mi_task_t* task) {
   return task->room < task->bytes_limit / 4 && pace <= UINT32_MAX / 2 ? 2 * pace : pace;
 }
 
-static uint64_t debt_limit(const rc_state* s) {
+uint64_t debt_limit(const rc_state* s) {
   bool automatic = !s->paced || s->pacing.debt_limit == RC_DEBT_AUTO;
   return automatic ? s->live_max / 4 : s->pacing.debt_limit;
 }
@@ -568,6 +583,12 @@ static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
   return pay + pay_debt(s, quantum_price, REQUEST_UNITS - pay);
 }
 
+static void pay_for_cycles(mi_task_t* task, size_t words) {
+  if (!cycles_wait(state_of(task))) return;
+  cycles_pay(task, words);
+  drain_hook_update(task);
+}
+
 /* In deterministic mode, while objects wait: by the size that is asked for alone. */
 static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes) {
   rc_state* s = state_of(task);
@@ -578,7 +599,8 @@ static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes)
   uint64_t* most =
       words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
   unsigned class = words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
-  count_units(task, most, drain(task, class, pay));
+  count_units(task, most, drain_dead(task, class, pay));
+  pay_for_cycles(task, words);
 }
 
 void pay_for_request(mi_task_t* task, size_t bytes) {
@@ -597,26 +619,27 @@ static void pay_for_refill(mi_task_t* task, unsigned class, size_t words) {
   size_t units =
       small ? price + pay_debt(s, quantum_price, SIZE_MAX) : pay_request(s, price, quantum_price);
   uint64_t* most = small ? &s->counted.refill_units_max : &s->counted.request_units_max;
-  count_units(task, most, drain(task, class, units));
+  count_units(task, most, drain_dead(task, class, units));
 }
 
 static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                        drain_mode mode) {
   rc_state* s = state_of(task);
   if (mode == DRAIN_ALL) {
-    count_units(task, &s->counted.forced_units_max, drain(task, 0, SIZE_MAX));
+    count_units(task, &s->counted.forced_units_max, drain_dead(task, 0, SIZE_MAX));
     return false;
   }
   if (s->pacing.deterministic) return false;
   orphans_adopt(task); /* before the debt limit is asked for */
   pay_for_refill(task, heap == task->exact ? class : 0, words);
-  return !nothing_waits(s);
+  pay_for_cycles(task, words);
+  return !nothing_waits(s) || cycles_wait(s);
 }
 
 size_t rc_drain(size_t units) {
   mi_task_t* task = task_self();
   if (task == NULL) return 0;
-  size_t spent = drain(task, 0, units);
+  size_t spent = drain_dead(task, 0, units);
   spent += shared_drain(task, units - spent);
   task->units += spent;
   return spent;
@@ -639,8 +662,7 @@ bool rc_set_pacing(const rc_pacing* pacing) {
   rc_state* s = state_of(task);
   s->paced = true;
   s->pacing = *pacing;
-  task->quantum = pacing->quantum;
-  task_hide_exact(task, pacing->deterministic && !nothing_waits(s));
+  drain_hook_update(task);
   return true;
 }
 

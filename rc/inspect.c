@@ -146,7 +146,7 @@ static void write_object(FILE* out, survey* s, rc_object* o, uint64_t id) {
     write_text(out, type);
   else
     fputs("null", out);
-  fprintf(out, ", \"tag\": %u, \"count\": %d, \"bytes\": %zu", o->tag, (int)rc_count(o),
+  fprintf(out, ", \"tag\": %u, \"count\": %d, \"bytes\": %zu", o->tag, (int)object_count(o),
           object_bytes(o, kind));
   write_refs(out, s, o);
   fputs("}\n", out);

@@ -1,8 +1,9 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
 ** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; last.c
-** does what some objects need then: weak references and finalizers; own.c changes in place; shared.c counts what
-** several threads have, share.c makes objects so; inspect.c looks at what lives, leaks.c at why. */
+** does what some objects need then: weak references and finalizers; cycle.c and collect.c find dead cycles; own.c
+** changes in place; shared.c counts what several threads have, share.c makes objects so; inspect.c looks at what
+** lives, leaks.c at why. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
 
@@ -19,9 +20,19 @@
 ** other threads may read the byte then, so it is changed atomically. An object with a kind above RC_BYTES is
 ** looked at when its last reference goes (object_ends), others just die.
 **
+** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, or a
+** member of the collection in progress (cycle.c). All three are changed by the object's thread alone.
+**
 ** A typed object whose type has a trace or a finalizer has a word of the library's behind its bytes, the
 ** tail: the next one in the queue while it waits for its finalizer; when dead, the cursor of the trace. */
-enum { KIND_MASK = 3, KIND_WEAK = 0x10, KIND_FINALIZED = 0x20 };
+enum {
+  KIND_MASK = 3,
+  KIND_MEMBER = 0x08,
+  KIND_WEAK = 0x10,
+  KIND_FINALIZED = 0x20,
+  KIND_CYCLIC = RC_CYCLIC,
+  KIND_CANDIDATE = 0x80,
+};
 
 /* Bits of a dead object's header beside its kind. */
 enum { DEAD_KIND = 3, DEAD_PARTIAL = 4 };
@@ -58,6 +69,10 @@ static inline size_t object_bytes(const rc_object* o, unsigned kind) {
 static inline size_t bytes_to_words(size_t bytes) { return (bytes + WORD - 1) / WORD; }
 static inline uint64_t* object_tail(rc_object* o) {
   return (uint64_t*)o + bytes_to_words(type_bytes(typed_as(o))) - 1;
+}
+/* References to a local object; below 0: to a shared one. */
+static inline int32_t object_count(const rc_object* o) {
+  return rc_is_cyclic(o) ? -rc_count(o) : rc_count(o);
 }
 /* The first word that may be a reference, dead or alive. */
 static inline rc_word* object_words(rc_object* o) {
@@ -115,12 +130,13 @@ void table_end(rc_table* t); /* frees the chains, not the nodes */
 ** DEAD_PARTIAL is set, those from the index that its first word tells (that field was released, so
 ** its place is free), or from the cursor in its tail. No object is both waiting and referenced. `current` is the
 ** one that draining has begun and not finished. Bit c of `waiting` is set iff dead[c] is not empty; the task's
-** drain hook is set iff any is, or `current`.
+** drain hook is set iff any is, or `current`, or cycles_wait tells so.
 **
 ** Objects in the queue of finalizers are alive, with the queue's reference alone.
 **
 ** Used by the thread that has the task only. Lives in the room that a task has for it and is
 ** born zero. */
+typedef struct rc_cycles rc_cycles;
 typedef struct rc_state {
   rc_object* dead[CLASS_COUNT];
   rc_object* current;
@@ -131,9 +147,12 @@ typedef struct rc_state {
   size_t finals;
   bool polling;
   bool paced; /* pacing was set; else the defaults hold */
+  bool
+      waits; /* from the first dead object on, until none is left on a stack or in anybody's hands */
   rc_pacing pacing;
   rc_counters counted; /* but for units, which the task has */
   rc_table* weak;      /* of a task of runtime/ */
+  rc_cycles* cycles;   /* NULL: there was no candidate yet */
 } rc_state;
 _Static_assert(sizeof(rc_state) <= UPPER_BYTES, "a task has room for it");
 _Static_assert(CLASS_COUNT <= 64, "`waiting` has a bit for each class");
@@ -145,6 +164,8 @@ enum {
   REQUEST_UNITS = 8192, /* most that a request for more words pays at once; it owes the rest */
   PACE = 2,
   PACE_URGENT = 8,
+  CYCLE_PACE = 4,      /* units for each word: a dead member of w words costs up to 2 w + 4 */
+  CYCLE_QUANTUM = 128, /* words; QUANTUM_UNITS / CYCLE_PACE */
 };
 
 static inline rc_state* state_of(mi_task_t* task) { return (rc_state*)(void*)task->upper; }
@@ -188,9 +209,13 @@ void fields_die(mi_task_t* task, rc_object* o);
 bool is_shell(rc_object* o, const char* what); /* false: misuse in a call of `what`, reported */
 void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it has one */
 uint32_t pace_of(const mi_task_t* task);
+uint64_t debt_limit(const rc_state* s);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */
 void pay_for_request(mi_task_t* task, size_t bytes);
 void task_keeps_waiting(mi_task_t* task); /* its queue is handed on when its thread ends */
+/* Spends up to `units`, on `class` first (0: none). Returns what was spent; less only if nothing is left. */
+size_t drain_dead(mi_task_t* task, unsigned class, size_t units);
+void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed */
 
 /* ---- last.c ------------------------------------------------------------------------------------ */
 
@@ -203,12 +228,34 @@ bool is_weak(const rc_object* o);
 /* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
 ** there is none, or it was shared before. */
 rc_object* weak_partner(rc_object* o);
+void weak_end(sink_t* to, rc_object* o); /* a local object's */
+
+/* ---- cycle.c ----------------------------------------------------------------------------------
+**
+** Of cyclic objects. The first four are part of every count. */
+
+void cyclic_inc(rc_object* o);
+bool cyclic_dec(rc_object* o);                /* true: that was the last reference */
+void cyclic_touch(rc_object* o);              /* it lives */
+bool cyclic_is_condemned(const rc_object* o); /* unreachable, though there are references */
+void cyclic_forget(rc_object* o);             /* it dies */
+void cyclic_share(rc_object* o);              /* is no cyclic object any more; the count stays */
+void cyclic_unshare(rc_object* o);
+
+bool cycles_wait(const rc_state* s); /* refills have to pay */
+void cycles_pay(mi_task_t* task, size_t words);
+/* For idle times: drains, too. SIZE_MAX: until no cycle is left that can be found. Returns what was spent. */
+size_t cycles_collect(mi_task_t* task, size_t units);
+void cycles_force(mi_task_t* task);
+void cycles_drained(mi_task_t* task); /* nothing waits */
+void cycles_end(mi_task_t* task, bool objects_stay);
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */
 
 /* From here on neither direction is counted. Between this and RC_STICKY only new references are: a thread that
 ** saw the count above RC_STICKY may still lower it by one, and there are fewer threads than counts between. */
 enum { STICKY_BOTH = INT32_MIN / 4 * 3 };
+
 bool shared_dec(rc_object* o); /* true: that was the last reference */
 bool shared_inc_if_alive(rc_object* o);
 /* Dead shared objects wait for any thread, linked: from first to last. */

@@ -123,6 +123,14 @@ static bool is_cell(const rc_object* w, const char* what) {
   return false;
 }
 
+/* A dead cycle's objects have references until they are released. */
+static bool inc_if_alive(rc_object* o) {
+  if (rc_is_shared(o)) return shared_inc_if_alive(o);
+  if (rc_is_cyclic(o) && cyclic_is_condemned(o)) return false;
+  if (rc_count(o) != 0) rc_inc(o);
+  return rc_count(o) != 0;
+}
+
 /* A local cell's target is the same task's; a shared one's may be dying elsewhere, but is not freed before the
 ** lock was taken. */
 rc_object* rc_upgrade(rc_object* w) {
@@ -132,10 +140,10 @@ rc_object* rc_upgrade(rc_object* w) {
   if (shared) pthread_mutex_lock(&weak_lock);
   rc_object* o = (rc_object*)(uintptr_t)c->node.key;
   if (shared) {
-    if (o != NULL && !shared_inc_if_alive(o)) o = NULL;
+    if (o != NULL && !inc_if_alive(o)) o = NULL;
     pthread_mutex_unlock(&weak_lock);
-  } else if (o != NULL) {
-    rc_inc(o);
+  } else if (o != NULL && !inc_if_alive(o)) {
+    o = NULL;
   }
   return o;
 }
@@ -148,6 +156,10 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   __atomic_fetch_and(&o->kind, (uint8_t)~KIND_WEAK, __ATOMIC_RELAXED);
   unlock_table(t);
   child_dec(to, &c->head);
+}
+
+void weak_end(sink_t* to, rc_object* o) {
+  if (has_cell(o)) weak_clear(to, o, false);
 }
 
 bool weak_is_held(const rc_object* o) {
@@ -196,7 +208,7 @@ static rc_object* take_first(rc_object** first, rc_object** last) {
 }
 
 static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
-  __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
+  unsigned kind = __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
   rc_state* s = state_of(task);
   if (shared) {
     __atomic_store_n(&o->count, -1, __ATOMIC_RELAXED);
@@ -205,7 +217,8 @@ static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
     atomic_fetch_add_explicit(&shared_finals.number, 1, memory_order_relaxed);
     pthread_mutex_unlock(&finals_lock);
   } else {
-    o->count = 1;
+    o->count = (kind & KIND_CYCLIC) != 0 ? o->count - 1 : 1;
+    if ((kind & KIND_CYCLIC) != 0) cyclic_touch(o);
     append(&s->final_first, &s->final_last, o, o);
     s->finals++;
     task_keeps_waiting(task);
@@ -261,8 +274,10 @@ bool object_ends(sink_t* to, rc_object* o, bool shared) {
   unsigned kind = o->kind;
   if ((kind & KIND_WEAK) != 0) weak_clear(to, o, shared);
   if ((kind & KIND_MASK) != RC_TYPED || (kind & KIND_FINALIZED) != 0 ||
-      typed_as(o)->finalize == NULL)
+      typed_as(o)->finalize == NULL) {
+    if (rc_count(o) == 0 && (kind & KIND_CYCLIC) != 0) cyclic_forget(o);
     return true;
+  }
   final_queue(to->task, o, shared);
   return false;
 }

@@ -30,7 +30,7 @@ static uint64_t id_of(graph* g, const rc_object* o) {
 }
 
 static uint64_t references(const rc_object* o) {
-  int64_t count = rc_count(o);
+  int64_t count = object_count(o);
   return (uint64_t)(count < 0 ? -count : count);
 }
 
@@ -122,10 +122,11 @@ static rc_object* ancestor(graph* g, rc_object* o, uint64_t generations) {
 
 static void write_begin(FILE* out, graph* g, const rc_object* root) {
   uint64_t outside = from_outside(g, root);
-  if (rc_count(root) <= RC_STICKY)
+  if (object_count(root) <= RC_STICKY)
     fputs("never freed", out);
   else if (outside > 0)
-    fprintf(out, "count %d, %llu from outside", (int)rc_count(root), (unsigned long long)outside);
+    fprintf(out, "count %d, %llu from outside", (int)object_count(root),
+            (unsigned long long)outside);
   else
     fputs(weak_is_held(root) ? "kept with its target" : "in a cycle, or held by one", out);
 }

@@ -9,8 +9,9 @@
 ** bounds.
 **
 ** An object belongs to the task that made it and is used by one thread at a time, not in other
-** tasks, unless it is shared (rc_share). A cycle lives until its task ends. Objects passed to functions are not
-** NULL, and were made and filled (see rc_alloc); the debug library checks it (see rc/README.md).
+** tasks, unless it is shared (rc_share). A cycle lives until its task ends, unless its objects are marked
+** (rc_cyclic). Objects passed to functions are not NULL, and were made and filled (see rc_alloc); the debug library
+** checks it (see rc/README.md).
 **
 ** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
 ** A word is never 0; "nothing" is RC_NIL, the integer 0.
@@ -43,6 +44,7 @@ extern "C" {
 ** overflows becomes RC_OVERFLOWED and stays so, a shared count below RC_STICKY counts downward only, and one near
 ** RC_IMMORTAL or below it does not change, so such an object is never freed. RC_IMMORTAL has room on both sides for
 ** threads that are about to change the count that was there before.
+** With RC_CYCLIC in the kind, a count below 0 is of one task, too, and plain: see rc_cyclic.
 ** 0: dead. n is RC_LONG if the object has a word behind the header, the length or the type; both
 ** survive death. The upper bits of kind are the library's. */
 typedef struct rc_object {
@@ -58,6 +60,7 @@ enum { RC_FIELDS, RC_ARRAY, RC_BYTES, RC_TYPED }; /* the kind of an object */
 #define RC_OVERFLOWED INT32_MIN
 #define RC_IMMORTAL (INT32_MIN / 8 * 7)
 #define RC_STICKY (INT32_MIN / 2)
+#define RC_CYCLIC 0x40
 #define RC_LONG UINT16_MAX
 #define RC_FIELDS_MAX (UINT16_MAX - 1)
 #define RC_NIL ((rc_word)1)
@@ -139,6 +142,10 @@ void rc_dec_last(rc_object* o); /* the rest of rc_dec: o's count is 1 or below *
 static inline int32_t rc_count(const rc_object* o) {
   return __atomic_load_n(&o->count, __ATOMIC_RELAXED);
 }
+/* Was it marked by rc_cyclic, and not shared since? */
+static inline bool rc_is_cyclic(const rc_object* o) {
+  return rc_count(o) < 0 && (__atomic_load_n(&o->kind, __ATOMIC_RELAXED) & RC_CYCLIC) != 0;
+}
 /* One reference more. Borrows o. */
 static inline void rc_inc(rc_object* o) {
   if (RC_CHECKS && !rc_check(o, "rc_inc")) return;
@@ -155,7 +162,7 @@ static inline void rc_dec(rc_object* o) {
   else
     rc_dec_last(o);
 }
-/* Is this the only reference? A shared object is never unique, and a pending decrement may hide
+/* Is this the only reference? A shared or cyclic object is never unique, and a pending decrement may hide
 ** that another one is. */
 static inline bool rc_is_unique(const rc_object* o) { return rc_count(o) == 1; }
 /* The same for a word that may be an integer. */
@@ -210,16 +217,17 @@ static inline void rc_init(rc_object* o, size_t i, rc_word w) {
   assert(i < rc_length(o) && w != 0);
   rc_words(o)[i] = w;
 }
-/* Moves what field i holds out, to the caller; the field is RC_NIL then. */
+/* Moves what field i of an object that is not cyclic holds out, to the caller; the field is RC_NIL then. */
 static inline rc_word rc_take(rc_object* o, size_t i) {
+  assert(!rc_is_cyclic(o));
   rc_word w = rc_get(o, i);
   rc_words(o)[i] = RC_NIL;
   return w;
 }
-/* Replaces field i: takes w, gives up what was there (at most 33 units). */
+/* Replaces field i of an object that is not cyclic: takes w, gives up what was there (at most 33 units). */
 static inline void rc_set(rc_object* o, size_t i, rc_word w) {
   if (RC_CHECKS && !(rc_check_field(o, i, "rc_set") && rc_check_word(o, w, "rc_set"))) return;
-  assert(i < rc_length(o) && w != 0);
+  assert(i < rc_length(o) && w != 0 && !rc_is_cyclic(o));
   rc_word old = rc_words(o)[i];
   rc_words(o)[i] = w;
   rc_dec_word(old);
@@ -241,7 +249,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n);
 /* Frees an owned shell. 1 unit. */
 void rc_free_known(rc_object* shell);
 /* Takes an owned object, not a typed one (NULL and EINVAL), and returns one with the same contents and no other reference: the same
-** one if it is unique, else a copy; of n words, first up to n units are drained, since a pending decrement
+** one if it is unique, else a copy, which is not cyclic; of n words, first up to n units are drained, since a pending decrement
 ** may be what keeps it from being unique. NULL and ENOMEM: o is still the caller's. Charged like its
 ** construction, copied or not: so charges do not depend on what is pending. */
 rc_object* rc_make_unique(rc_object* o);
@@ -267,6 +275,32 @@ size_t rc_poll(size_t most);
 /* Objects of the calling task that wait for their finalizer. O(1). They and what they hold are alive until then. */
 size_t rc_finalizers_pending(void);
 
+/* ---- Cycles -----------------------------------------------------------------------------------------
+**
+** A cycle dies of itself if each object that lies on it was marked, and since then its fields were changed
+** by rc_exchange or rc_replace alone. Marked objects that lost a reference, or were stored, are candidates; while there are
+** many, refills look, 512 units at most each, whether candidates and what they reach are dead, and release
+** what is. (After Bacon and Rajan, ECOOP 2001; rc/README.md has the bounds.) A dead cycle's weak references are
+** cleared at once; if it has finalizers, these objects are queued for them, and what they reach lives until
+** they ran. Counting a marked object costs a call; other objects count as without this.
+**
+** Shared objects on a cycle are not collected, nor those of an ended thread, unless another thread touches them. */
+
+/* Marks a fresh object of n fields, an array, or a typed object without a trace (else it does nothing). Its own
+** address must not be stored in it by rc_init. */
+void rc_cyclic(rc_object* o);
+/* Replaces field i of any object: takes w, returns what was there, owned. */
+rc_word rc_exchange(rc_object* o, size_t i, rc_word w);
+/* rc_set for any object. */
+static inline void rc_replace(rc_object* o, size_t i, rc_word w) {
+  rc_dec_word(rc_exchange(o, i, w));
+}
+/* Spends up to `units` on cycles and on dead objects, for an idle loop. Returns what it spent. SIZE_MAX: no dead
+** cycle is left, but for what waits for finalizers. */
+size_t rc_collect_cycles(size_t units);
+/* Objects that may lie on a dead cycle, and are not being looked at. O(1). */
+size_t rc_candidates(void);
+
 /* ---- Sharing: references in several threads ---------------------------------------------------------
 **
 ** A shared object is counted atomically and belongs to no task: any thread may use it, and drop it. What it
@@ -288,7 +322,7 @@ rc_object* rc_share(rc_object* o);
 rc_object* rc_immortal(rc_object* o);
 static inline bool rc_is_shared(const rc_object* o) {
   int32_t count = rc_count(o);
-  return count < 0 && count != RC_OVERFLOWED;
+  return count < 0 && count != RC_OVERFLOWED && !rc_is_cyclic(o);
 }
 /* In steps: begin, then step until it answers true, then end, which returns what rc_share does. Meanwhile the
 ** program leaves the graph alone. A step looks at up to `units` references. */
@@ -331,6 +365,7 @@ typedef struct rc_counters {
   uint64_t refill_units_max;  /* most by one refill of blocks up to 256 words */
   uint64_t request_units_max; /* most by one refill of larger blocks */
   uint64_t shared_units_max;  /* most on shared garbage by one refill, beside the others */
+  uint64_t cycle_units_max;   /* most on cycles by one refill or constructor, beside the others */
   uint64_t
       forced_units_max; /* most by one drain of all, before a request is refused or by mi_collect(true) */
   uint64_t debt;        /* owed now */

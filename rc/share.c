@@ -12,6 +12,7 @@ typedef struct reached {
   rc_object* copy;
   int32_t count; /* before */
   bool held;     /* reached by a weak reference, so the list has a reference to it */
+  bool cyclic;   /* the count was below 0 though it was local */
 } reached;
 
 enum { PART = 512, AT_ONCE = 32 };
@@ -37,8 +38,11 @@ static void share_count(rc_object* o) {
   mi_task_t* task = task_here();
   task_unreserve(task, object_bytes(o, rc_kind(o)));
   task->objects--;
-  __atomic_store_n(&o->count, o->count == RC_OVERFLOWED ? RC_IMMORTAL : -o->count,
-                   __ATOMIC_RELAXED);
+  if (rc_is_cyclic(o))
+    cyclic_share(o);
+  else
+    __atomic_store_n(&o->count, o->count == RC_OVERFLOWED ? RC_IMMORTAL : -o->count,
+                     __ATOMIC_RELAXED);
 }
 
 static rc_object* object_in(const reached* r) { return (rc_object*)(uintptr_t)r->node.key; }
@@ -59,7 +63,7 @@ static reached* list_add(rc_sharing* s, rc_object* o) {
     s->last = p;
   }
   reached* r = &s->last->at[s->last->number++];
-  *r = (reached){.node.key = o, .count = rc_count(o)};
+  *r = (reached){.node.key = o, .count = rc_count(o), .cyclic = rc_is_cyclic(o)};
   return r;
 }
 
@@ -200,12 +204,14 @@ static rc_sharing* begin(rc_object* o, bool immortal) {
 
 /* What dead objects held was dropped meanwhile, unless it was immortal. What was shared and is immortal
 ** now stays so. */
-static void undo_mark(const rc_sharing* s, rc_object* o, int32_t count) {
-  if (count < 0 && count != RC_OVERFLOWED) return;
+static void undo_mark(const rc_sharing* s, rc_object* o, const reached* r) {
+  if (r->count < 0 && r->count != RC_OVERFLOWED && !r->cyclic) return;
   task_here()->room -= (int64_t)object_bytes(o, rc_kind(o));
   task_here()->objects++;
-  bool kept = s->immortal || count == RC_OVERFLOWED;
-  __atomic_store_n(&o->count, kept ? count : -rc_count(o), __ATOMIC_RELAXED);
+  bool kept = s->immortal || r->count == RC_OVERFLOWED;
+  int32_t now = r->cyclic ? rc_count(o) : -rc_count(o);
+  __atomic_store_n(&o->count, kept ? r->count : now, __ATOMIC_RELAXED);
+  if (r->cyclic) cyclic_unshare(o);
 }
 
 /* A copy has its own references to shared objects in the fields that were scanned. */
@@ -229,7 +235,7 @@ static void undo(rc_sharing* s) {
       if (s->copies)
         undo_copy(r, before ? all : here ? s->next : 0);
       else
-        undo_mark(s, object_in(r), r->count);
+        undo_mark(s, object_in(r), r);
     }
 }
 

@@ -14,7 +14,10 @@ void rc_inc_slow(rc_object* o) {
   if (CHECKED && !check_lives(o, "rc_inc")) return;
   int32_t count = rc_count(o);
   if (count == 0) report_error(EAGAIN, "sluice: error: rc_inc of dead object %p", (void*)o);
-  if (count < 0 && count > STICKY_BOTH) __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
+  if (rc_is_cyclic(o))
+    cyclic_inc(o);
+  else if (count < 0 && count > STICKY_BOTH)
+    __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
 }
 
 /* Release: what this thread did with the object happens before its death; acquire: in the thread where it

@@ -322,6 +322,55 @@ static void callbacks(void) {
   mi_free(p);
 }
 
+/* What lives stays as it is; a dead cycle that nobody knew of for lack of memory ends with its task. */
+static rc_object* ring_of(int n) {
+  rc_object *first = NULL, *o = NULL;
+  for (int i = 0; i < n; i++) {
+    rc_object* next = rc_alloc(7, 1);
+    if (next == NULL) break;
+    rc_init(next, 0, RC_NIL);
+    rc_cyclic(next);
+    if (o == NULL)
+      first = next;
+    else
+      rc_replace(o, 0, rc_from(next));
+    o = next;
+  }
+  if (o != NULL) rc_inc(first), rc_replace(o, 0, rc_from(first));
+  return first;
+}
+/* Shared or not, it is taken apart in the end: nobody collects a shared one. */
+static void shared_ring(void) {
+  rc_object* ring = ring_of(3000);
+  rc_object* shared = ring != NULL ? rc_share(ring) : NULL;
+  require(ring == NULL || (shared != NULL ? rc_is_shared(ring) : rc_is_cyclic(ring)));
+  armed = false;
+  if (ring != NULL) rc_replace(ring, 0, RC_NIL), rc_dec(ring);
+  rc_drain(SIZE_MAX);
+  armed = true;
+}
+static void cycles(void) {
+  shared_ring();
+  rt_task* task = rt_task_new(&(rt_config){.bytes = 100 * MiB});
+  if (task == NULL) return;
+  require(rt_enter(task) == 0);
+  rc_object* lives = ring_of(3000);
+  for (int i = 0; i < 20; i++) {
+    rc_object* dead = ring_of(3000);
+    if (dead != NULL) rc_dec(dead);
+    rc_collect_cycles(5000);
+  }
+  rc_collect_cycles(SIZE_MAX);
+  rc_object* o = lives;
+  while (o != NULL && (o = rc_to(rc_get(o, 0))) != lives) require(o->tag == 7 && o->n == 1);
+  armed = false;
+  if (lives != NULL) rc_dec(lives);
+  rc_collect_cycles(SIZE_MAX);
+  armed = true;
+  rt_leave();
+  require(rt_task_end(task) == 0);
+}
+
 static const struct scenario {
   const char* name;
   void (*run)(void);
@@ -333,6 +382,7 @@ static const struct scenario {
     {"heaps", heaps},
     {"an arena", arena},
     {"a task", a_task},
+    {"cycles", cycles},
     {"threads", threads},
     {"idle owner", idle_owner},
     {"look", look},

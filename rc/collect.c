@@ -1,0 +1,246 @@
+/* collect.c: the rounds of cycle collection, in slices of any size. See cycle.c for what makes them right.
+**
+** Cost of a round: a member of w words is at most 2 w + 4 units. */
+#include "rc/cycle.h"
+
+/* ---- Phases: each does up to `units`, at least 1, on the first of its list; 0: the list is empty ---- */
+
+typedef size_t(phase_fun)(rc_cycles* c, mi_task_t* task, size_t units);
+
+/* Looks at fields of a member, and when all were moves it on. */
+typedef void(edge_fun)(rc_cycles* c, rc_object* child);
+static size_t scan(rc_cycles* c, enum place from, enum place to, edge_fun* edge, size_t units) {
+  note* n = c->list[from].first;
+  if (n == NULL) return 0;
+  if (c->at != n) c->field = 0;
+  c->at = n;
+  rc_object* o = note_object(n);
+  size_t fields = object_fields(o, rc_kind(o)), spent = 0;
+  for (; c->field < fields && spent < units; spent++) {
+    rc_word w = object_words(o)[c->field++];
+    if (rc_is_object(w) && rc_is_cyclic(rc_to(w))) edge(c, rc_to(w));
+  }
+  if (spent == units) return spent;
+  note_move(c, n, to);
+  return spent + 1;
+}
+
+/* One that became a candidate in this round may have died in it, with members that were touched before. */
+static note* member_make(rc_cycles* c, rc_object* o, bool root) {
+  if ((o->kind & KIND_CANDIDATE) == 0) {
+    note* n = note_new(c, o, REACHED, KIND_MEMBER);
+    if (n == NULL) c->failed = true;
+    if (n != NULL) n->shadow = (uint32_t)-o->count;
+    return n;
+  }
+  note* n = note_find(c, o);
+  n->again = n->shadow == c->round;
+  n->root = root || !n->again;
+  n->shadow = (uint32_t)-o->count;
+  o->kind ^= KIND_CANDIDATE | KIND_MEMBER;
+  note_move(c, n, REACHED);
+  return n;
+}
+
+static void edge_reached(rc_cycles* c, rc_object* child) {
+  note* n = (child->kind & KIND_MEMBER) != 0 ? note_find(c, child) : member_make(c, child, false);
+  if (n != NULL) n->shadow--;
+}
+
+static size_t gather(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)task;
+  size_t spent = scan(c, REACHED, SCANNED, edge_reached, units);
+  const note* n = c->list[ROOTS].first;
+  if (spent > 0 || n == NULL || n->shadow == c->round) return spent;
+  member_make(c, note_object(n), true);
+  return 1;
+}
+
+static size_t sort(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)task, (void)units;
+  note* n = c->list[SCANNED].first;
+  if (n == NULL) return 0;
+  note_move(c, n, n->shadow != 0 ? LIVE : SUSPECT);
+  return 1;
+}
+
+static void edge_lives(rc_cycles* c, rc_object* child) {
+  note* n = (child->kind & KIND_MEMBER) != 0 ? note_find(c, child) : NULL;
+  if (n != NULL && (n->place == SUSPECT || n->place == CONDEMNED)) note_move(c, n, LIVE);
+}
+
+static size_t spread(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)task;
+  return scan(c, LIVE, LIVE_DONE, edge_lives, units);
+}
+
+/* All at once are dead when this begins, so all lose their weak references. One that is queued for its
+** finalizer becomes live. */
+static size_t condemn(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)units;
+  note* n = c->list[SUSPECT].first;
+  if (n == NULL) return 0;
+  sink_t to = {.task = task};
+  if (n->touched)
+    weak_end(&to, note_object(n));
+  else if (!object_ends(&to, note_object(n), false))
+    n->touched = true;
+  note_move(c, n, n->touched ? LIVE : CONDEMNED);
+  return 1;
+}
+
+/* It must not die while it is at work: a reference is held from the first field to the last. */
+static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
+  note* n = c->list[CONDEMNED].first;
+  if (n == NULL) return 0;
+  rc_object* o = note_object(n);
+  if (c->at != n) {
+    c->at = n;
+    c->field = 0;
+    o->count--;
+  }
+  sink_t to = {.task = task};
+  size_t fields = object_fields(o, rc_kind(o)), spent = 0;
+  for (; c->field < fields && spent < units; spent++) {
+    rc_word w = object_words(o)[c->field];
+    object_words(o)[c->field++] = RC_NIL;
+    if (rc_is_object(w)) child_dec(&to, rc_to(w));
+  }
+  if (spent == units) return spent;
+  note_move(c, n, EMPTIED);
+  child_dec(&to, o);
+  return spent + 1;
+}
+
+static void forget_note(rc_cycles* c, note* n) {
+  if (!n->again && !(n->root && c->failed)) {
+    note_drop(c, n);
+    return;
+  }
+  n->shadow = c->round;
+  n->root = n->again = n->touched = false;
+  note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
+  note_move(c, n, ROOTS);
+}
+
+static void count_live(rc_cycles* c, const rc_object* o) {
+  c->live++;
+  c->in_vain += object_fields(o, rc_kind(o));
+}
+
+static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)task, (void)units;
+  for (int place = ROOTS + 1; place < PLACES; place++) {
+    note* n = c->list[place].first;
+    if (n == NULL) continue;
+    if (place != EMPTIED) count_live(c, note_object(n));
+    forget_note(c, n);
+    return 1;
+  }
+  return 0;
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------ */
+
+static void round_begin(rc_cycles* c) {
+  c->round++;
+  c->live = c->in_vain = 0;
+  c->due = c->failed = false;
+  c->phase = GATHER;
+}
+
+/* When the last round's garbage is gone: the next one is due when the task holds more than now by as much as was
+** looked at in vain. */
+void cycles_drained(mi_task_t* task) {
+  enum { LEAST = 1 << 20 };
+  rc_cycles* c = state_of(task)->cycles;
+  if (c != NULL && c->phase == IDLE && c->bytes_most == SIZE_MAX)
+    c->bytes_most = task_bytes(task) + LEAST + WORD * c->in_vain;
+}
+
+/* Or when there are so many candidates that looking at all this again costs each of them little. */
+static void round_end(rc_cycles* c, mi_task_t* task) {
+  size_t most = 2 * c->live;
+  if (c->failed && most < 2 * c->candidates) most = 2 * c->candidates;
+  c->candidates_most = most < CANDIDATES_LEAST ? CANDIDATES_LEAST : most;
+  c->due = c->candidates > c->candidates_most;
+  c->bytes_most = SIZE_MAX;
+  c->phase = IDLE;
+  if (state_of(task)->pending == 0) cycles_drained(task);
+}
+
+/* Spends up to `units` in one round; it is begun if it is due, or in any case if there are candidates. */
+static size_t cycles_step(rc_cycles* c, mi_task_t* task, size_t units, bool any) {
+  static phase_fun* const work[PHASES] = {
+      [GATHER] = gather, [SORT] = sort,       [SPREAD] = spread, [CONDEMN] = condemn,
+      [SPARE] = spread,  [KILL] = take_apart, [FORGET] = forget,
+  };
+  size_t spent = 0;
+  if (c->phase == IDLE && !c->due && !(any && c->candidates > 0)) return 0;
+  if (c->phase == IDLE) round_begin(c);
+  while (spent < units && c->phase != IDLE) {
+    size_t n = work[c->phase](c, task, units - spent);
+    spent += n;
+    if (n == 0 && c->phase == FORGET)
+      round_end(c, task);
+    else if (n == 0)
+      c->phase++;
+  }
+  return spent;
+}
+
+/* What a refill may spend: as for the task's dead objects, large requests owe what is above REQUEST_UNITS. */
+static size_t pay(const rc_state* s, size_t words) {
+  rc_cycles* c = s->cycles;
+  size_t price = CYCLE_PACE * words, most = price < REQUEST_UNITS ? price : REQUEST_UNITS;
+  c->purse += price;
+  if (words > QUANTUM_WORDS && c->purse > debt_limit(s)) return (size_t)c->purse;
+  if (most < QUANTUM_UNITS) most = QUANTUM_UNITS;
+  return most < c->purse ? most : (size_t)c->purse;
+}
+
+void cycles_pay(mi_task_t* task, size_t words) {
+  rc_state* s = state_of(task);
+  rc_cycles* c = s->cycles;
+  size_t spent = cycles_step(c, task, pay(s, words), false);
+  c->purse = cycles_wait(s) ? c->purse - spent : 0;
+  task->units += spent;
+  uint64_t* record = &s->counted.cycle_units_max;
+  if (words <= CYCLE_QUANTUM && spent > *record) *record = spent;
+}
+
+/* A round is in progress, or can be begun; not after one that failed in the same call. */
+static bool has_work(const rc_cycles* c, size_t spent) {
+  if (c == NULL || c->phase != IDLE) return c != NULL;
+  return c->candidates > 0 && !(c->failed && spent > 0);
+}
+
+/* What dies is drained, since it may hold what becomes a candidate. */
+size_t cycles_collect(mi_task_t* task, size_t units) {
+  size_t spent = 0;
+  while (spent < units) {
+    rc_cycles* c = state_of(task)->cycles;
+    bool works = has_work(c, spent);
+    size_t n = works ? cycles_step(c, task, units - spent, true) : 0;
+    if (spent + n < units) n += drain_dead(task, 0, units - spent - n);
+    spent += n;
+    if (!works && n == 0) break;
+  }
+  drain_hook_update(task);
+  return spent;
+}
+
+size_t rc_collect_cycles(size_t units) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return 0;
+  size_t spent = cycles_collect(task, units);
+  task->units += spent;
+  return spent;
+}
+
+/* Nothing is kept but what is needed. */
+void cycles_force(mi_task_t* task) {
+  task->units += cycles_collect(task, SIZE_MAX);
+  const rc_cycles* c = state_of(task)->cycles;
+  if (c->phase == IDLE && c->candidates == 0) cycles_end(task, true);
+}

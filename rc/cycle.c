@@ -1,0 +1,242 @@
+/* cycle.c: what the program tells the search for dead cycles, and why that is right. (collect.c searches.)
+**
+** Trial deletion, after Bacon and Rajan, "Concurrent Cycle Collection in Reference Counted Systems" (ECOOP 2001), here
+** for one thread, in slices between which the program goes on.
+**
+** A candidate is an object that lost a reference, or to which one was moved into a field, and that has others. A
+** round makes the candidates there are, and all cyclic objects that they reach, its members. A member's shadow
+** is its count when it was reached; each reference to it that is found in a member's field lowers the shadow. A
+** member is touched by the program if a reference to it is counted up or down, or moved out of a member's
+** field, or if one of its own fields changes. Members that were touched, or whose shadow is not 0 when all are
+** scanned, are live, and so is what live members reach. The rest, D, is dead:
+** - of a member of D, all references that were counted are in fields of members as they were scanned: the shadow
+**   says so, no count changed since, and none was moved out;
+** - a member with such a field is in D, for if it lived it would have made this one live. Or it died since, and what
+**   waits to be released nobody reaches.
+** So no reference leads to D from outside, and none can be made, since rc_upgrade answers NULL from then on.
+**
+** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate. If
+** that was before the round began, nothing of the cycle was touched in it. If it was later, that object is one of the
+** next round's candidates, member or not.
+**
+** The objects of D lose their weak references; those with a finalizer are queued for it, which makes them live; of
+** the others the fields are released one by one, and so they die as all objects do. */
+#include "rc/cycle.h"
+
+/* ---- Notes ------------------------------------------------------------------------------------- */
+
+static void list_append(rc_cycles* c, note* n, enum place place) {
+  n->place = (uint8_t)place;
+  n->next = NULL;
+  n->prev = c->list[place].last;
+  if (n->prev != NULL)
+    n->prev->next = n;
+  else
+    c->list[place].first = n;
+  c->list[place].last = n;
+  c->candidates += place == ROOTS;
+}
+
+static void list_remove(rc_cycles* c, note* n) {
+  if (n->prev != NULL)
+    n->prev->next = n->next;
+  else
+    c->list[n->place].first = n->next;
+  if (n->next != NULL)
+    n->next->prev = n->prev;
+  else
+    c->list[n->place].last = n->prev;
+  c->candidates -= n->place == ROOTS;
+  if (c->at == n) c->at = NULL;
+}
+
+void note_move(rc_cycles* c, note* n, enum place to) {
+  list_remove(c, n);
+  list_append(c, n, to);
+}
+
+note* note_find(rc_cycles* c, const rc_object* o) { return (note*)(void*)table_find(&c->table, o); }
+
+/* Called in the midst of anything, so no callback may run. NULL: no memory. */
+note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
+  mi_task_t* task = tls.task;
+  int error = errno;
+  bool hushed = task_hush(task);
+  mi_heap_t* heap = heap_of_thread();
+  note* n = heap != NULL ? heap_alloc(heap, sizeof *n, true) : NULL;
+  if (n != NULL) {
+    n->node.key = o;
+    table_enter(&c->table, &n->node, heap);
+    list_append(c, n, place);
+    o->kind |= (uint8_t)flag;
+  }
+  if (hushed) task_unhush(task);
+  errno = error;
+  return n;
+}
+
+void note_drop(rc_cycles* c, note* n) {
+  note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
+  list_remove(c, n);
+  table_remove(&c->table, n->node.key);
+  mi_free(n);
+}
+
+/* ---- What the program does meanwhile ----------------------------------------------------------- */
+
+static rc_cycles* cycles_here(void) {
+  mi_task_t* task = task_here();
+  return task != NULL ? state_of(task)->cycles : NULL;
+}
+
+/* Its notes are not in the task's memory: a limit that is hit must not keep them from being made. */
+static rc_cycles* cycles_make(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  if (s->cycles != NULL) return s->cycles;
+  int error = errno;
+  bool hushed = task_hush(task);
+  mi_heap_t* heap = heap_of_thread();
+  s->cycles = heap != NULL ? heap_alloc(heap, sizeof *s->cycles, true) : NULL;
+  if (hushed) task_unhush(task);
+  errno = error;
+  if (s->cycles == NULL) return NULL;
+  s->cycles->candidates_most = CANDIDATES_LEAST;
+  s->cycles->bytes_most = SIZE_MAX;
+  cycles_drained(task);
+  task->on_delete = cycles_end;
+  task->on_force = cycles_force;
+  return s->cycles;
+}
+
+bool cycles_wait(const rc_state* s) {
+  const rc_cycles* c = s->cycles;
+  return c != NULL && (c->phase != IDLE || c->due);
+}
+
+static void candidate_add(rc_object* o) {
+  mi_task_t* task = task_here();
+  rc_cycles* c = task != NULL ? cycles_make(task) : NULL;
+  note* n = c != NULL ? note_new(c, o, ROOTS, KIND_CANDIDATE) : NULL;
+  if (n == NULL) return;
+  n->shadow = c->round;
+  if (c->due || (c->candidates <= c->candidates_most && task_bytes(task) <= c->bytes_most)) return;
+  c->due = true;
+  drain_hook_update(task);
+}
+
+/* `again`: it may be that it just died. */
+static void member_touch(rc_object* o, bool again) {
+  rc_cycles* c = cycles_here();
+  note* n = c != NULL ? note_find(c, o) : NULL;
+  if (n == NULL) return;
+  n->again |= again;
+  if (c->phase == CONDEMN && n->place == SUSPECT)
+    n->touched = true;
+  else if (n->place < LIVE || (n->place == CONDEMNED && c->phase < KILL))
+    note_move(c, n, LIVE);
+}
+
+void cyclic_touch(rc_object* o) {
+  if ((o->kind & KIND_MEMBER) != 0) member_touch(o, false);
+}
+
+/* Members that it reaches may have been touched in this round: the next one is its own. */
+static void candidate_defer(rc_object* o) {
+  rc_cycles* c = cycles_here();
+  note* n = c != NULL && c->phase == GATHER ? note_find(c, o) : NULL;
+  if (n == NULL) return;
+  n->shadow = c->round;
+  note_move(c, n, ROOTS);
+}
+
+static void cyclic_may_die(rc_object* o) {
+  if ((o->kind & KIND_MEMBER) != 0)
+    member_touch(o, true);
+  else if ((o->kind & KIND_CANDIDATE) != 0)
+    candidate_defer(o);
+  else
+    candidate_add(o);
+}
+
+void cyclic_inc(rc_object* o) {
+  if (o->count > STICKY_BOTH) o->count--;
+  cyclic_touch(o);
+}
+
+bool cyclic_dec(rc_object* o) {
+  if (o->count <= RC_STICKY) return false;
+  if (++o->count == 0) return true;
+  cyclic_may_die(o);
+  return false;
+}
+
+bool cyclic_is_condemned(const rc_object* o) {
+  if ((o->kind & KIND_MEMBER) == 0) return false;
+  rc_cycles* c = cycles_here();
+  const note* n = c != NULL ? note_find(c, o) : NULL;
+  if (n == NULL || c->phase < CONDEMN || c->phase > KILL) return false;
+  return n->place == SUSPECT || n->place == CONDEMNED || n->place == EMPTIED;
+}
+
+void cyclic_forget(rc_object* o) {
+  rc_cycles* c = (o->kind & (KIND_CANDIDATE | KIND_MEMBER)) != 0 ? cycles_here() : NULL;
+  note* n = c != NULL ? note_find(c, o) : NULL;
+  if (n != NULL) note_drop(c, n);
+}
+
+/* What it holds was counted off the shadows of members: nothing is decided by them. */
+void cyclic_share(rc_object* o) {
+  rc_cycles* c = (o->kind & KIND_MEMBER) != 0 ? cycles_here() : NULL;
+  cyclic_forget(o);
+  o->kind &= (uint8_t)~KIND_CYCLIC;
+  if (c == NULL || c->phase >= KILL) return;
+  c->failed = true;
+  c->phase = FORGET;
+}
+
+void cyclic_unshare(rc_object* o) {
+  o->kind |= KIND_CYCLIC;
+  cyclic_may_die(o);
+}
+
+void rc_cyclic(rc_object* o) {
+  assert(rc_count(o) == 1);
+  unsigned kind = rc_kind(o);
+  if (rc_count(o) != 1 || kind == RC_BYTES) return;
+  if (kind == RC_TYPED && typed_as(o)->trace != NULL) return;
+  o->count = -1;
+  o->kind |= KIND_CYCLIC;
+}
+
+/* The reference that is stored may have been the last from outside of a cycle. */
+rc_word rc_exchange(rc_object* o, size_t i, rc_word w) {
+  assert(i < rc_length(o) && w != 0);
+  rc_word old = object_words(o)[i];
+  object_words(o)[i] = w;
+  if (!rc_is_cyclic(o)) return old;
+  cyclic_touch(o);
+  if (rc_is_object(old) && rc_is_cyclic(rc_to(old))) cyclic_touch(rc_to(old));
+  if (rc_is_object(w) && rc_is_cyclic(rc_to(w))) cyclic_may_die(rc_to(w));
+  return old;
+}
+
+size_t rc_candidates(void) {
+  const rc_cycles* c = cycles_here();
+  return c != NULL ? c->candidates : 0;
+}
+
+/* Its objects may live on in another thread's hands, without a note. */
+void cycles_end(mi_task_t* task, bool objects_stay) {
+  rc_cycles* c = state_of(task)->cycles;
+  for (int place = 0; place < PLACES; place++)
+    for (note *next, *n = c->list[place].first; n != NULL; n = next) {
+      next = n->next;
+      if (objects_stay) note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
+      mi_free(n);
+    }
+  table_end(&c->table);
+  mi_free(c);
+  state_of(task)->cycles = NULL;
+  task->on_delete = NULL;
+  task->on_force = NULL;
+}

@@ -1,0 +1,61 @@
+/* cycle.h: what cycle.c, which the program calls, and collect.c, which works in between, have in common. */
+#ifndef SLUICE_RC_CYCLE_H
+#define SLUICE_RC_CYCLE_H
+
+#include "rc/internal.h"
+
+/* Where a note is: in one of these lists. All but the first are of members. Who touches a member moves it to
+** LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
+** note has KIND_CANDIDATE or KIND_MEMBER set, and no other has. */
+enum place {
+  ROOTS,     /* candidates, not members */
+  REACHED,   /* not scanned yet */
+  SCANNED,   /* what they hold was reached, too */
+  SUSPECT,   /* all was scanned, and the shadow is 0 */
+  LIVE,      /* what they hold is to be made live, too */
+  LIVE_DONE, /* it was */
+  CONDEMNED, /* dead, without weak references, and finalized */
+  EMPTIED,   /* their fields were released */
+  PLACES
+};
+
+typedef struct note {
+  table_node node; /* key: the object */
+  struct note *next, *prev;
+  uint32_t shadow; /* a candidate: the round in which it became one */
+  uint8_t place;
+  bool root;    /* was a candidate when the round began */
+  bool again;   /* may have died since: a candidate when the round ends */
+  bool touched; /* while all suspects were condemned: it lives, without a finalizer's call */
+} note;
+
+/* Each phase works on the first of a list until the list is empty, then the next one begins. */
+enum phase { IDLE, GATHER, SORT, SPREAD, CONDEMN, SPARE, KILL, FORGET, PHASES };
+
+struct rc_cycles {
+  rc_table table;
+  struct {
+    note *first, *last;
+  } list[PLACES];
+  note* at;     /* whose fields are being looked at, or NULL */
+  size_t field; /* the next one of it */
+  size_t candidates;
+  size_t candidates_most; /* a candidate beyond makes a round due, */
+  size_t bytes_most;      /* or one while the task holds more; SIZE_MAX: not known yet */
+  size_t live, in_vain;   /* members that the round found alive, and their fields */
+  uint64_t purse;         /* units that refills may spend */
+  uint32_t round;
+  uint8_t phase;
+  bool due;
+  bool failed; /* for lack of memory, or by sharing: its roots become candidates again */
+};
+
+enum { CANDIDATES_LEAST = 1000 };
+
+static inline rc_object* note_object(const note* n) { return (rc_object*)(uintptr_t)n->node.key; }
+note* note_find(rc_cycles* c, const rc_object* o);                           /* or NULL */
+note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag); /* NULL: no memory */
+void note_move(rc_cycles* c, note* n, enum place to);
+void note_drop(rc_cycles* c, note* n);
+
+#endif

@@ -1,0 +1,689 @@
+/* rc_cycle_test.c: cycles of marked objects die, in slices, while the program goes on; against a model that
+** marks, and with slices of one unit. */
+#include "rc_tools.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+static rc_object* fresh(size_t n) {
+  rc_object* o = rc_alloc(1, n);
+  require(o != NULL, "no memory for an object");
+  for (size_t i = 0; i < n; i++) rc_init(o, i, RC_NIL);
+  rc_cyclic(o);
+  return o;
+}
+
+/* From a's field to b, which both are borrowed. */
+static void join(rc_object* a, size_t i, rc_object* b) {
+  rc_inc(b);
+  rc_replace(a, i, rc_from(b));
+}
+
+static void collect_all(void) {
+  rc_collect_cycles(SIZE_MAX);
+  assert_int_equal(rc_candidates(), 0);
+  assert_int_equal(rc_pending(), 0);
+}
+
+static void end_empty(rt_task* t) {
+  collect_all();
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* Field 0 leads to the next, field 1 to the one before. One owned reference, to the first. */
+static rc_object* ring_of(size_t n, bool doubly) {
+  rc_object *first = fresh(2), *last = first;
+  rc_inc(last);
+  for (size_t i = 1; i < n; i++) {
+    rc_object* o = fresh(2);
+    if (doubly) join(o, 1, last);
+    join(last, 0, o);
+    rc_dec(last);
+    last = o;
+  }
+  if (doubly) join(first, 1, last);
+  join(last, 0, first);
+  rc_dec(last);
+  return first;
+}
+
+/* ---- Shapes ------------------------------------------------------------------------------------ */
+
+static void test_self_loop(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  rc_object* o = fresh(1);
+  assert_true(rc_is_cyclic(o) && !rc_is_shared(o) && !rc_is_unique(o));
+  join(o, 0, o);
+  collect_all();
+  assert_int_equal(counters().objects, 1);
+  rc_dec(o);
+  assert_int_equal(rc_candidates(), 1);
+  collect_all();
+  assert_int_equal(counters().objects, 0);
+  o = fresh(1);
+  assert_int_equal(rc_exchange(o, 0, rc_from(o)),
+                   RC_NIL); /* the last reference goes in: no decrement */
+  end_empty(t);
+}
+
+/* Without a cycle they die at once, and are no candidates. */
+static void test_no_cycle(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  rc_object *a = fresh(2), *b = fresh(2);
+  join(a, 0, b);
+  join(a, 1, b);
+  rc_dec(b);
+  assert_int_equal(rc_candidates(), 1);
+  rc_dec(a);
+  assert_int_equal(rc_candidates(), 0);
+  assert_nothing_left(t);
+  end(t);
+}
+
+static void test_rings(void** state) {
+  (void)state;
+  enum { LONG_RING = MANY / 10 };
+  for (int doubly = 0; doubly < 2; doubly++) {
+    rt_task* t = begin(NULL);
+    rc_object* ring = ring_of(LONG_RING, doubly);
+    collect_all();
+    assert_int_equal(counters().objects, LONG_RING);
+    rc_dec(ring);
+    assert_in_range(counters().dec_units_max, 0, DEC_UNITS);
+    end_empty(t);
+  }
+}
+
+static void test_clique(void** state) {
+  (void)state;
+  enum { N = 60 };
+  rt_task* t = begin(NULL);
+  rc_object* o[N];
+  for (size_t i = 0; i < N; i++) o[i] = fresh(N);
+  for (size_t i = 0; i < N; i++)
+    for (size_t j = 0; j < N; j++) join(o[i], j, o[j]);
+  for (size_t i = 1; i < N; i++) rc_dec(o[i]);
+  collect_all();
+  assert_int_equal(counters().objects, N);
+  assert_int_equal(o[0]->count, -N - 1);
+  rc_dec(o[0]);
+  end_empty(t);
+}
+
+/* Trees of usual objects in a ring, and a ring in a tree. */
+static void test_mixed(void** state) {
+  (void)state;
+  enum { N = 100, LENGTH = 1000 };
+  rt_task* t = begin(NULL);
+  rc_object* ring = ring_of(N, false);
+  rc_object* o = ring;
+  for (int i = 0; i < N; i++, o = rc_to(rc_get(o, 0))) rc_replace(o, 1, rc_from(list_of(LENGTH)));
+  rc_object* inner = ring_of(N, true);
+  rc_object* tree = node(rc_from(ring), rc_from(node(rc_from(inner), RC_NIL)));
+  rc_inc(inner);
+  collect_all();
+  assert_int_equal(counters().objects, N + N * LENGTH + N + 2);
+  rc_dec(tree);
+  collect_all();
+  assert_int_equal(counters().objects, N);
+  rc_dec(inner);
+  end_empty(t);
+}
+
+/* An array, and a type with words. */
+static void test_kinds(void** state) {
+  (void)state;
+  static const rc_type type = {.name = "pair", .words = 2, .bytes = 5};
+  rt_task* t = begin(NULL);
+  rc_object *a = rc_array(1, 70000, RC_NIL), *b = rc_typed(2, &type), *s = rc_bytes(3, 10);
+  rc_cyclic(a);
+  rc_cyclic(b);
+  rc_cyclic(s); /* has no fields: stays as it is */
+  assert_true(rc_is_cyclic(a) && rc_is_cyclic(b) && rc_is_unique(s));
+  join(a, 69999, b);
+  join(b, 1, a);
+  rc_replace(b, 0, rc_from(s));
+  rc_object* copy = rc_make_unique((rc_inc(a), a));
+  assert_true(copy != a && rc_is_unique(copy));
+  rc_dec(copy);
+  rc_dec(a);
+  rc_dec(b);
+  end_empty(t);
+}
+
+/* ---- Weak references and finalizers ------------------------------------------------------------- */
+
+/* A reference made from a weak one in any slice of a round keeps all alive, until it is decided: then there is
+** none to any of them. */
+static void test_weak(void** state) {
+  (void)state;
+  enum { N = 30 };
+  rt_task* t = begin(NULL);
+  size_t made = 0, slices = 0;
+  for (bool decided = false; !decided; slices++) {
+    rc_object* ring = ring_of(N, false);
+    rc_object *w = rc_weak(ring), *second = rc_weak(rc_to(rc_get(ring, 0)));
+    collect_all();
+    rc_dec(ring);
+    assert_in_range(rc_collect_cycles(slices), 0, slices);
+    rc_object* o = rc_upgrade(second);
+    decided = o == NULL;
+    made += !decided;
+    rc_object* first = rc_upgrade(w);
+    assert_true((first != NULL) == !decided);
+    if (first != NULL) rc_dec(first);
+    collect_all();
+    assert_int_equal(counters().objects, decided ? 2 : N + 2);
+    if (o != NULL) rc_dec(o);
+    collect_all();
+    assert_null(rc_upgrade(w));
+    rc_dec(w);
+    rc_dec(second);
+    assert_int_equal(counters().objects, 0);
+  }
+  assert_in_range(made, 3 * N, 5 * N);
+  end_empty(t);
+}
+
+static int finalized[16], finalized_count;
+static rc_object* saved;
+static void note_final(rc_object* o) { finalized[finalized_count++ % 16] = o->tag; }
+static void save(rc_object* o) {
+  note_final(o);
+  if (o->tag == 3) rc_inc(saved = o);
+}
+static const rc_type noting = {.name = "noting", .words = 2, .finalize = note_final};
+static const rc_type saving = {.name = "saving", .words = 2, .finalize = save};
+
+static rc_object* typed_ring(const rc_type* type, uint8_t n) {
+  rc_object* o[16];
+  for (uint8_t i = 0; i < n; i++) {
+    o[i] = rc_typed(i, type);
+    require(o[i] != NULL, "no memory");
+    rc_cyclic(o[i]);
+  }
+  for (uint8_t i = 0; i < n; i++) join(o[i], 0, o[(i + 1) % n]);
+  for (uint8_t i = 1; i < n; i++) rc_dec(o[i]);
+  return o[0];
+}
+
+/* All of a dead ring, in the order of the ring, once. */
+static void test_finalizers(void** state) {
+  (void)state;
+  enum { N = 5 };
+  rt_task* t = begin(NULL);
+  finalized_count = 0;
+  rc_object* ring = typed_ring(&noting, N);
+  rc_object* w = rc_weak(ring);
+  rc_object* hanging = ring_of(10, true);
+  rc_replace(ring, 1, rc_from(hanging)); /* lives until the finalizers ran */
+  collect_all();
+  rc_dec(ring);
+  collect_all();
+  assert_null(rc_upgrade(w));
+  rc_dec(w);
+  assert_int_equal(rc_finalizers_pending(), N);
+  assert_int_equal(counters().objects, N + 10);
+  assert_int_equal(rc_poll(SIZE_MAX), N);
+  int first = finalized[0];
+  for (int i = 0; i < N; i++) assert_int_equal(finalized[i], (first + i) % N);
+  collect_all();
+  assert_int_equal(finalized_count, N);
+  end_empty(t);
+}
+
+static void test_saved_by_finalizer(void** state) {
+  (void)state;
+  enum { N = 5 };
+  rt_task* t = begin(NULL);
+  finalized_count = 0;
+  rc_dec(typed_ring(&saving, N));
+  collect_all();
+  assert_int_equal(rc_poll(SIZE_MAX), N);
+  collect_all();
+  assert_int_equal(counters().objects, N);
+  assert_int_equal(saved->tag, 3);
+  rc_dec(saved);
+  collect_all();
+  assert_int_equal(finalized_count, N);
+  end_empty(t);
+}
+
+/* A dead array still has a reference to a dead cycle when that is found, and is released at any time: then, too,
+** there is no reference to the cycle while its finalizer is called. */
+static void check_released_late(size_t before, size_t between) {
+  enum { FIELDS = 60 };
+  rc_object *m = fresh(1), *f = typed_ring(&noting, 1), *w = rc_weak(m), *array;
+  array = rc_array(0, FIELDS, RC_NIL);
+  rc_cyclic(array);
+  rc_replace(f, 0, rc_from(m));
+  join(array, FIELDS - 1, m);
+  rc_replace(m, 0, rc_from(f));
+  rc_inc(array);
+  rc_dec(array); /* is a candidate, the third */
+  finalized_count = 0;
+  rc_collect_cycles(before);
+  rc_dec(array);
+  rc_collect_cycles(between);
+  rc_drain(SIZE_MAX);
+  rc_object* o = rc_upgrade(w);
+  collect_all();
+  rc_poll(SIZE_MAX);
+  assert_int_equal(finalized_count, o == NULL);
+  if (o != NULL) rc_dec(o);
+  collect_all();
+  rc_poll(SIZE_MAX);
+  collect_all();
+  assert_int_equal(finalized_count, 1);
+  rc_dec(w);
+  assert_int_equal(counters().objects, 0);
+}
+
+static void test_released_late(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t before = 0; before < 90; before++)
+    for (size_t between = 0; between < 40; between++) check_released_late(before, between);
+  end_empty(t);
+}
+
+/* ---- Pace and limits --------------------------------------------------------------------------- */
+
+/* Refills find them, with bounded work, and nobody asks for it. */
+static void check_pace(bool deterministic) {
+  rt_task* t = begin(NULL);
+  rc_pacing pacing = {2, QUANTUM, RC_DEBT_AUTO, deterministic};
+  assert_true(rc_set_pacing(&pacing));
+  int64_t most = 0;
+  rc_object* lives = ring_of(5000, true);
+  for (int i = 0; i < 100000; i++) {
+    rc_dec(ring_of(3, i % 2 != 0));
+    if (counters().objects > most) most = counters().objects;
+  }
+  assert_in_range(most, 5000, 300000 / 3);
+  assert_in_range(counters().cycle_units_max, 1, 512);
+  assert_in_range(counters().refill_units_max, 1, REFILL_UNITS);
+  assert_in_range(counters().dec_units_max, 0, DEC_UNITS);
+  rc_dec(lives);
+  end_empty(t);
+}
+
+static void test_pace(void** state) {
+  (void)state;
+  check_pace(false);
+  check_pace(true);
+}
+
+/* Nothing is refused while cycles can be freed. */
+static void test_limit(void** state) {
+  (void)state;
+  rt_task* t = begin(&(rt_config){.bytes = 1 << 20});
+  for (int i = 0; i < 1000; i++) {
+    rc_object* ring = ring_of(300, true);
+    rc_object* o = rc_bytes(0, 900000);
+    require(o != NULL, "refused at %d", i);
+    rc_dec(ring);
+    rc_dec(o);
+    rc_object* dead = ring_of(5000, false);
+    rc_dec(dead);
+  }
+  end_empty(t);
+}
+
+/* So it is if there is one candidate only, which no refill looks at. */
+static void test_limit_with_few_candidates(void** state) {
+  (void)state;
+  rt_task* t = begin(&(rt_config){.bytes = 1 << 20});
+  rc_object* ring = ring_of(30000, false);
+  collect_all();
+  rc_object* o = rc_bytes(0, 700000);
+  assert_null(o);
+  rc_dec(ring);
+  assert_int_equal(rc_candidates(), 1);
+  o = rc_bytes(0, 700000);
+  assert_non_null(o);
+  rc_dec(o);
+  end_empty(t);
+}
+
+/* A few large cycles are not left until there are many. */
+static void test_large_cycles(void** state) {
+  (void)state;
+  enum { WORDS = 100000 };
+  rt_task* t = begin(NULL);
+  for (int i = 0; i < 300; i++) {
+    rc_object* o = rc_array(0, WORDS, RC_NIL);
+    rc_cyclic(o);
+    join(o, 7, o);
+    rc_dec(o);
+    for (int k = 0; k < 10000; k++) rc_dec(leaf(k));
+  }
+  assert_in_range(rt_bytes_peak(t), 0, (size_t)16 * 8 * WORDS);
+  end_empty(t);
+}
+
+/* A task ends, and a thread, in the midst of it. */
+static void leave_in_progress(void) {
+  rc_object* lives = ring_of(50, true);
+  for (int i = 0; i < 50; i++) rc_dec(ring_of(100, i % 2 != 0));
+  rc_collect_cycles(3000);
+  rc_inc(lives);
+  rc_dec(lives);
+  rc_dec(list_of(1000));
+}
+static void* thread_leaves(void* arg) {
+  (void)arg;
+  leave_in_progress();
+  return NULL;
+}
+static void test_ends(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  leave_in_progress();
+  end(t);
+  assert_true(nothing_lives());
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, thread_leaves, NULL), 0);
+  pthread_join(thread, NULL);
+}
+
+/* A ring that becomes shared in the midst of it is not touched any more; others are found later. */
+static void test_share(void** state) {
+  (void)state;
+  enum { N = 3000 }; /* so that the allocations of rc_share do not end the round */
+  for (size_t units = 0; units < 25 * N; units += N / 3) {
+    rc_object *ring = ring_of(N, true), *other = ring_of(N, true), *w = rc_weak(other);
+    int64_t before = counters().objects;
+    join(other, 0, rc_to(rc_get(ring, 0))); /* other reaches ring */
+    rc_inc(ring);
+    rc_dec(ring);
+    rc_dec(other);
+    rc_collect_cycles(units);
+    ring = rc_share(ring);
+    assert_true(rc_is_shared(ring) && !rc_is_cyclic(ring));
+    rc_collect_cycles(SIZE_MAX);
+    assert_int_equal(rc_candidates(), 0);
+    assert_null(rc_upgrade(w));
+    rc_dec(w);
+    assert_true(counters().objects <= before - N);
+    rc_object* o = ring;
+    for (int i = 0; i < N; i++) {
+      rc_object* next = rc_to(rc_get(o, 0));
+      rc_inc(next); /* by hand: a shared cycle is not collected */
+      rc_dec_word(rc_exchange(o, 0, RC_NIL));
+      rc_dec_word(rc_exchange(o, 1, RC_NIL));
+      rc_dec(o);
+      o = next;
+    }
+    rc_dec(o);
+  }
+  rc_drain(SIZE_MAX);
+  assert_true(nothing_lives());
+}
+
+/* ---- A random program against a model that marks -------------------------------------------------- */
+
+enum { SLOTS = 12, FIELDS_MOST = 4 };
+typedef struct shadow shadow;
+struct shadow {
+  rc_object* o;
+  rc_object* weak; /* or NULL */
+  shadow* next;
+  shadow* to[FIELDS_MOST];
+  size_t n;
+  int32_t refs;
+  bool marked, cyclic;
+  bool finalizes, finalized;
+  bool was_dead;     /* a finalizer has saved it: its weak reference may be gone */
+  bool holds_cyclic; /* not cyclic, but what it reaches is */
+};
+static shadow *slots[SLOTS], *all; /* each slot owns a reference */
+
+static shadow* some(void) {
+  shadow* s = slots[rnd(SLOTS)];
+  for (size_t depth = rnd(5); depth > 0 && s != NULL; depth--)
+    if (s->n > 0 && s->to[rnd(s->n)] != NULL) s = s->to[rnd(s->n)] != NULL ? s->to[0] : s;
+  return s;
+}
+
+static void slot_set(size_t i, shadow* s) {
+  shadow* old = slots[i];
+  slots[i] = s;
+  if (old != NULL) rc_dec(old->o);
+}
+
+static void mark(shadow* s, shadow** work, size_t* count) {
+  s->refs++;
+  if (s->marked) return;
+  s->marked = true;
+  work[(*count)++] = s;
+}
+
+static size_t mark_all(void) {
+  size_t count = 0, reachable = 0;
+  for (shadow* s = all; s != NULL; s = s->next) s->marked = false, s->refs = 0, count++;
+  shadow** work = libc_array(count + 1, sizeof *work);
+  count = 0;
+  for (int i = 0; i < SLOTS; i++)
+    if (slots[i] != NULL) mark(slots[i], work, &count);
+  for (; count > 0; reachable++) {
+    shadow* s = work[--count];
+    for (size_t i = 0; i < s->n; i++)
+      if (s->to[i] != NULL) mark(s->to[i], work, &count);
+  }
+  free(work);
+  return reachable;
+}
+
+/* Nobody could reach it, but through another that a finalizer has saved; it happens once, and may change that. */
+static void finalize(rc_object* o) {
+  shadow* s = *(shadow**)(void*)rc_data(o);
+  mark_all();
+  require(s->o == o && (!s->marked || s->was_dead), "finalized while it is reachable");
+  require(!s->finalized, "finalized again");
+  s->finalized = true;
+  if (rnd(2) == 0) return;
+  rc_inc(o);
+  slot_set(rnd(SLOTS), s);
+  for (shadow* m = all; m != NULL; m = m->next) m->was_dead |= !m->marked;
+}
+static const rc_type words_type = {.name = "words", .words = 3, .bytes = 8};
+static const rc_type finalizing_type = {
+    .name = "finalizing", .words = 3, .bytes = 8, .finalize = finalize};
+
+/* A usual object holds what is there before it, and does not change; a cyclic one holds none that leads to
+** cyclic ones: so none is on a cycle. */
+static bool may_hold(const shadow* s, const shadow* to) { return !s->cyclic || !to->holds_cyclic; }
+
+static void make(size_t slot) {
+  shadow* s = libc_array(1, sizeof *s);
+  size_t kind = rnd(4);
+  s->n = kind == 0 ? 3 : rnd(FIELDS_MOST + 1);
+  s->cyclic = rnd(5) != 0;
+  s->finalizes = kind == 0 && rnd(3) == 0;
+  s->o = kind == 0   ? rc_typed(0, s->finalizes ? &finalizing_type : &words_type)
+         : kind == 1 ? rc_array(0, s->n, RC_NIL)
+                     : rc_alloc(0, s->n);
+  require(s->o != NULL, "no memory for an object");
+  if (kind == 0) *(shadow**)(void*)rc_data(s->o) = s;
+  bool early = rnd(2) == 0;
+  if (s->cyclic && early) rc_cyclic(s->o);
+  for (size_t i = 0; i < s->n; i++) {
+    s->to[i] = rnd(2) != 0 ? some() : NULL;
+    if (s->to[i] != NULL && !may_hold(s, s->to[i])) s->to[i] = NULL;
+    if (s->to[i] != NULL && !s->cyclic && (s->to[i]->cyclic || s->to[i]->holds_cyclic))
+      s->holds_cyclic = true;
+    if (s->to[i] != NULL) rc_inc(s->to[i]->o);
+    rc_init(s->o, i, s->to[i] != NULL ? rc_from(s->to[i]->o) : RC_NIL);
+  }
+  if (s->cyclic && !early) rc_cyclic(s->o);
+  s->next = all;
+  all = s;
+  slot_set(slot, s);
+}
+
+/* A reference is copied, or moved from a slot, into a field; what was there goes, or into a slot. */
+static void change(shadow* s) {
+  if (s == NULL || s->n == 0 || !s->cyclic) return;
+  size_t i = rnd(s->n), slot = rnd(SLOTS);
+  shadow *to = NULL, *old = s->to[i];
+  if (rnd(3) == 0) {
+    to = slots[slot];
+    if (to != NULL && !may_hold(s, to)) return;
+    slots[slot] = NULL;
+  } else if (rnd(4) != 0) {
+    to = some();
+    if (to != NULL && !may_hold(s, to)) return;
+    if (to != NULL) rc_inc(to->o);
+  }
+  s->to[i] = to;
+  rc_word w = rc_exchange(s->o, i, to != NULL ? rc_from(to->o) : RC_NIL);
+  require(w == (old != NULL ? rc_from(old->o) : RC_NIL), "the old word");
+  if (old != NULL && rnd(2) == 0)
+    slot_set(rnd(SLOTS), old);
+  else
+    rc_dec_word(w);
+}
+
+/* What is reachable upgrades. What is not may. */
+static void weaken(size_t slot) {
+  shadow* s = some();
+  if (s != NULL && s->weak == NULL) s->weak = rc_weak(s->o);
+  if (all == NULL || rnd(3) != 0) return;
+  for (s = all; s != NULL && (s->weak == NULL || rnd(4) != 0);) s = s->next;
+  rc_object* o = s != NULL ? rc_upgrade(s->weak) : NULL;
+  if (o == NULL) return;
+  require(o == s->o, "an upgrade to another object");
+  slot_set(slot, s);
+}
+
+static void random_step(void) {
+  size_t what = rnd(100), slot = rnd(SLOTS);
+  if (what < 15) {
+    make(slot);
+  } else if (what < 55) {
+    change(some());
+  } else if (what < 65) {
+    shadow* s = some();
+    if (s != NULL) rc_inc(s->o), slot_set(slot, s);
+  } else if (what < 85) {
+    slot_set(slot, NULL);
+  } else if (what < 92) {
+    weaken(slot);
+  } else if (what < 98) {
+    rc_drain(rnd(20));
+  } else {
+    rc_poll(rnd(3));
+  }
+}
+
+/* At any time: what can be reached is as it was left. */
+static void check_reachable(void) {
+  mark_all();
+  for (shadow* s = all; s != NULL; s = s->next) {
+    if (!s->marked) continue;
+    require(rc_is_cyclic(s->o) == s->cyclic && rc_length(s->o) == s->n, "header");
+    require(abs(s->o->count) >= s->refs, "count %d of %d references", s->o->count, s->refs);
+    for (size_t i = 0; i < s->n; i++)
+      require(rc_get(s->o, i) == (s->to[i] != NULL ? rc_from(s->to[i]->o) : RC_NIL), "field %zu",
+              i);
+    rc_object* o = s->weak != NULL ? s->weak : NULL;
+    require(o == NULL || rc_count(o) > 0, "the weak reference");
+  }
+}
+
+/* After a full collection, what can be reached and nothing else, with exact counts. */
+static void check_exactly(void) {
+  do rc_collect_cycles(SIZE_MAX);
+  while (rc_poll(SIZE_MAX) > 0);
+  require(rc_candidates() == 0 && rc_pending() == 0, "a full collection leaves %zu, %zu",
+          rc_candidates(), rc_pending());
+  size_t reachable = mark_all(), weak = 0;
+  for (shadow** link = &all; *link != NULL;) {
+    shadow* s = *link;
+    rc_object* up = s->weak != NULL ? rc_upgrade(s->weak) : NULL;
+    require(s->weak == NULL || (up != NULL) == s->marked || (s->marked && s->was_dead),
+            "what upgrades");
+    if (up != NULL) rc_dec(up);
+    if (s->marked) {
+      if (s->weak != NULL && up == NULL) rc_dec(s->weak), s->weak = NULL;
+      weak += s->weak != NULL;
+      s->was_dead = false;
+      require(s->o->count == (s->cyclic ? -s->refs : s->refs), "count %d, %d references",
+              s->o->count, s->refs);
+      link = &s->next;
+    } else {
+      require(!s->finalizes || s->finalized, "it was not finalized");
+      if (s->weak != NULL) rc_dec(s->weak);
+      *link = s->next;
+      free(s);
+    }
+  }
+  require((size_t)counters().objects == reachable + weak, "%lld objects, %zu reachable, %zu weak",
+          (long long)counters().objects, reachable, weak);
+}
+
+static void random_program(uint64_t start, int steps) {
+  seed = start;
+  rt_task* t = begin(NULL);
+  size_t slice = rnd(4), often = 1 + rnd(40), full = 20 + rnd(200);
+  for (int step = 1; step <= steps; step++) {
+    random_step();
+    for (size_t i = rnd(4); i > 0; i--)
+      rc_collect_cycles(slice < 2 ? 1 : slice == 2 ? rnd(5) : rnd(50));
+    if (rnd(often) == 0) check_reachable();
+    if (rnd(full) == 0) check_exactly();
+  }
+  do { /* finalizers may save some, once */
+    for (size_t i = 0; i < SLOTS; i++) slot_set(i, NULL);
+    check_exactly();
+  } while (all != NULL);
+  end_empty(t);
+}
+
+static uint64_t running;
+static void say_seed(int sig) {
+  (void)sig;
+  fprintf(stderr, "rc_cycle_test: the random program with seed %llu failed\n",
+          (unsigned long long)running);
+  _exit(1);
+}
+
+static void test_random_programs(void** state) {
+  (void)state;
+  const char* only = getenv("RC_CYCLE_SEED");
+  const int programs = MODEL_STEPS / 200;
+  void (*before)(int) = signal(SIGABRT, say_seed);
+  for (int i = 0; i < programs; i++) {
+    running = only != NULL ? strtoull(only, NULL, 10) : (uint64_t)i * 0x9e3779b97f4a7c15u + 1;
+    random_program(running, 2000);
+  }
+  signal(SIGABRT, before);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_self_loop),
+      cmocka_unit_test(test_no_cycle),
+      cmocka_unit_test(test_rings),
+      cmocka_unit_test(test_clique),
+      cmocka_unit_test(test_mixed),
+      cmocka_unit_test(test_kinds),
+      cmocka_unit_test(test_weak),
+      cmocka_unit_test(test_finalizers),
+      cmocka_unit_test(test_saved_by_finalizer),
+      cmocka_unit_test(test_released_late),
+      cmocka_unit_test(test_pace),
+      cmocka_unit_test(test_limit),
+      cmocka_unit_test(test_limit_with_few_candidates),
+      cmocka_unit_test(test_large_cycles),
+
+      cmocka_unit_test(test_share),
+      cmocka_unit_test(test_random_programs),
+      cmocka_unit_test(test_ends), /* leaves what an ended thread has given up */
+  };
+  return cmocka_run_group_tests_name("rc cycle", tests, NULL, NULL);
+}
