@@ -655,7 +655,7 @@ static void say_seed(int sig) {
 static void test_random_programs(void** state) {
   (void)state;
   const char* only = getenv("RC_CYCLE_SEED");
-  const int programs = MODEL_STEPS / 200;
+  const int programs = MANY / 10000;
   void (*before)(int) = signal(SIGABRT, say_seed);
   for (int i = 0; i < programs; i++) {
     running = only != NULL ? strtoull(only, NULL, 10) : (uint64_t)i * 0x9e3779b97f4a7c15u + 1;
