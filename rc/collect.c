@@ -28,7 +28,7 @@ static size_t scan(rc_cycles* c, enum place from, enum place to, edge_fun* edge,
 /* One that became a candidate in this round may have died in it, with members that were touched before. */
 static note* member_make(rc_cycles* c, rc_object* o, bool root) {
   if ((o->kind & KIND_CANDIDATE) == 0) {
-    note* n = note_new(c, o, REACHED, KIND_MEMBER);
+    note* n = note_new(c, o, NOTE_REACHED, KIND_MEMBER);
     if (n == NULL) c->failed = true;
     if (n != NULL) n->shadow = (uint32_t)-o->count;
     return n;
@@ -38,7 +38,7 @@ static note* member_make(rc_cycles* c, rc_object* o, bool root) {
   n->root = root || !n->again;
   n->shadow = (uint32_t)-o->count;
   o->kind ^= KIND_CANDIDATE | KIND_MEMBER;
-  note_move(c, n, REACHED);
+  note_move(c, n, NOTE_REACHED);
   return n;
 }
 
@@ -49,8 +49,8 @@ static void edge_reached(rc_cycles* c, rc_object* child) {
 
 static size_t gather(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task;
-  size_t spent = scan(c, REACHED, SCANNED, edge_reached, units);
-  const note* n = c->list[ROOTS].first;
+  size_t spent = scan(c, NOTE_REACHED, NOTE_SCANNED, edge_reached, units);
+  const note* n = c->list[NOTE_ROOT].first;
   if (spent > 0 || n == NULL || n->shadow == c->round) return spent;
   member_make(c, note_object(n), true);
   return 1;
@@ -58,40 +58,41 @@ static size_t gather(rc_cycles* c, mi_task_t* task, size_t units) {
 
 static size_t sort(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task, (void)units;
-  note* n = c->list[SCANNED].first;
+  note* n = c->list[NOTE_SCANNED].first;
   if (n == NULL) return 0;
-  note_move(c, n, n->shadow != 0 ? LIVE : SUSPECT);
+  note_move(c, n, n->shadow != 0 ? NOTE_LIVE : NOTE_SUSPECT);
   return 1;
 }
 
 static void edge_lives(rc_cycles* c, rc_object* child) {
   note* n = (child->kind & KIND_MEMBER) != 0 ? note_find(c, child) : NULL;
-  if (n != NULL && (n->place == SUSPECT || n->place == CONDEMNED)) note_move(c, n, LIVE);
+  if (n != NULL && (n->place == NOTE_SUSPECT || n->place == NOTE_CONDEMNED))
+    note_move(c, n, NOTE_LIVE);
 }
 
 static size_t spread(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task;
-  return scan(c, LIVE, LIVE_DONE, edge_lives, units);
+  return scan(c, NOTE_LIVE, NOTE_LIVE_DONE, edge_lives, units);
 }
 
 /* All at once are dead when this begins, so all lose their weak references. One that is queued for its
 ** finalizer becomes live. */
 static size_t condemn(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)units;
-  note* n = c->list[SUSPECT].first;
+  note* n = c->list[NOTE_SUSPECT].first;
   if (n == NULL) return 0;
   sink_t to = {.task = task};
   if (n->touched)
     weak_end(&to, note_object(n));
   else if (!object_ends(&to, note_object(n), false))
     n->touched = true;
-  note_move(c, n, n->touched ? LIVE : CONDEMNED);
+  note_move(c, n, n->touched ? NOTE_LIVE : NOTE_CONDEMNED);
   return 1;
 }
 
 /* It must not die while it is at work: a reference is held from the first field to the last. */
 static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
-  note* n = c->list[CONDEMNED].first;
+  note* n = c->list[NOTE_CONDEMNED].first;
   if (n == NULL) return 0;
   rc_object* o = note_object(n);
   if (c->at != n) {
@@ -107,7 +108,7 @@ static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
     if (rc_is_object(w)) child_dec(&to, rc_to(w));
   }
   if (spent == units) return spent;
-  note_move(c, n, EMPTIED);
+  note_move(c, n, NOTE_EMPTIED);
   child_dec(&to, o);
   return spent + 1;
 }
@@ -120,7 +121,7 @@ static void forget_note(rc_cycles* c, note* n) {
   n->shadow = c->round;
   n->root = n->again = n->touched = false;
   note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
-  note_move(c, n, ROOTS);
+  note_move(c, n, NOTE_ROOT);
 }
 
 static void count_live(rc_cycles* c, const rc_object* o) {
@@ -130,10 +131,10 @@ static void count_live(rc_cycles* c, const rc_object* o) {
 
 static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task, (void)units;
-  for (int place = ROOTS + 1; place < PLACES; place++) {
+  for (int place = NOTE_ROOT + 1; place < NOTE_PLACES; place++) {
     note* n = c->list[place].first;
     if (n == NULL) continue;
-    if (place != EMPTIED) count_live(c, note_object(n));
+    if (place != NOTE_EMPTIED) count_live(c, note_object(n));
     forget_note(c, n);
     return 1;
   }
@@ -146,7 +147,7 @@ static void round_begin(rc_cycles* c) {
   c->round++;
   c->live = c->in_vain = 0;
   c->due = c->failed = false;
-  c->phase = GATHER;
+  c->phase = CYCLE_GATHER;
 }
 
 /* When the last round's garbage is gone: the next one is due when the task holds more than now by as much as was
@@ -154,7 +155,7 @@ static void round_begin(rc_cycles* c) {
 void cycles_drained(mi_task_t* task) {
   enum { LEAST = 1 << 20 };
   rc_cycles* c = state_of(task)->cycles;
-  if (c != NULL && c->phase == IDLE && c->bytes_most == SIZE_MAX)
+  if (c != NULL && c->phase == CYCLE_IDLE && c->bytes_most == SIZE_MAX)
     c->bytes_most = task_bytes(task) + LEAST + WORD * c->in_vain;
 }
 
@@ -165,23 +166,24 @@ static void round_end(rc_cycles* c, mi_task_t* task) {
   c->candidates_most = most < CANDIDATES_LEAST ? CANDIDATES_LEAST : most;
   c->due = c->candidates > c->candidates_most;
   c->bytes_most = SIZE_MAX;
-  c->phase = IDLE;
+  c->phase = CYCLE_IDLE;
   if (state_of(task)->pending == 0) cycles_drained(task);
 }
 
 /* Spends up to `units` in one round; it is begun if it is due, or in any case if there are candidates. */
 static size_t cycles_step(rc_cycles* c, mi_task_t* task, size_t units, bool any) {
-  static phase_fun* const work[PHASES] = {
-      [GATHER] = gather, [SORT] = sort,       [SPREAD] = spread, [CONDEMN] = condemn,
-      [SPARE] = spread,  [KILL] = take_apart, [FORGET] = forget,
+  static phase_fun* const work[CYCLE_PHASES] = {
+      [CYCLE_GATHER] = gather,   [CYCLE_SORT] = sort,    [CYCLE_SPREAD] = spread,
+      [CYCLE_CONDEMN] = condemn, [CYCLE_SPARE] = spread, [CYCLE_KILL] = take_apart,
+      [CYCLE_FORGET] = forget,
   };
   size_t spent = 0;
-  if (c->phase == IDLE && !c->due && !(any && c->candidates > 0)) return 0;
-  if (c->phase == IDLE) round_begin(c);
-  while (spent < units && c->phase != IDLE) {
+  if (c->phase == CYCLE_IDLE && !c->due && !(any && c->candidates > 0)) return 0;
+  if (c->phase == CYCLE_IDLE) round_begin(c);
+  while (spent < units && c->phase != CYCLE_IDLE) {
     size_t n = work[c->phase](c, task, units - spent);
     spent += n;
-    if (n == 0 && c->phase == FORGET)
+    if (n == 0 && c->phase == CYCLE_FORGET)
       round_end(c, task);
     else if (n == 0)
       c->phase++;
@@ -211,7 +213,7 @@ void cycles_pay(mi_task_t* task, size_t words) {
 
 /* A round is in progress, or can be begun; not after one that failed in the same call. */
 static bool has_work(const rc_cycles* c, size_t spent) {
-  if (c == NULL || c->phase != IDLE) return c != NULL;
+  if (c == NULL || c->phase != CYCLE_IDLE) return c != NULL;
   return c->candidates > 0 && !(c->failed && spent > 0);
 }
 
@@ -242,5 +244,5 @@ size_t rc_collect_cycles(size_t units) {
 void cycles_force(mi_task_t* task) {
   task->units += cycles_collect(task, SIZE_MAX);
   const rc_cycles* c = state_of(task)->cycles;
-  if (c->phase == IDLE && c->candidates == 0) cycles_end(task, true);
+  if (c->phase == CYCLE_IDLE && c->candidates == 0) cycles_end(task, true);
 }

@@ -34,7 +34,7 @@ static void list_append(rc_cycles* c, note* n, enum place place) {
   else
     c->list[place].first = n;
   c->list[place].last = n;
-  c->candidates += place == ROOTS;
+  c->candidates += place == NOTE_ROOT;
 }
 
 static void list_remove(rc_cycles* c, note* n) {
@@ -46,7 +46,7 @@ static void list_remove(rc_cycles* c, note* n) {
     n->next->prev = n->prev;
   else
     c->list[n->place].last = n->prev;
-  c->candidates -= n->place == ROOTS;
+  c->candidates -= n->place == NOTE_ROOT;
   if (c->at == n) c->at = NULL;
 }
 
@@ -110,13 +110,13 @@ static rc_cycles* cycles_make(mi_task_t* task) {
 
 bool cycles_wait(const rc_state* s) {
   const rc_cycles* c = s->cycles;
-  return c != NULL && (c->phase != IDLE || c->due);
+  return c != NULL && (c->phase != CYCLE_IDLE || c->due);
 }
 
 static void candidate_add(rc_object* o) {
   mi_task_t* task = task_here();
   rc_cycles* c = task != NULL ? cycles_make(task) : NULL;
-  note* n = c != NULL ? note_new(c, o, ROOTS, KIND_CANDIDATE) : NULL;
+  note* n = c != NULL ? note_new(c, o, NOTE_ROOT, KIND_CANDIDATE) : NULL;
   if (n == NULL) return;
   n->shadow = c->round;
   if (c->due || (c->candidates <= c->candidates_most && task_bytes(task) <= c->bytes_most)) return;
@@ -130,10 +130,10 @@ static void member_touch(rc_object* o, bool again) {
   note* n = c != NULL ? note_find(c, o) : NULL;
   if (n == NULL) return;
   n->again |= again;
-  if (c->phase == CONDEMN && n->place == SUSPECT)
+  if (c->phase == CYCLE_CONDEMN && n->place == NOTE_SUSPECT)
     n->touched = true;
-  else if (n->place < LIVE || (n->place == CONDEMNED && c->phase < KILL))
-    note_move(c, n, LIVE);
+  else if (n->place < NOTE_LIVE || (n->place == NOTE_CONDEMNED && c->phase < CYCLE_KILL))
+    note_move(c, n, NOTE_LIVE);
 }
 
 void cyclic_touch(rc_object* o) {
@@ -143,10 +143,10 @@ void cyclic_touch(rc_object* o) {
 /* Members that it reaches may have been touched in this round: the next one is its own. */
 static void candidate_defer(rc_object* o) {
   rc_cycles* c = cycles_here();
-  note* n = c != NULL && c->phase == GATHER ? note_find(c, o) : NULL;
+  note* n = c != NULL && c->phase == CYCLE_GATHER ? note_find(c, o) : NULL;
   if (n == NULL) return;
   n->shadow = c->round;
-  note_move(c, n, ROOTS);
+  note_move(c, n, NOTE_ROOT);
 }
 
 static void cyclic_may_die(rc_object* o) {
@@ -174,8 +174,8 @@ bool cyclic_is_condemned(const rc_object* o) {
   if ((o->kind & KIND_MEMBER) == 0) return false;
   rc_cycles* c = cycles_here();
   const note* n = c != NULL ? note_find(c, o) : NULL;
-  if (n == NULL || c->phase < CONDEMN || c->phase > KILL) return false;
-  return n->place == SUSPECT || n->place == CONDEMNED || n->place == EMPTIED;
+  if (n == NULL || c->phase < CYCLE_CONDEMN || c->phase > CYCLE_KILL) return false;
+  return n->place == NOTE_SUSPECT || n->place == NOTE_CONDEMNED || n->place == NOTE_EMPTIED;
 }
 
 void cyclic_forget(rc_object* o) {
@@ -189,9 +189,9 @@ void cyclic_share(rc_object* o) {
   rc_cycles* c = (o->kind & KIND_MEMBER) != 0 ? cycles_here() : NULL;
   cyclic_forget(o);
   o->kind &= (uint8_t)~KIND_CYCLIC;
-  if (c == NULL || c->phase >= KILL) return;
+  if (c == NULL || c->phase >= CYCLE_KILL) return;
   c->failed = true;
-  c->phase = FORGET;
+  c->phase = CYCLE_FORGET;
 }
 
 void cyclic_unshare(rc_object* o) {
@@ -228,7 +228,7 @@ size_t rc_candidates(void) {
 /* Its objects may live on in another thread's hands, without a note. */
 void cycles_end(mi_task_t* task, bool objects_stay) {
   rc_cycles* c = state_of(task)->cycles;
-  for (int place = 0; place < PLACES; place++)
+  for (int place = 0; place < NOTE_PLACES; place++)
     for (note *next, *n = c->list[place].first; n != NULL; n = next) {
       next = n->next;
       if (objects_stay) note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);

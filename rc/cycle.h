@@ -5,18 +5,18 @@
 #include "rc/internal.h"
 
 /* Where a note is: in one of these lists. All but the first are of members. Who touches a member moves it to
-** LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
+** NOTE_LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
 ** note has KIND_CANDIDATE or KIND_MEMBER set, and no other has. */
 enum place {
-  ROOTS,     /* candidates, not members */
-  REACHED,   /* not scanned yet */
-  SCANNED,   /* what they hold was reached, too */
-  SUSPECT,   /* all was scanned, and the shadow is 0 */
-  LIVE,      /* what they hold is to be made live, too */
-  LIVE_DONE, /* it was */
-  CONDEMNED, /* dead, without weak references, and finalized */
-  EMPTIED,   /* their fields were released */
-  PLACES
+  NOTE_ROOT,      /* candidates, not members */
+  NOTE_REACHED,   /* not scanned yet */
+  NOTE_SCANNED,   /* what they hold was reached, too */
+  NOTE_SUSPECT,   /* all was scanned, and the shadow is 0 */
+  NOTE_LIVE,      /* what they hold is to be made live, too */
+  NOTE_LIVE_DONE, /* it was */
+  NOTE_CONDEMNED, /* dead, without weak references, and finalized */
+  NOTE_EMPTIED,   /* their fields were released */
+  NOTE_PLACES
 };
 
 typedef struct note {
@@ -30,13 +30,23 @@ typedef struct note {
 } note;
 
 /* Each phase works on the first of a list until the list is empty, then the next one begins. */
-enum phase { IDLE, GATHER, SORT, SPREAD, CONDEMN, SPARE, KILL, FORGET, PHASES };
+enum phase {
+  CYCLE_IDLE,
+  CYCLE_GATHER,
+  CYCLE_SORT,
+  CYCLE_SPREAD,
+  CYCLE_CONDEMN,
+  CYCLE_SPARE,
+  CYCLE_KILL,
+  CYCLE_FORGET,
+  CYCLE_PHASES
+};
 
 struct rc_cycles {
   rc_table table;
   struct {
     note *first, *last;
-  } list[PLACES];
+  } list[NOTE_PLACES];
   note* at;     /* whose fields are being looked at, or NULL */
   size_t field; /* the next one of it */
   size_t candidates;

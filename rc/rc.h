@@ -341,7 +341,8 @@ size_t rc_pending(void);
 
 /* The pace. While objects wait, a refill that hands out n words first spends `pace`*n units, and
 ** hands out at most `quantum` words. A request for more than 256 words pays at most 8,192 units and
-** owes the rest, which later refills pay; all is paid once more than `debt_limit` units are owed. */
+** owes the rest, which later refills pay; all is paid once more than `debt_limit` units are owed.
+** While dead cycles are looked for, a quantum is 128 words at most. */
 typedef struct rc_pacing {
   uint32_t
       pace; /* c, at least 1; default 2. Twice that when a quarter of the task's byte limit is left, 8 at

@@ -299,7 +299,7 @@ static void check_pace(bool deterministic) {
   assert_true(rc_set_pacing(&pacing));
   int64_t most = 0;
   rc_object* lives = ring_of(5000, true);
-  for (int i = 0; i < 100000; i++) {
+  for (int i = 0; i < MANY / 25; i++) {
     rc_dec(ring_of(3, i % 2 != 0));
     if (counters().objects > most) most = counters().objects;
   }
@@ -321,7 +321,7 @@ static void test_pace(void** state) {
 static void test_limit(void** state) {
   (void)state;
   rt_task* t = begin(&(rt_config){.bytes = 1 << 20});
-  for (int i = 0; i < 1000; i++) {
+  for (int i = 0; i < MANY / 50000; i++) {
     rc_object* ring = ring_of(300, true);
     rc_object* o = rc_bytes(0, 900000);
     require(o != NULL, "refused at %d", i);
