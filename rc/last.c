@@ -55,38 +55,56 @@ static cell* cell_new(rc_object* target, bool shared) {
   return c;
 }
 
-static rc_object* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, bool shared) {
-  cell* c;
-  if (has_cell(o)) {
-    c = cell_of(table_find(t, o));
-    rc_inc(&c->head);
-  } else {
-    c = cell_new(o, shared);
-    if (c == NULL) return NULL;
-    table_add(t, &c->node, heap);
-    __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
-  }
-  return &c->head;
+/* Nothing is drained meanwhile: that would clear other weak references, under the lock. */
+static void cell_add(rc_table* t, cell* c, mi_heap_t* heap) {
+  mi_task_t* task = heap->task;
+  bool before = task->in_callback;
+  task->in_callback = true;
+  table_add(t, &c->node, heap);
+  task->in_callback = before;
 }
 
+/* `made` is for an object that has none; of a shared one another thread may have made one since. */
+static cell* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, cell* made) {
+  if (has_cell(o)) {
+    mi_free(made);
+    made = cell_of(table_find(t, o));
+    rc_inc(&made->head);
+  } else {
+    cell_add(t, made, heap);
+    __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
+  }
+  return made;
+}
+
+static bool is_cell(const rc_object* o) {
+  return rc_kind(o) == RC_TYPED && typed_as(o) == &cell_type;
+}
+
+/* The memory comes before the lock: what its refill drains may take that. */
 rc_object* rc_weak(rc_object* o) {
   task_charge(ticks_of(sizeof(cell)));
+  if (unlikely(is_cell(o))) {
+    errno = EINVAL;
+    return NULL;
+  }
   bool shared = rc_is_shared(o);
   mi_heap_t* heap = task_exact_heap();
   rc_table* t = heap != NULL ? table_of(heap->task, shared) : NULL;
   if (t == &process_table) heap = heap_of_thread();
-  if (t == NULL || heap == NULL) return NULL;
+  cell* c = NULL;
+  if (t == NULL || heap == NULL || (!has_cell(o) && (c = cell_new(o, shared)) == NULL)) return NULL;
   lock_table(t);
-  rc_object* w = weak_in(t, heap, o, shared);
+  c = weak_in(t, heap, o, c);
   unlock_table(t);
-  return w;
+  return &c->head;
 }
 
 /* A local cell's target is the same task's; a shared one's may be dying elsewhere, but is not freed before the
 ** lock was taken. */
 rc_object* rc_upgrade(rc_object* w) {
   cell* c = (cell*)(void*)w;
-  assert(rc_kind(w) == RC_TYPED && c->type == &cell_type);
+  assert(is_cell(w));
   bool shared = rc_is_shared(w);
   if (shared) pthread_mutex_lock(&weak_lock);
   rc_object* o = (rc_object*)(uintptr_t)c->node.key;

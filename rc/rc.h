@@ -216,7 +216,8 @@ rc_object* rc_make_unique(rc_object* o);
 ** not keep its target alive, and tells from the moment of its death on that it is gone. Objects without one
 ** pay nothing. */
 
-/* The weak reference to o, which is borrowed; owned by the caller. NULL and ENOMEM. Charged like rc_bytes of 24. */
+/* The weak reference to o, which is borrowed and not a weak reference itself (NULL and EINVAL); owned by the
+** caller. NULL and ENOMEM. Charged like rc_bytes of 16. */
 rc_object* rc_weak(rc_object* o);
 /* The target, as an owned reference; NULL: it has died (or waits for its finalizer). Borrows w. */
 rc_object* rc_upgrade(rc_object* w);
