@@ -257,7 +257,7 @@ static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
 
 /* Of a reference to an object that has 1 at most, or is shared. */
 static size_t last_release(sink_t* to, rc_object* o) {
-  if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 1);
+  if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 0);
   return release_list(to, object_release(to, o, rc_kind(o), DEC_UNITS));
 }
 

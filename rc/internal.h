@@ -88,10 +88,15 @@ typedef struct rc_table {
   table_node** segment[TABLE_DOUBLINGS];
   table_node* first[TABLE_FIRST];
 } rc_table;
-table_node* table_find(rc_table* t, const void* key);           /* or NULL */
-void table_add(rc_table* t, table_node* node, mi_heap_t* heap); /* the chains are in the heap */
-table_node* table_remove(rc_table* t, const void* key);         /* which is there */
-void table_end(rc_table* t); /* frees the chains, not the nodes */
+table_node* table_find(rc_table* t, const void* key); /* or NULL */
+/* The chains are in the heap. NULL: only what was given. */
+void table_add(rc_table* t, table_node* node, mi_heap_t* heap);
+/* For a table that draining may change, and so any allocation: bytes, all zero, that are to be given before a
+** node is added; 0: none. They are freed if they are not wanted any more. */
+size_t table_wants(const rc_table* t);
+void table_give(rc_table* t, void* segment, size_t bytes);
+table_node* table_remove(rc_table* t, const void* key); /* which is there */
+void table_end(rc_table* t);                            /* frees the chains, not the nodes */
 
 /* ---- What a task has ---------------------------------------------------------------------------
 **

@@ -55,23 +55,14 @@ static cell* cell_new(rc_object* target, bool shared) {
   return c;
 }
 
-/* Nothing is drained meanwhile: that would clear other weak references, under the lock. */
-static void cell_add(rc_table* t, cell* c, mi_heap_t* heap) {
-  mi_task_t* task = heap->task;
-  bool before = task->in_callback;
-  task->in_callback = true;
-  table_add(t, &c->node, heap);
-  task->in_callback = before;
-}
-
 /* `made` is for an object that has none; of a shared one another thread may have made one since. */
-static cell* weak_in(rc_table* t, mi_heap_t* heap, rc_object* o, cell* made) {
+static cell* weak_in(rc_table* t, rc_object* o, cell* made) {
   if (has_cell(o)) {
     mi_free(made);
     made = cell_of(table_find(t, o));
     rc_inc(&made->head);
   } else {
-    cell_add(t, made, heap);
+    table_add(t, &made->node, NULL);
     __atomic_fetch_or(&o->kind, KIND_WEAK, __ATOMIC_RELAXED);
   }
   return made;
@@ -81,7 +72,18 @@ static bool is_cell(const rc_object* o) {
   return rc_kind(o) == RC_TYPED && typed_as(o) == &cell_type;
 }
 
-/* The memory comes before the lock: what its refill drains may take that. */
+static void table_prepare(rc_table* t, mi_heap_t* heap) {
+  lock_table(t);
+  size_t bytes = table_wants(t);
+  unlock_table(t);
+  if (likely(bytes == 0)) return;
+  void* segment = heap_alloc(heap, bytes, true);
+  lock_table(t);
+  table_give(t, segment, bytes);
+  unlock_table(t);
+}
+
+/* All memory comes first: what refills drain takes the lock, and changes the table. */
 rc_object* rc_weak(rc_object* o) {
   task_charge(ticks_of(sizeof(cell)));
   if (unlikely(is_cell(o))) {
@@ -94,8 +96,9 @@ rc_object* rc_weak(rc_object* o) {
   if (t == &process_table) heap = heap_of_thread();
   cell* c = NULL;
   if (t == NULL || heap == NULL || (!has_cell(o) && (c = cell_new(o, shared)) == NULL)) return NULL;
+  if (c != NULL) table_prepare(t, heap);
   lock_table(t);
-  c = weak_in(t, heap, o, c);
+  c = weak_in(t, o, c);
   unlock_table(t);
   return &c->head;
 }

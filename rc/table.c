@@ -24,16 +24,26 @@ static void chain_push(table_node** chain, table_node* node) {
   *chain = node;
 }
 
-static bool segment_add(rc_table* t, mi_heap_t* heap) {
-  unsigned doubling = 63u - (unsigned)__builtin_clzl(t->chains / TABLE_FIRST);
-  if (t->segment[doubling] == NULL)
-    t->segment[doubling] =
-        heap_alloc(heap, ((size_t)TABLE_FIRST << doubling) * sizeof(table_node*), true);
-  return t->segment[doubling] != NULL;
+static unsigned doubling_next(const rc_table* t) {
+  return 63u - (unsigned)__builtin_clzl(t->chains / TABLE_FIRST);
+}
+
+size_t table_wants(const rc_table* t) {
+  if (t->chains == 0 || t->nodes < t->chains || t->segment[doubling_next(t)] != NULL) return 0;
+  return ((size_t)TABLE_FIRST << doubling_next(t)) * sizeof(table_node*);
+}
+
+void table_give(rc_table* t, void* segment, size_t bytes) {
+  if (segment != NULL && table_wants(t) == bytes)
+    t->segment[doubling_next(t)] = segment;
+  else
+    mi_free(segment);
 }
 
 static void grow(rc_table* t, mi_heap_t* heap) {
-  if (!segment_add(t, heap)) return;
+  size_t bytes = heap != NULL ? table_wants(t) : 0;
+  if (bytes > 0) table_give(t, heap_alloc(heap, bytes, true), bytes);
+  if (t->segment[doubling_next(t)] == NULL) return;
   table_node** from = chain_at(t, t->chains - power_below(t->chains));
   table_node* node = *from;
   t->chains++;
