@@ -214,6 +214,7 @@ struct mi_task {
   int64_t objects;           /* rc/: constructed here, and not freed here */
   int64_t room_least;        /* when last some were given back; the peak follows from it */
   int64_t bytes_limit;       /* BYTES_UNLIMITED: none */
+  int64_t bytes_granted;     /* of those that are held: what is counted by grants, not exactly */
   mi_heap_t* heap;           /* mi_malloc's; heap_none until used */
   mi_heap_t* backing;        /* the first that was so; ends with the task */
   mi_heap_t* exact;          /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */

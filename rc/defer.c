@@ -20,8 +20,10 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
                        drain_mode mode);
 static bool exit_hook(mi_task_t* task);
 
+/* Without what is counted by grants, which depends on more than the program. */
 static void note_live(mi_task_t* task, rc_state* s) {
-  if (s->live_max < task_bytes(task) / WORD) s->live_max = task_bytes(task) / WORD;
+  size_t words = (task_bytes(task) - (size_t)task->bytes_granted) / WORD;
+  if (s->live_max < words) s->live_max = words;
 }
 
 static void wait_begin(mi_task_t* task, rc_state* s) {
