@@ -12,10 +12,17 @@ rc_object* rc_drop_reuse(rc_object* o) {
   return o;
 }
 
+/* It may be the memory of an object that had a weak reference. */
+static void shell_begins(mi_task_t* task, rc_object* shell) {
+  assert(shell->count == 1 && rc_kind(shell) == RC_FIELDS);
+  sink_t to = {.task = task};
+  if (unlikely(shell->kind != RC_FIELDS)) object_ends(&to, shell, false);
+}
+
 void rc_free_known(rc_object* shell) {
   mi_task_t* task = task_here();
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
   if (task == NULL) return;
+  shell_begins(task, shell);
   object_free(task, shell, RC_FIELDS);
   task->units++;
 }
@@ -27,7 +34,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   }
   mi_task_t* task = shell != NULL ? task_here() : NULL;
   if (task == NULL) return rc_alloc(tag, n);
-  assert(shell->count == 1 && shell->kind == RC_FIELDS);
+  shell_begins(task, shell);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
   *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
   return shell;

@@ -322,6 +322,31 @@ static void test_weak_model(void** state) {
   assert_true(nothing_lives());
 }
 
+/* An object whose memory is reused is gone, however that is done. */
+static void test_weak_and_reuse(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (int way = 0; way < 4; way++) {
+    rc_object *o = leaf(1), *w = rc_weak(o), *next = NULL;
+    if (way == 0) next = rc_reuse(o, 0, 1);
+    if (way == 1) next = (rc_reuse)(o, 0, 1);
+    if (way == 2) next = rc_reuse(rc_drop_reuse(o), 0, 1);
+    if (way == 3) rc_free_known(o);
+    assert_null(rc_upgrade(w));
+    rc_dec(w);
+    if (next == NULL) continue;
+    rc_init(next, 0, RC_NIL);
+    w = rc_weak(next);
+    assert_ptr_equal(rc_upgrade(w), next);
+    rc_dec(next);
+    rc_dec(next);
+    rc_dec(w);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 static void test_weak_to_weak(void** state) {
   (void)state;
   rt_task* t = begin(NULL);
@@ -502,15 +527,25 @@ static void test_deterministic_price(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_record),        cmocka_unit_test(test_many_words),
-      cmocka_unit_test(test_trace),         cmocka_unit_test(test_wrong_type),
-      cmocka_unit_test(test_closure),       cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_order),         cmocka_unit_test(test_resurrection),
-      cmocka_unit_test(test_chain),         cmocka_unit_test(test_ended_thread),
-      cmocka_unit_test(test_weak),          cmocka_unit_test(test_weak_model),
-      cmocka_unit_test(test_weak_to_weak),  cmocka_unit_test(test_weak_while_draining),
-      cmocka_unit_test(test_weak_children), cmocka_unit_test(test_no_memory),
-      cmocka_unit_test(test_deterministic), cmocka_unit_test(test_deterministic_price),
+      cmocka_unit_test(test_record),
+      cmocka_unit_test(test_many_words),
+      cmocka_unit_test(test_trace),
+      cmocka_unit_test(test_wrong_type),
+      cmocka_unit_test(test_closure),
+      cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_order),
+      cmocka_unit_test(test_resurrection),
+      cmocka_unit_test(test_chain),
+      cmocka_unit_test(test_ended_thread),
+      cmocka_unit_test(test_weak),
+      cmocka_unit_test(test_weak_model),
+      cmocka_unit_test(test_weak_to_weak),
+      cmocka_unit_test(test_weak_and_reuse),
+      cmocka_unit_test(test_weak_while_draining),
+      cmocka_unit_test(test_weak_children),
+      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_deterministic),
+      cmocka_unit_test(test_deterministic_price),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
