@@ -1,4 +1,5 @@
-/* rc_contents.h: that objects which live have the contents, the count and the block that they should have. */
+/* rc_contents.h: that objects which live have the contents, the count and the block that they
+** should have. */
 #ifndef RC_CONTENTS_H
 #define RC_CONTENTS_H
 

@@ -1,17 +1,17 @@
-/* rc_model.h: what the objects of a program (rc_program.h) are, whatever the library does: a reference
-** that frees at once.
+/* rc_model.h: what the objects of a program (rc_program.h) are, whatever the library does: a
+** reference that frees at once.
 **
-** The library knows of a death at once if no dead object has held a reference to what dies; else when it has
-** released that one, at the latest when nothing waits. Until then a weak reference may answer, and so bring
-** back what it refers to; and a finalizer may not be queued yet. An object is *blurred* in that time. What is not
-** blurred has the same count in the library as here. */
+** The library knows of a death at once if no dead object has held a reference to what dies; else
+** when it has released that one, at the latest when nothing waits. Until then a weak reference may
+** answer, and so bring back what it refers to; and a finalizer may not be queued yet. An object is
+** *blurred* in that time. What is not blurred has the same count in the library as here. */
 #ifndef RC_MODEL_H
 #define RC_MODEL_H
 
 #include "tests/unit/rc_program.h"
 
-/* Objects have numbers from 1. A datum is an integer, as a word of the library, or twice the number of an
-** object. Nothing is forgotten before the program ends. */
+/* Objects have numbers from 1. A datum is an integer, as a word of the library, or twice the number
+** of an object. Nothing is forgotten before the program ends. */
 typedef uint64_t datum;
 enum { CELL = 4 };                 /* the kind of a weak reference */
 enum { NEVER, QUEUED, FINALIZED }; /* what became of the finalizer */
@@ -112,7 +112,7 @@ static inline void model_watch(uint32_t number, uint32_t target) {
   m.cells++;
 }
 
-/* ---- The queue of finalizers ------------------------------------------------------------------- */
+/* ---- The queue of finalizers ----------------------------------------------------------------- */
 
 static inline void final_add(uint32_t number) {
   shadow* s = &m.all[number];
@@ -145,7 +145,7 @@ static inline final final_remove(shadow* s) {
   return f;
 }
 
-/* ---- Death and return -------------------------------------------------------------------------- */
+/* ---- Death and return ------------------------------------------------------------------------ */
 
 static inline uint64_t shadow_units(const shadow* s) { return shadow_values(s) + 1; }
 

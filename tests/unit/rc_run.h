@@ -1,6 +1,6 @@
 /* rc_run.h: what the operations of a program (rc_program.h) do, to the library and to the
-** reference (rc_model.h); those on types, finalizers and weak references are in rc_run_types.h. Whoever
-** includes this says in call_done what must hold. */
+** reference (rc_model.h); those on types, finalizers and weak references are in rc_run_types.h.
+** Whoever includes this says in call_done what must hold. */
 #ifndef RC_RUN_H
 #define RC_RUN_H
 
@@ -24,9 +24,9 @@ typedef struct run {
   moment now;    /* after the last call */
 } run;
 
-/* To be defined. After each call of the library that allocates or frees, once the reference has done
-** the same: the call asked for a block of `size` words, and had to spend `besides` units more than
-** that costs; or it asked for none (0), and might spend so many. ANY: there is no bound. */
+/* To be defined. After each call of the library that allocates or frees, once the reference has
+** done the same: the call asked for a block of `size` words, and had to spend `besides` units more
+** than that costs; or it asked for none (0), and might spend so many. ANY: there is no bound. */
 #define ANY ((uint64_t)1 << 62)
 static void call_done(run* r, size_t size, uint64_t besides);
 /* Something that the program sees. */
@@ -373,8 +373,8 @@ static uint32_t copied(rc_object* o, datum v) {
   return number;
 }
 
-/* While memory for a copy is found, all that waits may be freed, and with it the other references to
-** the original, which then dies, so that something waits again. Whether it did is not known; but
+/* While memory for a copy is found, all that waits may be freed, and with it the other references
+** to the original, which then dies, so that something waits again. Whether it did is not known; but
 ** the bounds hold from any moment on. */
 static void run_unique(run* r, const op* o) {
   datum v = r->slots[o->a];

@@ -1,10 +1,12 @@
-/* rc_run_types.h: operations of a program (rc_program.h) on typed objects, weak references and finalizers.
+/* rc_run_types.h: operations of a program (rc_program.h) on typed objects, weak references and
+** finalizers.
 **
-** Guaranteed, and checked by each look at a weak reference: it answers its target if that lives (also if it is
-** held by what awaits its finalizer), nothing if that is dead and not blurred (rc_model.h), and nothing for
-** ever after it has answered so. Of finalizers: each runs once, with the last reference of its object, and
-** not before it is due; in the order in which the objects were queued, which is the order of death where
-** they are not blurred; and all are queued that are not blurred. */
+** Guaranteed, and checked by each look at a weak reference: it answers its target if that lives
+** (also if it is held by what awaits its finalizer), nothing if that is dead and not blurred
+** (rc_model.h), and nothing for ever after it has answered so. Of finalizers: each runs once, with
+** the last reference of its object, and not before it is due; in the order in which the objects
+** were queued, which is the order of death where they are not blurred; and all are queued that are
+** not blurred. */
 #ifndef RC_RUN_TYPES_H
 #define RC_RUN_TYPES_H
 
@@ -128,7 +130,8 @@ static void look_only(run* r, datum v) {
   if (o != NULL) rc_dec(o);
 }
 
-/* A weak reference to v, which is borrowed. The library's table of them may grow meanwhile, by refills. */
+/* A weak reference to v, which is borrowed. The library's table of them may grow meanwhile, by
+** refills. */
 static datum weak_to(run* r, datum v) {
   uint32_t target = number_of(v), cell = m.all[target].other;
   rc_object* w = rc_weak(m.all[target].o);
@@ -191,7 +194,7 @@ static void run_look(run* r, const op* o) {
 
 /* And at some of what they have. */
 static void look_at_slots(run* r) {
-  for (unsigned i = 0; i < 4 * SLOTS; i++) {
+  for (unsigned i = 0; i < 2 * SLOTS; i++) {
     look_only(r, r->slots[i % SLOTS]);
     look_only(r, part_of(r, i % SLOTS, mix(m.count + i)));
   }

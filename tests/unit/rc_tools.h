@@ -8,6 +8,7 @@
 #include "runtime/runtime.h"
 #include "tests/tools.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +61,23 @@ static inline rt_task* begin(const rt_config* config) {
 static inline void end(rt_task* t) {
   rt_leave();
   assert_int_equal(rt_task_end(t), 0);
+}
+
+/* In a thread's own task, a new one. */
+typedef struct job {
+  void (*act)(const void*);
+  const void* arg;
+} job;
+static inline void* job_run(void* arg) {
+  const job* j = arg;
+  j->act(j->arg);
+  return NULL;
+}
+static inline void in_new_thread(void (*act)(const void*), const void* arg) {
+  job j = {act, arg};
+  pthread_t thread;
+  require(pthread_create(&thread, NULL, job_run, &j) == 0, "no thread");
+  require(pthread_join(thread, NULL) == 0, "no end of a thread");
 }
 
 static inline rc_counters counters(void) {

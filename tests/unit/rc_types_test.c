@@ -389,7 +389,7 @@ static void weak_while_draining(size_t dying, bool deterministic) {
 }
 static void test_weak_while_draining(void** state) {
   (void)state;
-  for (size_t dying = 60; dying <= 1000; dying += dying < 70 ? 1 : 47) {
+  for (size_t dying = 60; dying <= 1000; dying += dying < 140 ? 1 : 47) {
     for (int deterministic = 0; deterministic < 2; deterministic++) {
       rt_task* t = begin(NULL);
       weak_while_draining(dying, deterministic);
