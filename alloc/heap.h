@@ -213,12 +213,13 @@ struct mi_task {
   /* To the limit, in logical bytes: held are bytes_limit - room. (In a thread's own task it may be above the limit:
   ** objects of a page that was adopted were counted elsewhere, but are given back here.) */
   _Alignas(64) int64_t room;
-  int64_t objects;     /* rc/: constructed here, and not freed here */
-  int64_t room_least;  /* when last some were given back; the peak follows from it */
-  int64_t bytes_limit; /* BYTES_UNLIMITED: none */
-  mi_heap_t* heap;     /* mi_malloc's; heap_none until used */
-  mi_heap_t* backing;  /* the first that was so; ends with the task */
-  mi_heap_t* exact;    /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
+  int64_t objects;       /* rc/: constructed here, and not freed here */
+  int64_t room_least;    /* when last some were given back; the peak follows from it */
+  int64_t bytes_limit;   /* BYTES_UNLIMITED: none */
+  int64_t bytes_granted; /* of those that are held: what is counted by grants, not exactly */
+  mi_heap_t* heap;       /* mi_malloc's; heap_none until used */
+  mi_heap_t* backing;    /* the first that was so; ends with the task */
+  mi_heap_t* exact;      /* where sizes are counted exactly (rc_*, rt_*); may be `heap` */
   mi_heap_t* heaps;
   arena_t* arena;     /* the process's or a region, for heaps that name no other */
   subproc_t* subproc; /* written under the heaps' lock */

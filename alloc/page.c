@@ -91,6 +91,7 @@ static void account(mi_heap_t* heap, page_t* page, uint32_t used) {
   if (heap->by_grant) {
     task_note_peak(heap->task);
     heap->task->room -= delta * (int64_t)granted_bytes(page);
+    heap->task->bytes_granted += delta * (int64_t)granted_bytes(page);
   }
 }
 

@@ -20,8 +20,10 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
                        drain_mode mode);
 static bool exit_hook(mi_task_t* task);
 
+/* Without what is counted by grants, which depends on more than the program. */
 static void note_live(mi_task_t* task, rc_state* s) {
-  if (s->live_max < task_bytes(task) / WORD) s->live_max = task_bytes(task) / WORD;
+  size_t words = (task_bytes(task) - (size_t)task->bytes_granted) / WORD;
+  if (s->live_max < words) s->live_max = words;
 }
 
 static void hook_set(mi_task_t* task, const rc_state* s, bool set) {
@@ -299,7 +301,7 @@ static __attribute__((noinline)) size_t release_list(sink_t* to, size_t spent) {
 
 /* Of a reference to an object that has 1 at most, or is shared. */
 static size_t last_release(sink_t* to, rc_object* o) {
-  if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 1);
+  if (o->kind > RC_BYTES && !object_ends(to, o, to->shared)) return release_list(to, 0);
   if (CHECKED) check_dies(o);
   return release_list(to, object_release(to, o, rc_kind(o), DEC_UNITS));
 }

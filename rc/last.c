@@ -97,6 +97,7 @@ static rc_object* weak_new(rc_table* t, mi_heap_t* heap, rc_object* o, size_t wa
   return cell_enter(t, c, o, memory, wanted);
 }
 
+/* All memory comes first: what refills drain takes the lock, and changes the table. */
 rc_object* rc_weak(rc_object* o) {
   if (CHECKED && !check_lives(o, "rc_weak")) {
     errno = EINVAL;

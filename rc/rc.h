@@ -237,8 +237,8 @@ static inline void rc_set(rc_object* o, size_t i, rc_word w) {
 **
 ** What a compiler emits that knows where references end ("Counting Immutable Beans", IFL 2019; "Perceus",
 ** PLDI 2021). A *shell* is the memory of a dead object of kind RC_FIELDS whose fields are gone: of one that
-** was unique and whose fields were moved elsewhere (or never stored), or what rc_drop_reuse returns. It is owned, and must go
-** to rc_reuse or rc_free_known. */
+** was unique and whose fields were moved elsewhere (or never stored), or what rc_drop_reuse returns. It is owned, and
+** must go to rc_reuse or rc_free_known, which clear a weak reference to the object that it was. */
 
 /* Takes an owned object of kind RC_FIELDS. If that is the only reference, gives up the fields (at most 33
 ** units) and returns the shell; NULL if not, or if there are more than 32 fields: then this is rc_dec. */
@@ -257,13 +257,13 @@ rc_object* rc_make_unique(rc_object* o);
 /* ---- Weak references ------------------------------------------------------------------------------
 **
 ** A weak reference is an object of its own, the same one for all that ask while it and the target live. It does
-** not keep its target alive, and tells from the moment of its death on that it is gone. Objects without one
-** pay nothing. */
+** not keep its target alive, and tells that it is gone from the moment on when the last reference was released:
+** at once, or, if a dead object that waits held it, later (rc/README.md). Objects without one pay nothing. */
 
 /* The weak reference to o, which is borrowed; owned by the caller. NULL and ENOMEM; NULL and EINVAL if o is a weak
 ** reference itself. Charged like rc_bytes of 16. */
 rc_object* rc_weak(rc_object* o);
-/* The target, as an owned reference; NULL: it has died (or waits for its finalizer). Borrows w. */
+/* The target, as an owned reference; NULL: it is gone (or waits for its finalizer). Borrows w. */
 rc_object* rc_upgrade(rc_object* w);
 
 /* ---- Finalizers ------------------------------------------------------------------------------------ */

@@ -21,10 +21,16 @@ enum op_code {
   OP_FIELDS,
   OP_ARRAY,
   OP_BYTES,
+  OP_DOUBLES,
+  OP_CLOSURE,
+  OP_RECORD,
+  OP_TRACED,
   OP_LIST,
   OP_TREE,
   OP_ROW,
   OP_DAG,
+  OP_CHAIN,
+  OP_WATCH,
   OP_TRADE,
   OP_CHURN,
   OP_SHARE,
@@ -37,6 +43,10 @@ enum op_code {
   OP_REUSE,
   OP_MOVE,
   OP_UNIQUE,
+  OP_WEAK,
+  OP_UPGRADE,
+  OP_LOOK,
+  OP_POLL,
   OP_COUNT
 };
 
@@ -44,10 +54,16 @@ static const char* const op_text[OP_COUNT] = {
     [OP_FIELDS] = "s{a} = object of {k} words; fields by {n}",
     [OP_ARRAY] = "s{a} = array of {k} words; some of them by {n}",
     [OP_BYTES] = "s{a} = bytes in {k} words, less {n} mod 8",
+    [OP_DOUBLES] = "s{a} = numbers in {k} words",
+    [OP_CLOSURE] = "s{a} = closure in {k} words; captured by {n}",
+    [OP_RECORD] = "s{a} = record of {k} words; type and words by {n}",
+    [OP_TRACED] = "s{a} = {k} references in memory of its own; type and references by {n}",
     [OP_LIST] = "s{a} = {n} cells of {k} words in front of s{a}",
     [OP_TREE] = "s{a} = tree of {n} nodes of {k} words",
     [OP_ROW] = "s{a} = array of {n} arrays of {k} words",
     [OP_DAG] = "s{a} = array of {n} objects of {k} words that hold each other",
+    [OP_CHAIN] = "s{a} = {n} records of {k} words with finalizers in front of s{a}",
+    [OP_WATCH] = "s{b} = array of {n} weak references to what s{a} leads to",
     [OP_TRADE] = "{n} of s{a}[] = integers; after each a cell of {k} words in front of s{b}",
     [OP_CHURN] = "{n} objects of {k} words, each dropped at once",
     [OP_SHARE] = "s{a} = s{b}",
@@ -60,6 +76,10 @@ static const char* const op_text[OP_COUNT] = {
     [OP_REUSE] = "s{a} = object of {k} words in the memory of s{a}; fields by {n}",
     [OP_MOVE] = "s{a} = the fields of s{a}, turned round, in its memory",
     [OP_UNIQUE] = "s{a} = unique s{a}; [{n}] = an integer",
+    [OP_WEAK] = "s{a} = weak reference to s{b}",
+    [OP_UPGRADE] = "s{a} = what the weak reference s{b}, or s{b}[{n}], refers to",
+    [OP_LOOK] = "look at weak references in s{b}[], from {n}",
+    [OP_POLL] = "run {n} finalizers",
 };
 
 typedef struct op {
@@ -87,7 +107,8 @@ static inline void op_print(const op* o) {
 }
 
 static inline void program_print(const program* p) {
-  printf("pace %u, quantum %u, debt limit ", p->pacing.pace, p->pacing.quantum);
+  printf("%space %u, quantum %u, debt limit ", p->pacing.deterministic ? "deterministic, " : "",
+         p->pacing.pace, p->pacing.quantum);
   printf(p->pacing.debt_limit == RC_DEBT_AUTO ? "auto\n" : "%llu\n",
          (unsigned long long)p->pacing.debt_limit);
   for (size_t i = 0; i < p->count; i++) printf("%5zu  ", i), op_print(&p->ops[i]);
@@ -151,7 +172,7 @@ static inline bool op_repeats(uint8_t code) { return code >= OP_LIST && code <= 
 
 static inline uint64_t op_words(const op* o) {
   if (op_repeats(o->code)) return (uint64_t)o->n * o->k;
-  return o->code <= OP_BYTES || o->code == OP_REUSE ? o->k : 1;
+  return o->code < OP_LIST || o->code == OP_REUSE ? o->k : 1;
 }
 
 static inline op op_draw(style* s) {
@@ -162,11 +183,12 @@ static inline op op_draw(style* s) {
   o.n = (uint32_t)rnd_from(&s->state, 1 << 30);
   if (op_repeats(o.code)) o.n = (uint32_t)skewed(&s->state, s->words / 6 / o.k + 1);
   if (o.code == OP_DRAIN || o.code == OP_THIN) o.n = (uint32_t)skewed(&s->state, 20000);
+  if (o.code == OP_POLL) o.n = (uint32_t)skewed(&s->state, 1000);
   return o;
 }
 
 static inline rc_pacing pacing_draw(uint64_t* state) {
-  rc_pacing p = {2, QUANTUM, RC_DEBT_AUTO, false};
+  rc_pacing p = {2, QUANTUM, RC_DEBT_AUTO, rnd_from(state, 2) != 0};
   if (rnd_from(state, 4) == 0) return p;
   p.pace = 1 + (uint32_t)rnd_from(state, 8);
   if (rnd_from(state, 3) != 0) p.quantum = (uint32_t)skewed(state, QUANTUM);

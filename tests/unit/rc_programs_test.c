@@ -1,22 +1,26 @@
 /* rc_programs_test.c: the bounds of rc/README.md, and that exactly what is dead is freed, over
-** thousands of random programs (rc_program.h). Each call of the library is compared with an eager
-** reference and with the bounds, by counting:
+** thousands of random programs (rc_program.h), half of them in deterministic mode. Each call of the
+** library is compared with a reference that frees at once (rc_model.h) and with the bounds
+** (rc_bounds.h), by counting:
 **
-**   time        no call spends more units than it may; requests pay for all that they hand out
-**   space       what is held is at most what was held when the first object began to wait, and Q
-**               and (P + debt) / c: the bound of the README with the L of that moment
+**   time        no call spends more units than it may; requests pay for all that they hand out, in
+**               deterministic mode exactly what the ledger tells
+**   space       what is held is at most what was held when the first object began to wait, and
+**               (P + debt) / c, and Q if not in deterministic mode: the bounds of the README with
+**               the L of that moment
 **   promptness  while objects wait, no more than (L + c*Q + debt) / (c - 1) words are allocated
 **   exactness   what is held is never less than what lives; and, when nothing waits, equal, as are
 **               the units spent to what all deaths so far cost
-**   contents    objects that live have the contents and the block that they should have
+**   contents    objects that live have the contents, the count and the block that they should have
+**   last words  weak references and finalizers answer and run as rc_run_types.h tells
+**   moments     in deterministic mode, whatever else is allocated: what a program sees is the same
 **
-** The space bound is checked in logical words, in which it holds as well; for half of the programs
-** these are the words of size classes. Programs run in a child process, so that one that crashes
-** is made smaller like any that fails. With an argument the test prints and runs the program of
-** that number; with two, it runs so many from there. */
-#include "tests/unit/rc_run.h"
-
-#include "alloc/internal.h"
+** What a trace tells beyond the words of its object's block counts as P. The space bound is checked
+** in logical words, in which it holds as well; for half of the programs these are the words of size
+** classes. Programs run in a child process, so that one that crashes is made smaller like any that
+** fails. With an argument the test prints and runs the program of that number; with two, it runs so
+** many from there. */
+#include "tests/unit/rc_contents.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -30,149 +34,6 @@ enum { PROGRAMS = 2000 };
 #else
 enum { PROGRAMS = 10000 };
 #endif
-
-/* ---- What a child tells ---------------------------------------------------------------------- */
-
-typedef struct report {
-  uint64_t number; /* of the program */
-  size_t step;     /* its operation */
-  char what[200];  /* why it failed */
-  uint64_t calls, waits, debts, space_percent, prompt_percent;
-  uint64_t held_max, resident_max, live_max; /* bytes, of the last program */
-} report;
-static report* told;
-
-static void stop(const char* format, ...) {
-  va_list args;
-  va_start(args, format);
-  vsnprintf(told->what, sizeof told->what, format, args);
-  va_end(args);
-  _exit(1);
-}
-typedef unsigned long long llu;
-
-static void raise_to(uint64_t* most, uint64_t n) {
-  if (n > *most) *most = n;
-}
-
-/* ---- What the bounds are about --------------------------------------------------------------- */
-
-static rt_task* task;
-static struct {
-  uint64_t live_max;       /* bytes, since the program began */
-  uint64_t words, checked; /* allocated since then, and when all was looked at last */
-  /* and since the first object began to wait: */
-  moment start;
-  uint64_t granted, largest, allocated; /* words: Q, P, and what was allocated */
-} so_far;
-
-static moment moment_now(void) {
-  rc_counters k = counters();
-  return (moment){k.units, k.debt, rc_pending(), rt_bytes(task)};
-}
-
-static const block_t* next_of(const block_t* b) {
-  return CHECKED ? checked_next(page_of(b), b) : b->next;
-}
-
-static uint64_t granted_words(void) {
-  uint64_t words = 0;
-  for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (const block_t* b = tls.task->exact->list[c]; b != NULL; b = next_of(b))
-      words += class_words(c);
-  return words;
-}
-
-/* ---- The bounds ------------------------------------------------------------------------------ */
-
-static bool debt_is_auto(const run* r) { return r->p->pacing.debt_limit == RC_DEBT_AUTO; }
-
-/* A request pays nothing if there was a block, and else for what is handed out. */
-static void check_paid(const run* r, uint64_t words, uint64_t paid) {
-  const rc_pacing* p = &r->p->pacing;
-  uint64_t most = words > QUANTUM || words > p->quantum ? words : p->quantum;
-  bool right = paid >= p->pace * words && paid <= p->pace * most;
-  check(right || (paid == 0 && words <= PAGE_WORDS), "a request of %llu words paid %llu units",
-        (llu)words, (llu)paid);
-}
-
-/* The automatic debt limit is a quarter of what lived at most, in words: not less than what was held
-** when waiting began, and not more than the model has had. */
-static void check_time(const run* r, const moment* is, uint64_t words, uint64_t besides) {
-  const rc_pacing* p = &r->p->pacing;
-  uint64_t units = is->units - r->now.units, price = p->pace * words;
-  uint64_t quantum = p->pace * (words > p->quantum ? words : p->quantum);
-  uint64_t limit = debt_is_auto(r) ? so_far.start.bytes / 32 : p->debt_limit;
-  uint64_t most = besides;
-  if (words > QUANTUM)
-    most += r->now.debt + price > limit + REQUEST_UNITS ? UINT64_MAX / 2 : REQUEST_UNITS;
-  else if (words > 0)
-    most += quantum + (r->now.debt > 0 ? p->pace * p->quantum : 0);
-  check(units <= most, "%llu units for %llu words, at most %llu", (llu)units, (llu)words,
-        (llu)most);
-  limit = debt_is_auto(r) ? so_far.live_max / 32 : p->debt_limit;
-  check(is->debt <= limit, "a debt of %llu, at most %llu", (llu)is->debt, (llu)limit);
-  if (words > 0 && r->now.pending > 0 && is->pending > 0)
-    check_paid(r, words, units + is->debt - besides - r->now.debt);
-}
-
-static void check_space(const run* r, const moment* is) {
-  uint64_t pace = r->p->pacing.pace, room = pace * so_far.granted + so_far.largest + is->debt;
-  uint64_t more = is->bytes > so_far.start.bytes ? is->bytes - so_far.start.bytes : 0;
-  check(pace * more <= 8 * room, "%llu bytes held, from %llu; Q %llu, P %llu, debt %llu",
-        (llu)is->bytes, (llu)so_far.start.bytes, (llu)so_far.granted, (llu)so_far.largest,
-        (llu)is->debt);
-  if (room > 1000) raise_to(&told->space_percent, 100 * pace * more / (8 * room));
-}
-
-static void check_promptness(const run* r, const moment* is) {
-  uint64_t pace = r->p->pacing.pace, words = (pace - 1) * so_far.allocated;
-  uint64_t most = so_far.start.bytes / 8 + pace * so_far.granted + is->debt;
-  check(words < most || words == 0, "%llu words allocated since %llu were held, still waiting",
-        (llu)so_far.allocated, (llu)so_far.start.bytes / 8);
-  if (most > 1000) raise_to(&told->prompt_percent, 100 * words / most);
-}
-
-static void check_exactness(const moment* is) {
-  bool idle = is->pending == 0;
-  check(idle ? is->bytes == m.live_bytes : is->bytes >= m.live_bytes,
-        "%llu bytes held, %llu live, %llu objects wait", (llu)is->bytes, (llu)m.live_bytes,
-        (llu)is->pending);
-  check(idle ? is->units == m.units : is->units < m.units,
-        "%llu units spent, %llu due, %llu objects wait", (llu)is->units, (llu)m.units,
-        (llu)is->pending);
-  check(!idle || is->debt == 0, "a debt of %llu although nothing waits", (llu)is->debt);
-}
-
-static void begin_to_wait(const moment* is) {
-  so_far.start = *is;
-  so_far.granted = granted_words();
-  so_far.allocated = 0;
-  told->waits++;
-}
-
-/* After each call of the library that allocates or frees, and of the model. */
-static void call_done(run* r, size_t size, uint64_t besides) {
-  uint64_t words = rounded(size);
-  moment is = moment_now();
-  raise_to(&so_far.live_max, m.live_bytes);
-  check_time(r, &is, words, besides);
-  check_exactness(&is);
-  raise_to(&so_far.largest, m.largest);
-  so_far.allocated += words;
-  so_far.words += words;
-  if (is.pending > 0) {
-    if (r->now.pending == 0) begin_to_wait(&is);
-    check_space(r, &is);
-    check_promptness(r, &is);
-  }
-  if (is.pending == 0) so_far.largest = 0;
-  r->now = is;
-  m.largest = 0;
-  told->calls++;
-  told->debts += is.debt > 0;
-  raise_to(&told->held_max, is.bytes);
-}
 
 /* ---- Resident memory ------------------------------------------------------------------------- */
 
@@ -197,132 +58,124 @@ static uint64_t resident_bytes(void) {
   return bytes;
 }
 
-/* ---- Contents and blocks --------------------------------------------------------------------- */
-
-static void check_object(const shadow* s, bool idle) {
-  rc_object* o = s->o;
-  check(rc_length(o) == s->n, "an object of length %u has length %zu", s->n, rc_length(o));
-  check(rc_is_unique(o) ? s->refs == 1 : !(idle && s->refs == 1), "%u references", s->refs);
-  uint8_t byte = (uint8_t)s->first;
-  for (size_t i = 0; s->kind == RC_BYTES && i < s->n; i++) {
-    if (i == END && s->n > 2 * END) i = s->n - END;
-    check((uint8_t)rc_data(o)[i] == byte, "byte %zu of %u", i, s->n);
-  }
-  const rc_word* words = s->kind != RC_BYTES ? rc_words(o) : NULL;
-  for (size_t i = 0; i < shadow_values(s); i++)
-    check(words[i] == word_of(m.values[s->first + i]), "field %zu of %u", i, s->n);
-}
-
-/* Objects that live, by their addresses. */
-typedef struct known {
-  uint32_t* at;
-  size_t mask;
-  uint64_t met, others;
-} known;
-
-static uint32_t* place_in(const known* k, const void* o) {
-  size_t i = mix((uintptr_t)o) & k->mask;
-  while (k->at[i] != 0 && m.all[k->at[i]].o != o) i = (i + 1) & k->mask;
-  return &k->at[i];
-}
-
-static bool meet(const mi_heap_t* heap, const mi_heap_area_t* area, void* block, size_t size,
-                 void* arg) {
-  known* k = arg;
-  (void)heap, (void)area, (void)size;
-  if (block == NULL) return true;
-  bool is_known = *place_in(k, block) != 0;
-  k->met += is_known;
-  k->others += !is_known;
-  return true;
-}
-
-static void visit_all(mi_heap_t* heap, known* k) {
-  visit_t v = {meet, k, true};
-  for (unsigned c = 1; c < CLASS_COUNT; c++)
-    for (page_t* page = heap->queue[c].first; page != NULL; page = page->next)
-      visit_page(heap, page, &v);
-  for (page_t* page = heap->full; page != NULL; page = page->next) visit_page(heap, page, &v);
-}
-
-/* Each object that lives has a block in use to itself; `alone`: and nobody else has. (What is
-** granted counts as used.) */
-static void check_blocks(known* k, bool alone) {
-  mi_heap_t* heap = tls.task->exact;
-  if (heap == NULL) return;
-  for (unsigned c = 1; c < CLASS_LARGE; c++)
-    for (const block_t* b = heap->list[c]; b != NULL; b = next_of(b))
-      check(*place_in(k, b) == 0, "the block of an object that lives is to be handed out");
-  if (alone) heap_ungrant_all(heap);
-  if (alone && MI_SECURE) secure_flush(tls.task);
-  visit_all(heap, k);
-  check(k->met == m.live, "of %llu objects that live %llu have a block", (llu)m.live, (llu)k->met);
-  check(!alone || k->others == 0, "%llu blocks are in use by nobody", (llu)k->others);
-}
-
-static void check_all(run* r, bool alone) {
-  known k = {.mask = 1};
-  while (k.mask < 2 * m.live) k.mask = 2 * k.mask + 1;
-  k.at = libc_array(k.mask + 1, sizeof *k.at);
-  for (uint32_t i = 1; i < m.count; i++) {
-    if (m.all[i].refs == 0) continue;
-    uint32_t* place = place_in(&k, m.all[i].o);
-    check(*place == 0, "two objects in one block");
-    *place = i;
-    check_object(&m.all[i], r->now.pending == 0);
-  }
-  check_blocks(&k, alone);
-  free(k.at);
-  so_far.checked = so_far.words;
-}
-
 /* ---- Running --------------------------------------------------------------------------------- */
+
+/* Memory that is no program's: some comes, some goes. */
+enum { NOISE = 32 };
+static void* noise[NOISE];
+
+static void make_noise(void) {
+  for (unsigned i = 0; i < 4; i++) {
+    void** p = &noise[rnd(NOISE)];
+    mi_free(*p);
+    *p = rnd(4) != 0 ? mi_malloc(rnd(rnd(20) == 0 ? 300000 : 3000)) : NULL;
+    size_t size = rnd(2000);
+    void* exact = rt_alloc(size);
+    rt_free_sized(exact, size);
+  }
+}
+
+/* The first of two runs tells what it sees, the other is to see the same. */
+static void check_seen(run* r, size_t i) {
+  if (!r->noise) told->seen[i] = r->seen;
+  check(told->seen[i] == r->seen, "deaths depend on other memory");
+  if (r->noise) make_noise();
+}
 
 static void step(run* r, size_t i) {
   told->step = i;
   op_run[r->p->ops[i].code](r, &r->p->ops[i]);
+  look_at_slots(r);
+  check_seen(r, i);
   raise_to(&told->live_max, so_far.live_max);
   if (measures) raise_to(&told->resident_max, resident_bytes());
-  if (so_far.words - so_far.checked > m.live_bytes / 2 + 2 * m.count + 1000) check_all(r, false);
+  if (!r->noise && so_far.words - so_far.checked > m.live_bytes / 2 + 2 * m.count + 1000)
+    check_all(false);
 }
 
 static void drain_all(run* r) {
   rc_drain(SIZE_MAX);
-  call_done(r, 0, UINT64_MAX / 2);
+  call_done(r, 0, ANY);
   check(r->now.pending == 0, "a full drain leaves %llu objects", (llu)r->now.pending);
 }
 
 /* Of the processor, some hundred times what one takes: a program that does not end fails, too. */
 enum { SECONDS = 10 };
 
-static void begin_program(const rc_pacing* pacing) {
+static void begin_program(const rc_pacing* pacing, bool own_thread) {
   setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = SECONDS}, NULL);
-  task = begin(NULL);
+  task = own_thread ? NULL : begin(NULL);
   check(rc_set_pacing(pacing), "the pacing is refused");
   told->held_max = told->resident_max = told->live_max = 0;
   memset(&so_far, 0, sizeof so_far);
+  type_count = 0;
   model_clear();
 }
 
+/* Finalizers bring some back, each once. */
+static void drop_all(run* r) {
+  do {
+    run_clear(r, NULL);
+    drain_all(r);
+    poll(r, SIZE_MAX);
+  } while (r->polled > 0);
+  drain_all(r);
+}
+
 static void end_program(run* r) {
-  check_all(r, false);
+  if (r->now.pending > 0) check_all(false);
   drain_all(r);
-  check_all(r, true);
-  run_clear(r, NULL);
-  drain_all(r);
-  check(m.live == 0 && rt_bytes(task) == 0, "%llu bytes are left", (llu)rt_bytes(task));
+  look_at_slots(r);
+  check_all(true);
+  drop_all(r);
+  check_all(true);
+  rc_counters k = counters();
+  check(k.objects == 0 && rt_bytes(task) == 0, "%llu bytes are left", (llu)rt_bytes(task));
+}
+
+static void end_task(void) {
   rt_leave();
   check(rt_task_end(task) == 0, "the task does not end");
 }
 
-static void run_program(const program* p, bool eager) {
-  run r = {.p = p, .eager = eager};
-  begin_program(&p->pacing);
+static run begun(const program* p) {
+  run r = {.p = p};
   for (size_t i = 0; i < SLOTS; i++) r.slots[i] = RC_NIL;
-  for (size_t i = 0; i < p->count; i++) step(&r, i);
-  told->step = p->count;
-  end_program(&r);
+  r.now = moment_now();
+  return r;
 }
+
+static void steps(run* r) {
+  for (size_t i = 0; i < r->p->count; i++) step(r, i);
+  told->step = r->p->count;
+}
+
+static void run_program(const program* p, bool eager) {
+  begin_program(&p->pacing, false);
+  run r = begun(p);
+  r.eager = eager;
+  steps(&r);
+  end_program(&r);
+  end_task();
+  told->finalized += r.finalizers;
+  told->cleared += r.cleared;
+  told->back += r.back;
+}
+
+/* A second time, among other allocations, for what it sees. */
+static void run_with_noise(const program* p, bool own_thread) {
+  begin_program(&p->pacing, own_thread);
+  memset(noise, 0, sizeof noise);
+  for (size_t i = 0; i < 20; i++) make_noise(), rc_dec(rc_bytes(TAG, rnd(5000)));
+  run r = begun(p);
+  r.noise = true;
+  steps(&r);
+  drop_all(&r);
+  for (size_t i = 0; i < NOISE; i++) mi_free(noise[i]);
+  if (!own_thread) end_task();
+}
+
+static void act_with_noise(const void* p) { run_with_noise(p, true); }
 
 static const char endless[] = "no end";
 
@@ -341,7 +194,17 @@ static bool succeeds(void (*act)(const void*), const void* arg) {
   return status == 0;
 }
 
-static void act_program(const void* p) { run_program(p, false); }
+/* Some are run twice, to see whether deaths depend on more than the program; half of those in a
+** thread's own task. */
+static void act_program(const void* arg) {
+  const program* p = arg;
+  run_program(p, false);
+  if (!p->pacing.deterministic || told->number % 8 != 0) return;
+  if (told->number % 16 == 0)
+    in_new_thread(act_with_noise, p);
+  else
+    run_with_noise(p, false);
+}
 
 /* For the shrinker, which gives up when several of those that it tries have not ended. */
 static bool program_fails(const program* p) {
@@ -387,12 +250,18 @@ static void test_random_programs(void** state) {
   assert_true(range_succeeds(1, PROGRAMS));
   print_message(
       "%d programs, %llu calls; objects began to wait %llu times; debt after %llu calls;\n"
-      "up to %llu %% of the bound on space were used, %llu %% of that on promptness\n",
-      PROGRAMS, (llu)told->calls, (llu)told->waits, (llu)told->debts, (llu)told->space_percent,
-      (llu)told->prompt_percent);
-  assert_true(told->waits > 0 && told->debts > 0);
-  assert_in_range(told->space_percent, 90, 100);
-  assert_in_range(told->prompt_percent, 80, 100);
+      "%llu finalizers ran; weak references: %llu cleared, %llu gave back what was dead\n",
+      PROGRAMS, (llu)told->calls, (llu)told->waits, (llu)told->debts, (llu)told->finalized,
+      (llu)told->cleared, (llu)told->back);
+  assert_true(told->waits > 0 && told->debts > 0 && told->back > 0 && told->finalized > 0);
+  for (int mode = 0; mode < 2; mode++) {
+    const percents* u = &told->used[mode];
+    print_message(
+        "%sup to %llu %% of the bound on space were used, %llu %% of that on promptness\n",
+        mode ? "in deterministic mode, " : "", (llu)u->space, (llu)u->prompt);
+    assert_in_range(u->space, 90, 100);
+    assert_in_range(u->prompt, 80, 100);
+  }
 }
 
 /* ---- A table: memory beside that of eager freeing -------------------------------------------- */

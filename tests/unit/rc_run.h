@@ -1,114 +1,36 @@
-/* rc_run.h: what the operations of a program (rc_program.h) do, to the library and to an eager
-** reference, which tells what lives. Whoever includes this says in call_done what must hold. */
+/* rc_run.h: what the operations of a program (rc_program.h) do, to the library and to the
+** reference (rc_model.h); those on types, finalizers and weak references are in rc_run_types.h.
+** Whoever includes this says in call_done what must hold. */
 #ifndef RC_RUN_H
 #define RC_RUN_H
 
-#include "tests/unit/rc_program.h"
-
-/* ---- The eager reference ---------------------------------------------------------------------
-**
-** What the program's objects are, by numbers from 1; one is dead the moment that no reference to it
-** is left. A datum is an integer, as a word of the library, or twice the number of an object.
-** Nothing is forgotten before the program ends. */
-
-typedef uint64_t datum;
-typedef struct shadow {
-  rc_object* o;
-  size_t first; /* of its values */
-  uint32_t n, refs;
-  uint8_t kind; /* refs is 0: it is dead */
-} shadow;
-
-typedef struct model {
-  shadow* all;
-  datum* values;
-  uint32_t* dying;
-  size_t count, room, used, values_room, dying_room;
-  uint64_t live, live_bytes;
-  uint64_t units;   /* that all deaths so far cost */
-  uint64_t largest; /* the most that one cost, since the last call */
-} model;
-static model m;
-
-static inline void* grown(void* p, size_t* room, size_t need, size_t size) {
-  if (need <= *room) return p;
-  while (*room < need) *room = *room < 1024 ? 1024 : *room * 2;
-  p = realloc(p, *room * size);
-  require(p != NULL, "the test has no memory");
-  return p;
-}
-
-static inline void model_clear(void) {
-  m.used = 0;
-  m.count = 1;
-  m.live = m.live_bytes = m.units = m.largest = 0;
-}
-
-static inline uint64_t shadow_bytes(const shadow* s) {
-  return s->kind == RC_FIELDS ? 8 + 8 * (uint64_t)s->n
-                              : 16 + s->n * (s->kind == RC_ARRAY ? (uint64_t)8 : 1);
-}
-static inline size_t shadow_values(const shadow* s) { return s->kind == RC_BYTES ? 0 : s->n; }
-static inline datum* values_of(uint32_t number) { return &m.values[m.all[number].first]; }
-static inline bool is_object(datum v) { return (v & 1) == 0; }
-static inline uint32_t number_of(datum v) { return (uint32_t)(v / 2); }
-
-/* One reference; all values are `fill`. */
-static inline uint32_t model_new(rc_object* o, uint8_t kind, size_t n, datum fill) {
-  shadow s = {o, m.used, (uint32_t)n, 1, kind};
-  m.all = grown(m.all, &m.room, m.count + 1, sizeof *m.all);
-  m.values = grown(m.values, &m.values_room, m.used + shadow_values(&s), sizeof(datum));
-  for (size_t i = 0; i < shadow_values(&s); i++) m.values[m.used++] = fill;
-  m.all[m.count] = s;
-  m.live++;
-  m.live_bytes += shadow_bytes(&s);
-  return (uint32_t)m.count++;
-}
-
-static inline void model_inc(datum v) {
-  if (is_object(v)) m.all[number_of(v)].refs++;
-}
-
-static inline void model_die(const shadow* s) {
-  uint64_t units = shadow_values(s) + 1;
-  m.live--;
-  m.live_bytes -= shadow_bytes(s);
-  m.units += units;
-  if (units > m.largest) m.largest = units;
-}
-
-static inline size_t value_dec(datum v, size_t dying) {
-  if (!is_object(v) || --m.all[number_of(v)].refs > 0) return dying;
-  m.dying = grown(m.dying, &m.dying_room, dying + 1, sizeof *m.dying);
-  m.dying[dying] = number_of(v);
-  return dying + 1;
-}
-
-static inline void model_dec(datum v) {
-  for (size_t dying = value_dec(v, 0); dying > 0;) {
-    const shadow* s = &m.all[m.dying[--dying]];
-    model_die(s);
-    for (size_t i = 0; i < shadow_values(s); i++) dying = value_dec(m.values[s->first + i], dying);
-  }
-}
+#include "tests/unit/rc_model.h"
 
 /* ---- A run ----------------------------------------------------------------------------------- */
 
 typedef struct moment {
-  uint64_t units, debt, pending, bytes;
+  uint64_t units, debt, pending, bytes, finals;
 } moment;
 
 typedef struct run {
   const program* p;
   bool eager; /* all that waits is drained at once: what the others are compared with */
+  bool noise; /* other memory comes and goes */
   datum slots[SLOTS];
-  moment now; /* after the last call */
+  uint32_t finalized; /* has had its finalizer; what rc_poll does then is not noted yet. 0: none */
+  uint64_t polled, finalizers, cleared,
+      back;      /* those that ran; weak references: cleared, or of what was dead */
+  uint64_t seen; /* what the program can see, in one number */
+  moment now;    /* after the last call */
 } run;
 
-/* To be defined. After each call of the library that allocates or frees, once the reference has done
-** the same: the call asked for a block of `size` words, and had to spend `besides` units more than
-** that costs; or it asked for none (0), and might spend so many. */
+/* To be defined. After each call of the library that allocates or frees, once the reference has
+** done the same: the call asked for a block of `size` words, and had to spend `besides` units more
+** than that costs; or it asked for none (0), and might spend so many. ANY: there is no bound. */
+#define ANY ((uint64_t)1 << 62)
 static void call_done(run* r, size_t size, uint64_t besides);
+/* Something that the program sees. */
+static void see(run* r, uint64_t what) { r->seen = mix(r->seen ^ what); }
 /* After what must not be, which it says. */
 static _Noreturn __attribute__((format(printf, 1, 2))) void stop(const char* format, ...);
 #define check(e, ...)            \
@@ -131,7 +53,7 @@ static datum integer(uint64_t x) { return rc_int((int64_t)(mix(x) >> 2)); }
 /* The library made an object, from a block of `words` (0: that it had). */
 static uint32_t made(run* r, rc_object* o, uint8_t kind, size_t n, size_t words, uint64_t besides) {
   check(o != NULL, "no memory for %zu words", words);
-  uint32_t number = model_new(o, kind, n, integer(m.count));
+  uint32_t number = model_new(o, kind, n, integer(m.count), NULL);
   call_done(r, words, besides);
   return number;
 }
@@ -152,7 +74,7 @@ static uint32_t make(run* r, size_t words, size_t least) {
 /* First store: takes v. */
 static void init(uint32_t number, size_t i, datum v) {
   values_of(number)[i] = v;
-  rc_init(m.all[number].o, i, word_of(v));
+  if (!is_traced(&m.all[number])) rc_init(m.all[number].o, i, word_of(v));
 }
 
 static datum shared(datum v) {
@@ -179,7 +101,7 @@ static void freed(run* r) {
   call_done(r, 0, DEC_UNITS);
   if (!r->eager) return;
   rc_drain(SIZE_MAX);
-  call_done(r, 0, UINT64_MAX / 2);
+  call_done(r, 0, ANY);
 }
 
 static void give_up(run* r, datum v) {
@@ -196,15 +118,16 @@ static void slot_set(run* r, unsigned slot, datum v) {
   give_up(r, old);
 }
 
-static datum object(uint32_t number) { return 2 * (datum)number; }
-
-/* Takes v. */
+/* Takes v. The values of a traced object are the reference's. */
 static void store(run* r, uint32_t number, size_t i, datum v) {
   datum old = values_of(number)[i];
   values_of(number)[i] = v;
   rc_word w = word_of(v);
   model_dec(old);
-  rc_set(m.all[number].o, i, w);
+  if (!is_traced(&m.all[number]))
+    rc_set(m.all[number].o, i, w);
+  else
+    rc_dec_word(word_of(old));
   if (is_object(old)) freed(r);
 }
 
@@ -212,7 +135,7 @@ static void store(run* r, uint32_t number, size_t i, datum v) {
 static shadow* slot_object(const run* r, unsigned slot, bool any_kind) {
   datum v = r->slots[slot];
   shadow* s = is_object(v) ? &m.all[number_of(v)] : NULL;
-  return s != NULL && (any_kind || (s->kind != RC_BYTES && s->n > 0)) ? s : NULL;
+  return s != NULL && (any_kind || shadow_values(s) > 0) ? s : NULL;
 }
 
 /* ---- Operations ------------------------------------------------------------------------------ */
@@ -230,12 +153,36 @@ static void run_array(run* r, const op* o) {
   slot_set(r, o->a, object(number));
 }
 
+static void fill(char* at, size_t n, uint8_t byte) {
+  memset(at, byte, n < END ? n : END);
+  memset(at + (n < END ? 0 : n - END), byte, n < END ? n : END);
+}
+
+static void slot_set_bytes(run* r, unsigned slot, rc_object* o, size_t n, size_t words) {
+  uint32_t number = made(r, o, RC_BYTES, n, words, 0);
+  fill(rc_data(o), n, (uint8_t)m.all[number].first);
+  slot_set(r, slot, object(number));
+}
+
 static void run_bytes(run* r, const op* o) {
   size_t words = o->k < 3 ? 3 : o->k, n = 8 * (words - 2) - o->n % 8;
-  uint32_t number = made(r, rc_bytes(TAG, n), RC_BYTES, n, words, 0);
-  const shadow* s = &m.all[number];
-  memset(rc_data(s->o), (uint8_t)s->first, n < END ? n : END);
-  memset(rc_data(s->o) + (n < END ? 0 : n - END), (uint8_t)s->first, n < END ? n : END);
+  slot_set_bytes(r, o->a, rc_bytes(TAG, n), n, words);
+}
+
+static void run_doubles(run* r, const op* o) {
+  size_t n = o->k < 2 ? 0 : o->k - 2;
+  slot_set_bytes(r, o->a, rc_double_array(TAG, n), 8 * n, n + 2);
+}
+
+static void code(void) {}
+
+static void run_closure(run* r, const op* o) {
+  size_t n = o->k < 2 ? 0 : o->k - 2;
+  if (n + 1 > RC_FIELDS_MAX) return;
+  uint32_t number = made(r, rc_closure(TAG, code, n), RC_FIELDS, n + 1, n + 2, 0);
+  check(rc_code(m.all[number].o) == code, "another function");
+  values_of(number)[0] = (datum)rc_words(m.all[number].o)[0];
+  for (size_t i = 1; i <= n; i++) init(number, i, chosen(r, o->n + i));
   slot_set(r, o->a, object(number));
 }
 
@@ -307,7 +254,7 @@ static void run_walk(run* r, const op* o) {
     size_t i = shadow_values(s) > 0 ? mix(o->n + step) % s->n : 0;
     if (shadow_values(s) == 0 || !is_object(m.values[s->first + i])) break;
     v = m.values[s->first + i];
-    check(rc_get(s->o, i) == word_of(v), "field %zu of %u", i, s->n);
+    check(is_traced(s) || rc_get(s->o, i) == word_of(v), "field %zu of %u", i, s->n);
   }
   slot_set(r, o->a, shared(v));
 }
@@ -405,7 +352,7 @@ static void run_move(run* r, const op* o) {
   check(shell == NULL || s->refs == 1, "%u references are one", s->refs);
   for (size_t i = 0; i < n; i++) words[i] = rc_get(s->o, i);
   for (size_t i = 0; i < n && shell == NULL; i++) shared(m.values[s->first + i]);
-  if (shell != NULL) s->refs = 0, m.live--, m.live_bytes -= shadow_bytes(s);
+  if (shell != NULL) model_become_shell(number_of(v));
   rc_object* next = rc_reuse(shell, TAG, n);
   uint32_t number = made(r, next, RC_FIELDS, n, shell != NULL ? 0 : n + 1, 0);
   turn_round(words, number_of(v), number);
@@ -416,7 +363,7 @@ static void run_move(run* r, const op* o) {
 /* The reference's copy of an object of which the library made one. */
 static uint32_t copied(rc_object* o, datum v) {
   shadow old = m.all[number_of(v)];
-  uint32_t number = model_new(o, old.kind, old.n, RC_NIL);
+  uint32_t number = model_new(o, old.kind, old.n, RC_NIL, NULL);
   if (old.kind == RC_BYTES) m.all[number].first = old.first; /* which it was filled by */
   for (size_t i = 0; i < shadow_values(&old); i++) {
     values_of(number)[i] = m.values[old.first + i];
@@ -426,14 +373,14 @@ static uint32_t copied(rc_object* o, datum v) {
   return number;
 }
 
-/* While memory for a copy is found, all that waits may be freed, and with it the other references to
-** the original, which then dies, so that something waits again. Whether it did is not known; but
+/* While memory for a copy is found, all that waits may be freed, and with it the other references
+** to the original, which then dies, so that something waits again. Whether it did is not known; but
 ** the bounds hold from any moment on. */
 static void run_unique(run* r, const op* o) {
   datum v = r->slots[o->a];
   const shadow* s = slot_object(r, o->a, true);
   size_t words = s != NULL ? (shadow_bytes(s) + 7) / 8 : 0;
-  if (s == NULL || words > COPIED_MAX) return;
+  if (s == NULL || s->kind >= RC_TYPED || words > COPIED_MAX) return;
   rc_object* unique = rc_make_unique(s->o);
   bool same = unique == s->o;
   check(unique != NULL && rc_is_unique(unique) && (!same || s->refs == 1), "not unique");
@@ -443,15 +390,5 @@ static void run_unique(run* r, const op* o) {
   s = slot_object(r, o->a, false);
   if (s != NULL) store(r, number_of(r->slots[o->a]), o->n % s->n, integer(o->n));
 }
-
-static void (*const op_run[OP_COUNT])(run*, const op*) = {
-    [OP_FIELDS] = run_fields, [OP_ARRAY] = run_array, [OP_BYTES] = run_bytes,
-    [OP_LIST] = run_list,     [OP_TREE] = run_tree,   [OP_ROW] = run_row,
-    [OP_DAG] = run_dag,       [OP_TRADE] = run_trade, [OP_CHURN] = run_churn,
-    [OP_SHARE] = run_share,   [OP_WALK] = run_walk,   [OP_STORE] = run_store,
-    [OP_THIN] = run_thin,     [OP_DROP] = run_drop,   [OP_CLEAR] = run_clear,
-    [OP_DRAIN] = run_drain,   [OP_REUSE] = run_reuse, [OP_MOVE] = run_move,
-    [OP_UNIQUE] = run_unique,
-};
 
 #endif

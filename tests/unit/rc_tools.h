@@ -63,6 +63,23 @@ static inline void end(rt_task* t) {
   assert_int_equal(rt_task_end(t), 0);
 }
 
+/* In a thread's own task, a new one. */
+typedef struct job {
+  void (*act)(const void*);
+  const void* arg;
+} job;
+static inline void* job_run(void* arg) {
+  const job* j = arg;
+  j->act(j->arg);
+  return NULL;
+}
+static inline void in_new_thread(void (*act)(const void*), const void* arg) {
+  job j = {act, arg};
+  pthread_t thread;
+  require(pthread_create(&thread, NULL, job_run, &j) == 0, "no thread");
+  require(pthread_join(thread, NULL) == 0, "no end of a thread");
+}
+
 static inline rc_counters counters(void) {
   rc_counters k;
   rc_get_counters(&k);

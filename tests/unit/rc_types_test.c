@@ -322,6 +322,86 @@ static void test_weak_model(void** state) {
   assert_true(nothing_lives());
 }
 
+/* An object whose memory is reused is gone, however that is done. */
+static void test_weak_and_reuse(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (int way = 0; way < 4; way++) {
+    rc_object *o = leaf(1), *w = rc_weak(o), *next = NULL;
+    if (way == 0) next = rc_reuse(o, 0, 1);
+    if (way == 1) next = (rc_reuse)(o, 0, 1);
+    if (way == 2) next = rc_reuse(rc_drop_reuse(o), 0, 1);
+    if (way == 3) rc_free_known(o);
+    assert_null(rc_upgrade(w));
+    rc_dec(w);
+    if (next == NULL) continue;
+    rc_init(next, 0, RC_NIL);
+    w = rc_weak(next);
+    assert_ptr_equal(rc_upgrade(w), next);
+    rc_dec(next);
+    rc_dec(next);
+    rc_dec(w);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
+static void test_weak_to_weak(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  rc_object *o = leaf(1), *w = rc_weak(o);
+  errno = 0;
+  assert_null(rc_weak(w));
+  assert_int_equal(errno, EINVAL);
+  rc_dec(o);
+  rc_dec(w);
+  assert_nothing_left(t);
+  end(t);
+}
+
+/* The memory that a weak reference takes is paid for by draining, which clears others, even all: in a task, and
+** in a thread's own, whose table has a lock. */
+static void weak_while_draining(size_t dying, bool deterministic) {
+  static rc_object* cells[1000];
+  assert_true(rc_set_pacing(&(rc_pacing){8, QUANTUM, 0, deterministic}));
+  enum { FIRST = 40 }; /* what rc_dec looks at has none */
+  rc_object *before = words_array(FIRST + dying), *after[300];
+  for (size_t i = 0; i < dying; i++) {
+    rc_object* o = leaf(0);
+    cells[i] = rc_weak(o);
+    rc_set(before, FIRST + i, rc_from(o));
+  }
+  for (size_t i = 0; i < 300; i++) after[i] = rc_bytes(0, 100);
+  rc_dec(before);
+  for (size_t i = 0; i < 300; i++) {
+    rc_object* w = rc_weak(after[i]);
+    assert_ptr_equal(rc_upgrade(w), after[i]);
+    rc_dec(after[i]);
+    rc_dec(after[i]);
+    assert_null(rc_upgrade(w));
+    rc_dec(w);
+  }
+  rc_drain(SIZE_MAX);
+  for (size_t i = 0; i < dying; i++) {
+    assert_null(rc_upgrade(cells[i]));
+    rc_dec(cells[i]);
+  }
+}
+static void test_weak_while_draining(void** state) {
+  (void)state;
+  for (size_t dying = 60; dying <= 1000; dying += dying < 140 ? 1 : 47) {
+    for (int deterministic = 0; deterministic < 2; deterministic++) {
+      rt_task* t = begin(NULL);
+      weak_while_draining(dying, deterministic);
+      assert_nothing_left(t);
+      end(t);
+      weak_while_draining(dying, deterministic);
+    }
+  }
+  assert_true(rc_set_pacing(&(rc_pacing){2, QUANTUM, RC_DEBT_AUTO, false}));
+}
+
 /* Children are cleared as soon as nothing refers to them, whoever held them, and before finalizers run. */
 static void test_weak_children(void** state) {
   (void)state;
@@ -448,14 +528,25 @@ static void test_deterministic_price(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_record),        cmocka_unit_test(test_many_words),
-      cmocka_unit_test(test_trace),         cmocka_unit_test(test_wrong_type),
-      cmocka_unit_test(test_closure),       cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_order),         cmocka_unit_test(test_resurrection),
-      cmocka_unit_test(test_chain),         cmocka_unit_test(test_ended_thread),
-      cmocka_unit_test(test_weak),          cmocka_unit_test(test_weak_model),
-      cmocka_unit_test(test_weak_children), cmocka_unit_test(test_no_memory),
-      cmocka_unit_test(test_deterministic), cmocka_unit_test(test_deterministic_price),
+      cmocka_unit_test(test_record),
+      cmocka_unit_test(test_many_words),
+      cmocka_unit_test(test_trace),
+      cmocka_unit_test(test_wrong_type),
+      cmocka_unit_test(test_closure),
+      cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_order),
+      cmocka_unit_test(test_resurrection),
+      cmocka_unit_test(test_chain),
+      cmocka_unit_test(test_ended_thread),
+      cmocka_unit_test(test_weak),
+      cmocka_unit_test(test_weak_model),
+      cmocka_unit_test(test_weak_to_weak),
+      cmocka_unit_test(test_weak_and_reuse),
+      cmocka_unit_test(test_weak_while_draining),
+      cmocka_unit_test(test_weak_children),
+      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_deterministic),
+      cmocka_unit_test(test_deterministic_price),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
