@@ -1,6 +1,6 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
-** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; last.c
+** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; drain.c goes on with that; last.c
 ** does what some objects need then: weak references and finalizers; cycle.c and collect.c find dead cycles; own.c
 ** changes in place; shared.c counts what several threads have, share.c makes objects so; inspect.c looks at what
 ** lives, leaks.c at why. */
@@ -100,6 +100,15 @@ static inline void dead_link(rc_object* o, unsigned bits, const rc_object* next)
   memcpy(o, &w, sizeof w);
 }
 
+/* Index of the first field that was not released yet. */
+static inline size_t dead_first(rc_object* o, unsigned bits) {
+  return bits & DEAD_PARTIAL ? object_words(o)[0] : 0;
+}
+
+static inline bool is_traced(const rc_object* o, unsigned bits) {
+  return (bits & DEAD_KIND) == RC_TYPED && typed_as(o)->trace != NULL;
+}
+
 /* ---- table.c: nodes by address -----------------------------------------------------------------
 **
 ** All zero is an empty table. Of the chains, the first ones are in `first`, and segment[i] has as many as all before. */
@@ -172,6 +181,10 @@ static inline rc_state* state_of(mi_task_t* task) { return (rc_state*)(void*)tas
 static inline const rc_state* state_of_const(const mi_task_t* task) {
   return (const rc_state*)(const void*)task->upper;
 }
+static inline void count_units(mi_task_t* task, uint64_t* most, size_t units) {
+  task->units += units;
+  if (units > *most) *most = units;
+}
 /* NULL: no memory for a task's record; then what dies is leaked. */
 static inline mi_task_t* task_here(void) {
   return likely(tls.task != NO_TASK) ? tls.task : task_self();
@@ -202,12 +215,20 @@ void child_dec(sink_t* to, rc_object* child);
 ** sink's list, or, when draining, as the one object in progress. Returns what was spent. */
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
 void object_free(mi_task_t* task, rc_object* o, unsigned kind);
+void object_free_any(mi_task_t* task, rc_object* o,
+                     unsigned kind); /* the same, but for task->objects */
 /* rc_dec_last, in checked builds, because of that call. */
 void dec_last_at(rc_object* o, const void* caller);
 /* The fields of an object that was unique die, eagerly, up to DEC_UNITS, and counted. */
 void fields_die(mi_task_t* task, rc_object* o);
 bool is_shell(rc_object* o, const char* what); /* false: misuse in a call of `what`, reported */
 void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it has one */
+
+/* ---- drain.c ----------------------------------------------------------------------------------- */
+
+/* A dead object waits, on its class's stack; or as the one in progress, while the stacks are drained. */
+void dead_push(mi_task_t* task, rc_object* o, unsigned bits);
+void current_set(mi_task_t* task, rc_object* o, unsigned bits);
 uint32_t pace_of(const mi_task_t* task);
 uint64_t debt_limit(const rc_state* s);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */

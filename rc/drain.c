@@ -1,0 +1,358 @@
+/* drain.c: dead objects that wait, and how they are paid for.
+**
+** They are on the task's stacks by size class. A refill that hands out n words while objects
+** wait first spends pace*n units here, on the class that ran dry before the others, so that the
+** very blocks it asks for come back, and no more than `quantum` words are handed out at a time.
+** Each object of w words costs at most w units (its fields, and 1 for the block), so with pace c
+** > 1 garbage is freed faster than memory is asked for. The bounds are in README.md. After
+** Weizenbaum (1963) and Boehm (POPL 2004). */
+#include "rc/internal.h"
+
+/* ---- Stacks ---------------------------------------------------------------------------------- */
+
+static unsigned class_of(const rc_object* o, unsigned kind) {
+  size_t words = bytes_to_words(object_bytes(o, kind));
+  return words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
+}
+
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                       drain_mode mode);
+static bool exit_hook(mi_task_t* task);
+
+/* Without what is counted by grants, which depends on more than the program. */
+static void note_live(mi_task_t* task, rc_state* s) {
+  size_t words = (task_bytes(task) - (size_t)task->bytes_granted) / WORD;
+  if (s->live_max < words) s->live_max = words;
+}
+
+static void hook_set(mi_task_t* task, const rc_state* s, bool set) {
+  size_t quantum = s->paced ? s->pacing.quantum : QUANTUM_WORDS;
+  task->quantum = cycles_wait(s) && quantum > CYCLE_QUANTUM ? CYCLE_QUANTUM : quantum;
+  task_set_drain(task, set ? drain_hook : NULL);
+  task_hide_exact(task, set && s->pacing.deterministic);
+}
+
+static void wait_begin(mi_task_t* task, rc_state* s) {
+  note_live(task, s);
+  s->waits = true;
+  hook_set(task, s, true);
+  task->on_exit = exit_hook;
+}
+
+static void wait_end(mi_task_t* task, rc_state* s) {
+  note_live(task, s);
+  s->waits = false;
+  cycles_drained(task);
+  hook_set(task, s, cycles_wait(s));
+  s->counted.debt = 0;
+}
+
+void task_keeps_waiting(mi_task_t* task) { task->on_exit = exit_hook; }
+
+static bool nothing_waits(const rc_state* s) { return s->waiting == 0 && s->current == NULL; }
+
+void drain_hook_update(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  hook_set(task, s, !nothing_waits(s) || cycles_wait(s));
+}
+
+void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
+  rc_state* s = state_of(task);
+  unsigned class = class_of(o, bits & DEAD_KIND);
+  if (unlikely(!s->waits)) wait_begin(task, s);
+  dead_link(o, bits, s->dead[class]);
+  s->dead[class] = o;
+  s->waiting |= (uint64_t)1 << class;
+  s->pending++;
+}
+
+static rc_object* dead_pop(rc_state* s, unsigned class) {
+  rc_object* o = s->dead[class];
+  uint64_t w = dead_word(o);
+  s->dead[class] = dead_next(w);
+  if (s->dead[class] == NULL)
+    s->waiting &= ~((uint64_t)1 << class);
+  else
+    __builtin_prefetch(s->dead[class]);
+  s->pending--;
+  return o;
+}
+
+void current_set(mi_task_t* task, rc_object* o, unsigned bits) {
+  rc_state* s = state_of(task);
+  dead_link(o, bits, NULL);
+  s->current = o;
+  s->pending++;
+}
+
+static rc_object* current_take(rc_state* s) {
+  rc_object* o = s->current;
+  s->current = NULL;
+  s->pending--;
+  return o;
+}
+
+/* ---- What ended threads left ----------------------------------------------------------------- */
+
+static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
+static mi_task_t* orphans; /* tasks with waiting objects, linked by next; under the lock */
+
+__attribute__((constructor)) static void load(void) { fork_guard(&orphans_lock); }
+
+/* Not empty iff the hook is set by which other threads' refills come here. */
+static void orphans_set(mi_task_t* first) {
+  orphans = first;
+  atomic_store_explicit(&task_drain_orphans, first != NULL ? drain_hook : NULL,
+                        memory_order_relaxed);
+}
+
+static bool exit_hook(mi_task_t* task) {
+  if (nothing_waits(state_of(task)) && state_of(task)->finals == 0) return false;
+  pthread_mutex_lock(&orphans_lock);
+  task->next = orphans;
+  orphans_set(task);
+  pthread_mutex_unlock(&orphans_lock);
+  return true;
+}
+
+static mi_task_t* orphan_take(void) {
+  pthread_mutex_lock(&orphans_lock);
+  mi_task_t* task = orphans;
+  if (task != NULL) orphans_set(task->next);
+  pthread_mutex_unlock(&orphans_lock);
+  return task;
+}
+
+/* Nothing of our own waits: takes over all that one ended task left, in O(classes). Only a thread's
+** own task does: another one may end with its heaps, and its byte count is a limit. */
+static bool orphan_adopt(mi_task_t* task) {
+  if (likely(!task_has_orphans(task))) return false;
+  mi_task_t* from = orphan_take();
+  if (from == NULL) return false;
+  rc_state *s = state_of(task), *left = state_of(from);
+  task->room -= (int64_t)task_bytes(from);
+  wait_begin(task, s);
+  memcpy(s->dead, left->dead, sizeof s->dead);
+  s->waiting = left->waiting;
+  s->current = left->current;
+  s->pending = left->pending;
+  finals_adopt(s, left);
+  task_recycle(from);
+  return true;
+}
+
+/* One may have left finalizers alone. */
+static void orphans_adopt(mi_task_t* task) {
+  while (nothing_waits(state_of(task)) && orphan_adopt(task)) continue;
+}
+
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+/* What it costs to release an object on a stack. */
+static size_t price_of(rc_object* o) {
+  unsigned bits = dead_bits(dead_word(o));
+  if (is_traced(o, bits)) return SIZE_MAX;
+  return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
+}
+
+/* The class that ran dry comes first: its blocks are what is asked for. But while an object is in
+** progress, no other is begun that would not be finished now: units that are sunk in unfinished
+** objects give no memory back, so there is one at most (P in the bounds). 0: the one in progress. */
+static unsigned next_class(rc_state* s, unsigned class, size_t units) {
+  bool wanted = s->dead[class] != NULL;
+  if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return 0;
+  return wanted ? class : (unsigned)__builtin_ctzll(s->waiting);
+}
+
+/* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
+** one that the units do not suffice for, and when one of the wanted class is found. Within the loop the stack's
+** top is here and not in the state. */
+static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size_t units) {
+  rc_state* s = state_of(task);
+  sink_t to = {.task = task};
+  rc_object* top = s->dead[class];
+  size_t n = class - 1, objects = 0, pushed = 0, most = units / class;
+  task_note_peak(task);
+  while (top != NULL && objects < most) {
+    rc_object* o = top;
+    uint64_t w = dead_word(o);
+    if (unlikely(dead_bits(w) != RC_FIELDS || w >> 48 != n)) break;
+    top = dead_next(w);
+    __builtin_prefetch(top);
+    objects++;
+    for (size_t i = n; i > 0; i--) {
+      rc_word word = ((rc_word*)o)[i];
+      if (rc_is_int(word)) continue;
+      rc_object* child = rc_to(word);
+      if (rc_count(child) > 1) {
+        child->count--;
+      } else if (likely(rc_count(child) == 1 && child->kind == RC_FIELDS && child->n == n)) {
+        dead_link(child, RC_FIELDS, top);
+        top = child;
+        pushed++;
+      } else {
+        s->dead[class] = top;
+        child_dec(&to, child);
+        top = s->dead[class];
+        if (s->dead[wanted] != NULL && wanted != class) most = objects;
+      }
+    }
+    page_t* page = slot_of(o);
+    if (likely(!CHECKED && page_owner(page) == (uintptr_t)task)) {
+      task->room += (int64_t)(WORD * class);
+      page_free_local(page, (block_t*)(void*)o);
+    } else {
+      object_free_any(task, o, RC_FIELDS);
+    }
+  }
+  s->dead[class] = top;
+  if (top == NULL) s->waiting &= ~((uint64_t)1 << class);
+  s->pending = s->pending + pushed - objects;
+  task->objects -= (int64_t)objects;
+  return objects * class;
+}
+
+size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
+  enum { ALIKE = 8 }; /* up to that a class is one number of words */
+  rc_state* s = state_of(task);
+  sink_t to = {.task = task};
+  size_t spent = 0;
+  orphans_adopt(task);
+  while (spent < units && !nothing_waits(s)) {
+    unsigned next = next_class(s, class, units - spent);
+    size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
+    spent += now;
+    if (now == 0) {
+      rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);
+      spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
+    }
+    orphans_adopt(task);
+  }
+  if (nothing_waits(s)) wait_end(task, s);
+  return spent;
+}
+
+/* Near the byte limit memory is worth more than time: c doubles when a quarter of it is left, and is 8 at least
+** when a tenth is. (Not where moments must repeat: plain mi_ calls count against the limit, too.) */
+uint32_t pace_of(const mi_task_t* task) {
+  const rc_state* s = state_of_const(task);
+  uint32_t pace = s->paced ? s->pacing.pace : PACE;
+  if (likely(!task_is_limited(task)) || s->pacing.deterministic) return pace;
+  if (task->room < task->bytes_limit / 10) return pace > PACE_URGENT ? pace : PACE_URGENT;
+  return task->room < task->bytes_limit / 4 && pace <= UINT32_MAX / 2 ? 2 * pace : pace;
+}
+
+uint64_t debt_limit(const rc_state* s) {
+  bool automatic = !s->paced || s->pacing.debt_limit == RC_DEBT_AUTO;
+  return automatic ? s->live_max / 4 : s->pacing.debt_limit;
+}
+
+/* Of what is owed a refill pays as much as a quantum costs, but for `most`. */
+static size_t pay_debt(rc_state* s, size_t quantum_price, size_t most) {
+  size_t part = quantum_price < most ? quantum_price : most;
+  if (part > s->counted.debt) part = s->counted.debt;
+  s->counted.debt -= part;
+  return part;
+}
+
+/* What a request for more than a quantum pays now; the rest is owed. */
+static size_t pay_request(rc_state* s, size_t price, size_t quantum_price) {
+  size_t pay = price < REQUEST_UNITS ? price : REQUEST_UNITS;
+  s->counted.debt += price - pay;
+  if (s->counted.debt > debt_limit(s)) return pay + pay_debt(s, SIZE_MAX, SIZE_MAX);
+  return pay + pay_debt(s, quantum_price, REQUEST_UNITS - pay);
+}
+
+static void pay_for_cycles(mi_task_t* task, size_t words) {
+  if (!cycles_wait(state_of(task))) return;
+  cycles_pay(task, words);
+  drain_hook_update(task);
+}
+
+/* In deterministic mode, while objects wait: by the size that is asked for alone. */
+static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes) {
+  rc_state* s = state_of(task);
+  size_t words = bytes_to_words(bytes);
+  s->counted.debt += (uint64_t)pace_of(task) * words;
+  size_t pay = pay_debt(s, SIZE_MAX, QUANTUM_UNITS);
+  if (s->counted.debt > debt_limit(s)) pay += pay_debt(s, SIZE_MAX, SIZE_MAX);
+  uint64_t* most =
+      words <= QUANTUM_WORDS ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  unsigned class = words <= CLASS_BLOCK_MAX / WORD ? class_of_words(words) : CLASS_LARGE;
+  count_units(task, most, drain_dead(task, class, pay));
+  pay_for_cycles(task, words);
+}
+
+void pay_for_request(mi_task_t* task, size_t bytes) {
+  if (likely(!task->exact_hidden)) return;
+  uint64_t since = task->measure ? os_now_ns() : 0, units = task->units;
+  pay_at_once(task, bytes);
+  if (task->measure) pause_record(task, PAUSE_REFILL, task->units - units, since);
+}
+
+/* What a refill pays for the task's own dead objects. */
+static void pay_for_refill(mi_task_t* task, unsigned class, size_t words) {
+  rc_state* s = state_of(task);
+  size_t price = (size_t)pace_of(task) * words,
+         quantum_price = (size_t)pace_of(task) * task->quantum;
+  bool small = words <= QUANTUM_WORDS;
+  size_t units =
+      small ? price + pay_debt(s, quantum_price, SIZE_MAX) : pay_request(s, price, quantum_price);
+  uint64_t* most = small ? &s->counted.refill_units_max : &s->counted.request_units_max;
+  count_units(task, most, drain_dead(task, class, units));
+}
+
+static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
+                       drain_mode mode) {
+  rc_state* s = state_of(task);
+  if (mode == DRAIN_ALL) {
+    count_units(task, &s->counted.forced_units_max, drain_dead(task, 0, SIZE_MAX));
+    return false;
+  }
+  if (s->pacing.deterministic) return false;
+  orphans_adopt(task); /* before the debt limit is asked for */
+  pay_for_refill(task, heap == task->exact ? class : 0, words);
+  pay_for_cycles(task, words);
+  return !nothing_waits(s) || cycles_wait(s);
+}
+
+size_t rc_drain(size_t units) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return 0;
+  size_t spent = drain_dead(task, 0, units);
+  spent += shared_drain(task, units - spent);
+  task->units += spent;
+  return spent;
+}
+
+size_t rc_pending(void) {
+  mi_task_t* task = task_self();
+  return task == NULL ? 0 : state_of(task)->pending;
+}
+
+/* ---- Settings -------------------------------------------------------------------------------- */
+
+bool rc_set_pacing(const rc_pacing* pacing) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return false;
+  if (pacing->pace < 1 || pacing->quantum < 1 || pacing->quantum > QUANTUM_WORDS) {
+    errno = EINVAL;
+    return false;
+  }
+  rc_state* s = state_of(task);
+  s->paced = true;
+  s->pacing = *pacing;
+  drain_hook_update(task);
+  return true;
+}
+
+void rc_get_counters(rc_counters* out) {
+  mi_task_t* task = task_self();
+  if (task == NULL)
+    *out = (rc_counters){0};
+  else
+    *out = state_of(task)->counted;
+  if (task == NULL) return;
+  out->units = task->units;
+  out->objects = task->objects;
+}
