@@ -237,6 +237,7 @@ struct mi_task {
   bool (*on_exit)(mi_task_t*); /* the thread ended, the heaps are gone; true: took the record */
   void (*on_delete)(mi_task_t*, bool abandon); /* first of all, when the task ends */
   void (*on_force)(mi_task_t*);                /* after a drain of all that waits */
+  void (*on_look)(mi_task_t*);                 /* at each beat; may not allocate */
   beat_fun* on_beat;
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
   uint64_t units;                 /* of draining, so far */

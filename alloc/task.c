@@ -353,6 +353,7 @@ static void beat(mi_task_t* task) {
   uint64_t since = task->measure ? os_now_ns() : 0;
   uint64_t units = task->units;
   decay(task);
+  if (task->on_look != NULL) task->on_look(task);
   callback_enter(task);
   call_deferred(task, NULL, false);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);

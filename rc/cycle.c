@@ -89,6 +89,20 @@ static rc_cycles* cycles_here(void) {
   return task != NULL ? state_of(task)->cycles : NULL;
 }
 
+bool cycles_wait(const rc_state* s) {
+  const rc_cycles* c = s->cycles;
+  return c != NULL && (c->phase != CYCLE_IDLE || c->due);
+}
+
+/* When there is a new candidate, and at each beat, for what the task holds grows without one. */
+static void cycles_look(mi_task_t* task) {
+  rc_cycles* c = state_of(task)->cycles;
+  bool much = c->candidates > 0 && task_bytes(task) > c->bytes_most;
+  if (c->due || (!much && c->candidates <= c->candidates_most)) return;
+  c->due = true;
+  drain_hook_update(task);
+}
+
 /* Its notes are not in the task's memory: a limit that is hit must not keep them from being made. */
 static rc_cycles* cycles_make(mi_task_t* task) {
   rc_state* s = state_of(task);
@@ -105,12 +119,8 @@ static rc_cycles* cycles_make(mi_task_t* task) {
   cycles_drained(task);
   task->on_delete = cycles_end;
   task->on_force = cycles_force;
+  task->on_look = cycles_look;
   return s->cycles;
-}
-
-bool cycles_wait(const rc_state* s) {
-  const rc_cycles* c = s->cycles;
-  return c != NULL && (c->phase != CYCLE_IDLE || c->due);
 }
 
 static void candidate_add(rc_object* o) {
@@ -119,9 +129,7 @@ static void candidate_add(rc_object* o) {
   note* n = c != NULL ? note_new(c, o, NOTE_ROOT, KIND_CANDIDATE) : NULL;
   if (n == NULL) return;
   n->shadow = c->round;
-  if (c->due || (c->candidates <= c->candidates_most && task_bytes(task) <= c->bytes_most)) return;
-  c->due = true;
-  drain_hook_update(task);
+  cycles_look(task);
 }
 
 /* `again`: it may be that it just died. */
@@ -239,4 +247,5 @@ void cycles_end(mi_task_t* task, bool objects_stay) {
   state_of(task)->cycles = NULL;
   task->on_delete = NULL;
   task->on_force = NULL;
+  task->on_look = NULL;
 }

@@ -9,7 +9,7 @@ those of a microsecond or more how many there are, the median and the 99.9 % qua
 of its full slices, those refills that spent all that they may on the dead. `eager` is Sluice with
 everything freed within rc_dec. C++, Rust and Nim free by recursion, as deep as a list is long:
 they get a stack of up to 16 GiB. OCaml has no death but a collector, whose work is in the
-constructions. This is time on the wall, and what else the machine does is in it. Only Sluice's
+constructions. Rings are found by Sluice, Nim and OCaml alone. This is time on the wall, and what else the machine does is in it. Only Sluice's
 programs know when the kernel gave the processor away: their slices are those without, and
 `undisturbed` is the longest call without."""
 
@@ -22,6 +22,7 @@ import languages
 import measure
 
 STRUCTURES = ["list", "shuffled", "tree", "array"]  # what rc/pause.* can build
+CYCLES = {"rings": ["sluice", "nim", "ocaml"]}  # and who finds them
 LANGUAGES = ["sluice", "eager", "c++", "rust", "nim", "ocaml"]
 STACK = 16 << 30
 
@@ -121,7 +122,7 @@ def panels(runs):
     for i, (structure, of) in enumerate(runs.items()):
         shift = f"translate({i % 2 * (WIDTH + LEFT + 20)} {i // 2 * (HEIGHT + TOP + 10)})"
         lines = [curve(of[name][-1].all, measure.COLOURS[k]) for k, name in enumerate(names)
-                 if of[name][-1].all]
+                 if name in of and of[name][-1].all]
         parts += [f'<g transform="{shift}">', *axes(structure), *lines, "</g>"]
     rows = (len(runs) + 1) // 2
     return measure.picture(2 * (WIDTH + LEFT + 20) + 20, rows * (HEIGHT + TOP + 10) + 30, parts)
@@ -141,8 +142,11 @@ def main():
     languages.print_versions(LANGUAGES)
     for name in names:
         languages.build(name, "pause", options.build)
-    runs = measure.measure_rounds(STRUCTURES, names, options.rounds, options.budget, 1,
-                                  lambda structure, name: run(structure, name, options))
+    runs = {}
+    for structure in [*STRUCTURES, *CYCLES]:
+        those = [name for name in names if name in CYCLES.get(structure, names)]
+        runs |= measure.measure_rounds([structure], those, options.rounds, options.budget, 1,
+                                       lambda structure, name: run(structure, name, options))
     print_pauses(runs)
     if options.svg:
         measure.write(options.svg, panels(runs))

@@ -317,6 +317,28 @@ static void test_pace(void** state) {
   check_pace(true);
 }
 
+/* A few large cycles die, and then nothing more is dropped: they are found as the task grows. */
+static void test_found_without_new_candidates(void** state) {
+  (void)state;
+  enum { RINGS = 5, LENGTH = 5000, MOST = 300000 };
+  rt_task* t = begin(NULL);
+  rc_object* rings[RINGS];
+  for (int i = 0; i < RINGS; i++) rings[i] = ring_of(LENGTH, false);
+  rc_collect_cycles(SIZE_MAX);
+  for (int i = 0; i < RINGS; i++) rc_dec(rings[i]);
+  assert_int_equal(rc_candidates(), RINGS);
+  assert_int_equal(counters().objects, RINGS * LENGTH);
+  rc_word list = RC_NIL;
+  int64_t made = 0;
+  for (; made < MOST && counters().objects > made; made++) list = rc_from(node(RC_NIL, list));
+  assert_true(made < MOST);
+  assert_in_range(counters().cycle_units_max, 1, 512);
+  rc_dec_word(list);
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+}
+
 /* Nothing is refused while cycles can be freed. */
 static void test_limit(void** state) {
   (void)state;
@@ -677,6 +699,7 @@ int main(void) {
       cmocka_unit_test(test_saved_by_finalizer),
       cmocka_unit_test(test_released_late),
       cmocka_unit_test(test_pace),
+      cmocka_unit_test(test_found_without_new_candidates),
       cmocka_unit_test(test_limit),
       cmocka_unit_test(test_limit_with_few_candidates),
       cmocka_unit_test(test_large_cycles),

@@ -59,10 +59,31 @@ static rc_word array(int64_t n) {
   return rc_from(all);
 }
 
+/* Rings of a thousand, which their first references keep. */
+static rc_word ring(int64_t n) {
+  rc_word first = RC_NIL, last = RC_NIL;
+  for (int64_t i = 0; i < n; i++) {
+    last = pair(NULL, 0, rc_int(i), last);
+    rc_cyclic(rc_to(last));
+    if (i == 0) first = share(last);
+  }
+  rc_exchange(rc_to(first), 1, share(last));
+  rc_dec_word(first);
+  return last;
+}
+
+static rc_word rings(int64_t n) {
+  enum { RING = 1000 };
+  rc_object* all = made(rc_array(0, (size_t)(n / RING), RC_NIL));
+  for (int64_t i = 0; i < n / RING; i++) rc_set(all, (size_t)i, ring(RING));
+  return rc_from(all);
+}
+
 static const struct {
   const char* name;
   rc_word (*build)(int64_t n);
-} structures[] = {{"list", list}, {"shuffled", shuffled}, {"tree", tree}, {"array", array}};
+} structures[] = {
+    {"list", list}, {"shuffled", shuffled}, {"tree", tree}, {"array", array}, {"rings", rings}};
 
 /* ---- The clock ------------------------------------------------------------------------------- */
 

@@ -19,6 +19,15 @@ let shuffled n =
   done;
   !first
 
+let ring n =
+  let first = { value = 0; next = None } in
+  let rec grow i last = if i = n then last else grow (i + 1) { value = i; next = Some last } in
+  let last = grow 1 first in
+  first.next <- Some last;
+  last
+
+let rings n = Array.init (n / 1000) (fun _ -> ring 1000)
+
 let rec tree n =
   if n = 0 then Empty
   else
@@ -33,6 +42,7 @@ let () =
     | "shuffled" -> List (shuffled n)
     | "tree" -> Tree (tree n)
     | "array" -> Array (array n)
+    | "rings" -> Array (rings n)
     | _ -> exit 2
   in
   let dies = ref build in

@@ -28,6 +28,16 @@ proc shuffled(n: int): Cell =
 proc tree(n: int): Tree =
   if n > 0: result = Tree(left: tree((n - 1) div 2), right: tree(n - 1 - (n - 1) div 2))
 
+proc ring(n: int): Cell =
+  let first = Cell(value: 0)
+  result = first
+  for i in 1 ..< n: result = Cell(value: i, next: move result)
+  first.next = result
+
+proc rings(n: int): seq[Cell] =
+  result = newSeq[Cell](n div 1000)
+  for i in 0 ..< n div 1000: result[i] = ring(1000)
+
 var pauses: seq[int64]
 
 proc note(start: MonoTime) =
@@ -62,6 +72,9 @@ proc main() =
     measure(dies, n)
   of "array":
     var dies = array(n)
+    measure(dies, n)
+  of "rings":
+    var dies = rings(n)
     measure(dies, n)
   else: quit 2
 
