@@ -99,6 +99,19 @@ static inline void set_pace(uint32_t pace, uint64_t debt_limit) {
   assert_true(rc_set_pacing(&pacing));
 }
 
+/* No dead cycle is left, nor anything that waits; and then, nothing at all. */
+static inline void collect_all(void) {
+  rc_collect_cycles(SIZE_MAX);
+  assert_int_equal(rc_candidates(), 0);
+  assert_int_equal(rc_pending(), 0);
+}
+
+static inline void end_empty(rt_task* t) {
+  collect_all();
+  assert_nothing_left(t);
+  end(t);
+}
+
 /* ---- Structures ------------------------------------------------------------------------------ */
 
 static inline rc_object* node(rc_word a, rc_word b) {
