@@ -191,6 +191,11 @@ void guest_tick(lua_State* L, uint64_t ticks) {
   if (rt_tick(ticks) != RT_OK) guest_stop(L);
 }
 
+int guest_loaded(lua_State* L, int status) {
+  guest_check(L);
+  return status;
+}
+
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
   if (guest_of(L)->limit != 0) {

@@ -85,6 +85,10 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
 ** deeply. */
 int guest_reset_coroutine(lua_State* L, lua_State* co);
 
+/* Every chunk that was loaded, from text only, passes here before it runs: `status` is lua_load's,
+** which left a function or a message at the top. Gives the status. */
+int guest_loaded(lua_State* L, int status);
+
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* library.name becomes `f`, which can go on to the original. */

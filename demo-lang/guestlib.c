@@ -86,21 +86,27 @@ static void text_mode(lua_State* L, int index) {
   lua_replace(L, index);
 }
 
+/* What the original gives: a function, or nil and a message. */
+static int load_original(lua_State* L) {
+  int n = guest_call_original(L);
+  if (n == 1) guest_loaded(L, LUA_OK);
+  return n;
+}
+
 static int base_load(lua_State* L) {
   enum { MODE = 3 };
   const char* text = lua_tostring(L, 1);
-  if (lua_isnone(L, 1) || (text != NULL && text[0] != LUA_SIGNATURE[0]))
-    return guest_call_original(L);
+  if (lua_isnone(L, 1) || (text != NULL && text[0] != LUA_SIGNATURE[0])) return load_original(L);
   if (lua_gettop(L) < MODE) lua_settop(L, MODE);
   text_mode(L, MODE);
-  return guest_call_original(L);
+  return load_original(L);
 }
 
 static int base_loadfile(lua_State* L) {
   enum { MODE = 2 };
   if (lua_gettop(L) < MODE) lua_settop(L, MODE);
   text_mode(L, MODE);
-  return guest_call_original(L);
+  return load_original(L);
 }
 
 static int all_results(lua_State* L, int status, lua_KContext skip) {
@@ -111,7 +117,7 @@ static int all_results(lua_State* L, int status, lua_KContext skip) {
 static int base_dofile(lua_State* L) {
   const char* name = luaL_optstring(L, 1, NULL);
   lua_settop(L, 1);
-  if (luaL_loadfilex(L, name, "t") != LUA_OK) return lua_error(L);
+  if (guest_loaded(L, luaL_loadfilex(L, name, "t")) != LUA_OK) return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 1, all_results);
   return all_results(L, LUA_OK, 1);
 }
@@ -128,7 +134,7 @@ static int search_file(lua_State* L) {
   if (lua_isnil(L, -2)) return 1;
   lua_settop(L, 2);
   const char* file = lua_tostring(L, 2);
-  if (luaL_loadfilex(L, file, "t") != LUA_OK)
+  if (guest_loaded(L, luaL_loadfilex(L, file, "t")) != LUA_OK)
     return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file,
                       lua_tostring(L, -1));
   lua_insert(L, 2);

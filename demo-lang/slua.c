@@ -133,19 +133,19 @@ static bool run(lua_State* L, int nargs, int nresults) {
 
 /* The same for what lua_load left: a function or a message. */
 static bool run_loaded(lua_State* L, int status, int nargs) {
-  guest_check(L);
   if (status == LUA_OK) return run(L, nargs, 0);
   say(L);
   return false;
 }
 
 static bool run_code(lua_State* L, const char* code) {
-  return run_loaded(L, luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t"), 0);
+  int status = luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t");
+  return run_loaded(L, guest_loaded(L, status), 0);
 }
 
 static bool run_script(lua_State* L, char** rest) {
   bool input = rest[0] == NULL || strcmp(rest[0], "-") == 0;
-  int status = luaL_loadfilex(L, input ? NULL : rest[0], "t"), nargs = 0;
+  int status = guest_loaded(L, luaL_loadfilex(L, input ? NULL : rest[0], "t")), nargs = 0;
   if (status == LUA_OK && rest[0] != NULL) {
     for (; rest[nargs + 1] != NULL; nargs++) {
       luaL_checkstack(L, 1, "too many arguments");
@@ -175,12 +175,13 @@ static bool read_chunk(lua_State* L, int* status) {
     const char* text = lua_tostring(L, 1);
     const char* expression = lua_pushfstring(L, "return %s", text);
     *status = luaL_loadbufferx(L, expression, strlen(expression), "=stdin", "t");
-    if (*status == LUA_OK) return true;
+    if (*status == LUA_OK) break;
     lua_settop(L, 1);
     *status = luaL_loadbufferx(L, text, strlen(text), "=stdin", "t");
-    if (*status != LUA_ERRSYNTAX || !is_incomplete(L)) return true;
+    if (*status != LUA_ERRSYNTAX || !is_incomplete(L)) break;
   }
-  return false;
+  *status = guest_loaded(L, *status);
+  return true;
 }
 
 static void interact(lua_State* L) {
