@@ -61,9 +61,9 @@ bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes) {
   return taken;
 }
 
-void table_enter(rc_table* t, table_node* node, mi_heap_t* heap) {
+void table_enter(rc_table* t, table_node* node) {
   size_t wanted = table_wants(t);
-  void* memory = wanted > 0 ? heap_alloc(heap, wanted, true) : NULL;
+  void* memory = wanted > 0 ? hushed_alloc(wanted) : NULL;
   if (!table_add(t, node, memory, wanted)) mi_free(memory);
 }
 
@@ -74,6 +74,15 @@ table_node* table_remove(rc_table* t, const void* key) {
   *at = node->next;
   if (--t->nodes == 0) table_end(t);
   return node;
+}
+
+void table_each(const rc_table* t, void (*act)(table_node*, void*), void* arg) {
+  for (size_t i = 0; i < t->chains; i++)
+    for (table_node *next, *node = *chain_at((rc_table*)(uintptr_t)t, i); node != NULL;
+         node = next) {
+      next = node->next;
+      act(node, arg);
+    }
 }
 
 void table_end(rc_table* t) {
