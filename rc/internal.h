@@ -113,26 +113,26 @@ static inline bool is_traced(const rc_object* o, unsigned bits) {
 
 /* ---- table.c: nodes by address -----------------------------------------------------------------
 **
-** All zero is an empty table. Of the chains, the first ones are in `first`, and segment[i] has as many as all before. */
-enum { TABLE_FIRST = 64, TABLE_DOUBLINGS = 42 };
+** All zero is an empty table. The first chains are in `first`, the others in blocks, which the directories have. */
+enum { TABLE_FIRST = 64, TABLE_DIRECTORIES = 32 };
 typedef struct table_node {
   struct table_node* next;
   const void* key;
 } table_node;
 typedef struct rc_table {
   size_t chains, nodes;
-  table_node** segment[TABLE_DOUBLINGS];
+  table_node*** directory[TABLE_DIRECTORIES];
   table_node* first[TABLE_FIRST];
 } rc_table;
 table_node* table_find(rc_table* t, const void* key); /* or NULL */
-/* Bytes of the zeroed memory for chains that the next addition can use, or 0. It may be made without the lock that
+/* Bytes of the zeroed memory that the next addition can use, or 0. It may be made without the lock that
 ** guards the table: true if the table has taken it. */
 size_t table_wants(const rc_table* t);
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes);
 void table_enter(rc_table* t, table_node* node);        /* both; chains as by hushed_alloc */
 table_node* table_remove(rc_table* t, const void* key); /* which is there */
 /* `act` may free the node; then the table may be ended and no more. */
-void table_each(const rc_table* t, void (*act)(table_node*, void*), void* arg);
+void table_each(rc_table* t, void (*act)(table_node*, void*), void* arg);
 void table_end(rc_table* t); /* frees the chains, not the nodes */
 
 /* ---- What a task has ---------------------------------------------------------------------------
