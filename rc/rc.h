@@ -375,7 +375,7 @@ bool rc_set_pacing(const rc_pacing* pacing);
 typedef struct rc_counters {
   uint64_t units; /* spent in all */
   uint64_t
-      dec_units_max; /* most by one rc_dec, but for objects of up to 8 fields without objects */
+      dec_units_max; /* most by one rc_dec, but for objects of up to 7 fields without objects */
   uint64_t refill_units_max;  /* most by one refill of blocks up to 256 words */
   uint64_t request_units_max; /* most by one refill of larger blocks */
   uint64_t shared_units_max;  /* most on shared garbage by one refill, beside the others */
