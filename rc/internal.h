@@ -254,6 +254,7 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 /* The last reference to an object of a kind above RC_BYTES is gone: its weak reference is cleared; false: it
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
+bool finalizer_is_due(const rc_object* o); /* when it ends */
 void finals_adopt(rc_state* s, rc_state* left);
 void finalizable_enter(mi_task_t* task, rc_object* o); /* it was constructed */
 bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */

@@ -120,6 +120,7 @@ rc_object* rc_weak(rc_object* o) {
     errno = EINVAL;
     return NULL;
   }
+  if (rc_is_cyclic(o)) cyclic_touch(o);
   rc_object* w = weak_of(o);
   if (w != NULL && rc_is_shared(w)) account(w, 1);
   return w;
@@ -326,11 +327,14 @@ size_t rc_finalizers_pending(void) {
 
 /* ---- Both -------------------------------------------------------------------------------------- */
 
+bool finalizer_is_due(const rc_object* o) {
+  return (o->kind & (KIND_MASK | KIND_FINALIZED)) == RC_TYPED && typed_as(o)->finalize != NULL;
+}
+
 bool object_ends(sink_t* to, rc_object* o, bool shared) {
   unsigned kind = o->kind;
   if ((kind & KIND_WEAK) != 0) weak_clear(to, o, shared);
-  if ((kind & KIND_MASK) != RC_TYPED || (kind & KIND_FINALIZED) != 0 ||
-      typed_as(o)->finalize == NULL) {
+  if (!finalizer_is_due(o)) {
     if (rc_count(o) == 0 && (kind & KIND_CYCLIC) != 0) cyclic_forget(o);
     return true;
   }
