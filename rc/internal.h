@@ -262,7 +262,10 @@ bool is_weak(const rc_object* o);
 /* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
 ** there is none, or it was shared before. */
 rc_object* weak_partner(rc_object* o);
-void weak_end(sink_t* to, rc_object* o); /* a local object's */
+void weak_end(sink_t* to, rc_object* o);  /* a local object's */
+rc_object* weak_copy(const rc_object* w); /* without a count or kind; see weak_link */
+table_node* weak_node(rc_object* w);
+void weak_link(table_node* node, rc_object* target);
 
 /* ---- cycle.c ----------------------------------------------------------------------------------
 **

@@ -193,6 +193,34 @@ rc_object* weak_partner(rc_object* o) {
   return other;
 }
 
+/* Of a copied graph: the node of a copied weak reference has the original's target as its key until weak_link. NULL: no
+** memory. */
+rc_object* weak_copy(const rc_object* w) {
+  cell* c = (cell*)(void*)object_make_shared(sizeof *c);
+  if (c == NULL) return NULL;
+  *c = (cell){.type = &cell_type, .node.key = ((const cell*)(const void*)w)->node.key};
+  return &c->head;
+}
+
+table_node* weak_node(rc_object* w) { return &((cell*)(void*)w)->node; }
+
+/* Nobody knows the target, or NULL, until now; the table has a reference to the cell from now on. */
+void weak_link(table_node* node, rc_object* target) {
+  node->key = target;
+  if (target == NULL) return;
+  cell* c = cell_of(node);
+  if (c->head.count != RC_IMMORTAL) c->head.count--;
+  target->kind |= KIND_WEAK;
+  pthread_mutex_lock(&weak_lock);
+  size_t wanted = table_wants(&process_table);
+  pthread_mutex_unlock(&weak_lock);
+  void* memory = wanted > 0 ? hushed_alloc(wanted) : NULL;
+  pthread_mutex_lock(&weak_lock);
+  bool taken = table_add(&process_table, node, memory, wanted);
+  pthread_mutex_unlock(&weak_lock);
+  if (!taken) mi_free(memory);
+}
+
 /* ---- Finalizers -------------------------------------------------------------------------------- */
 
 /* Of shared objects, for threads' own tasks. */

@@ -324,9 +324,10 @@ size_t rc_candidates(void);
 ** (there is none when rc_pending() is 0). */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
-** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is shared with its target. NULL and
-** ENOMEM, or EINVAL if weak references, or objects of a type with a trace or a finalizer, were to be copied: o is
-** still the caller's, as it was. O(size of what is not shared yet); in steps: rc_share_begin. */
+** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is
+** shared with its target; a copied one leads to its target's copy, or to nothing, if o does not hold that. NULL
+** and ENOMEM, or EINVAL if objects of a type with a trace or a finalizer were to be copied: o is still the caller's, as
+** it was. O(size of what is not shared yet); in steps: rc_share_begin. */
 rc_object* rc_share(rc_object* o);
 /* Takes an owned object and returns it: if it is shared, the calling task of runtime/ holds the reference from now on.
 ** O(1). If there is no memory to note that, it does not. */
