@@ -3,8 +3,8 @@
 # emulation. And the figures that depend on the program alone are those of this system. (On x86 the emulator
 # orders memory as x86 does, so a missing barrier is not found.) What the tests need of others' libraries is
 # compiled from Debian's sources.
-# usage: elsewhere.sh musl|aarch64 BUILD
-system=$1 build=$(realpath "${2:-build}")
+# usage: elsewhere.sh musl|aarch64 BUILD [TARGET...]    with targets, it builds these there, and no more
+system=$1 build=$(realpath "${2:-build}") targets=("${@:3}")
 cd "$(dirname "$0")/.." || exit 1
 there=$build/$system here=$build/here sources=$build/sources
 case $system in
@@ -42,6 +42,11 @@ build_there() { # SYSTEM CC CROSS FLAGS: with the same cmocka and Lua
   make --no-print-directory -s -j2 B="$build/$1" CROSS="$3" CC="$2 -isystem $sources/cmocka/include -L$build/$1" \
     CFLAGS="-O2 -g $4" LUA_I="$sources/lua/src" "${programs[@]/#/$build/$1/}" "$build/$1/slua"
 }
+if [ ${#targets[@]} -gt 0 ]; then
+  programs=("${targets[@]}")
+  build_there "$system" "$cc" "$cross" "$flags"
+  exit
+fi
 programs=()
 for source in tests/unit/*.c tests/stress/*.c; do programs+=("tests/plain/$(basename "$source" .c)"); done
 build_there "$system" "$cc" "$cross" "$flags" && build_there here gcc '' '' || exit 1
