@@ -62,6 +62,7 @@ if [ "${1-}" = determinism ]; then
   need qemu-user command -v qemu-aarch64
 fi
 [ "${1-}" = musl ] && need musl-tools command -v musl-gcc
+case ${1-} in aarch64 | musl | determinism) need patch command -v patch ;; esac
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
