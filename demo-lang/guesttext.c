@@ -7,7 +7,11 @@
 
 static void push_offset(lua_State* L, const void* p) {
   char text[24];
-  snprintf(text, sizeof text, "0x%08llx", (unsigned long long)rt_offset(guest_of(L)->task, p));
+  const guest* g = guest_of(L);
+  if (g->repeatable)
+    snprintf(text, sizeof text, "0x%08llx", (unsigned long long)rt_offset(g->task, p));
+  else
+    snprintf(text, sizeof text, "%p", p);
   lua_pushstring(L, text);
 }
 
@@ -48,16 +52,18 @@ static int base_tostring(lua_State* L) {
 }
 
 static int base_print(lua_State* L) {
+  FILE* out = guest_of(L)->out;
   int n = lua_gettop(L);
   for (int i = 1; i <= n; i++) {
     size_t length;
     guest_tostring(L, i);
     const char* s = lua_tolstring(L, -1, &length);
-    if (i > 1) lua_writestring("\t", 1);
-    lua_writestring(s, length);
+    if (i > 1) putc('\t', out);
+    fwrite(s, 1, length, out);
     lua_pop(L, 1);
   }
-  lua_writeline();
+  putc('\n', out);
+  fflush(out);
   return 0;
 }
 
