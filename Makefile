@@ -114,8 +114,13 @@ $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 $(B)/slua-asan: $(call objects,asan,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# The example of a host, where there is libmicrohttpd.
+HOST = $(if $(wildcard /usr/include/microhttpd.h),$(B)/host)
+$(B)/host: demo-lang/examples/host.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g -pthread -o $@ $^ $(LUA_L) -lmicrohttpd -lm -ldl
+
 # With the checks of the other two libraries inside; and programs to compare what they print.
-$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice-%.a
+$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-%.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 DETERMINISM = $(call objects,plain,$(addprefix tests/determinism/,main.c plain.c counted.c))
 $(B)/programs: $(DETERMINISM) $(B)/libsluice.a
@@ -181,7 +186,7 @@ setup:
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING)
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
