@@ -13,9 +13,11 @@ enum { EXIT_OK = 0, EXIT_LUA = 1, EXIT_USAGE = 2, EXIT_HEARTBEATS = 3, EXIT_MEMO
 
 typedef struct options {
   rt_config limits;
-  bool stats, ticks, interactive;
+  bool stats, ticks, pauses, interactive;
   char** code; /* of -e, in order; `codes` of them */
   int codes;
+  char** report; /* of --report; `reports` of them */
+  int reports;
   char** rest;          /* SCRIPT ARGS..., ends in NULL */
   bool started, failed; /* how far it came: the first chunk; a chunk had an error */
 } options;
@@ -25,7 +27,8 @@ static const char usage_text[] =
     "  --heartbeats N  stop at heartbeat N (1000 ticks each): exit code 3\n"
     "  --memory SIZE   let it have SIZE bytes (also 64K, 16M, 2G): exit code 4\n"
     "  --stats         print statistics at exit\n"
-    "  --pauses        print the longest pauses at exit\n"
+    "  --pauses        print how long it stood still, and why, at exit\n"
+    "  --report=FILE   write what it did, by the name's end: .html, .json, .trace.json, .txt\n"
     "  --ticks         print the ticks used at exit\n"
     "  -e CODE         run CODE\n"
     "  -i              read lines from the terminal after that\n"
@@ -51,12 +54,18 @@ static uint64_t parse_number(const char* text, const char* suffixes, const char*
   return (uint64_t)n << shift;
 }
 
+static void record(rt_config* config) {
+  config->measure_pauses = true;
+  config->record = 256 * 1024;
+}
+
 static void parse(options* o, int argc, char** argv) {
-  enum { HEARTBEATS = 256, MEMORY, STATS, PAUSES, TICKS, HELP };
+  enum { HEARTBEATS = 256, MEMORY, STATS, PAUSES, REPORT, TICKS, HELP };
   static const struct option names[] = {{"heartbeats", required_argument, NULL, HEARTBEATS},
                                         {"memory", required_argument, NULL, MEMORY},
                                         {"stats", no_argument, NULL, STATS},
                                         {"pauses", no_argument, NULL, PAUSES},
+                                        {"report", required_argument, NULL, REPORT},
                                         {"ticks", no_argument, NULL, TICKS},
                                         {"help", no_argument, NULL, HELP},
                                         {NULL, 0, NULL, 0}};
@@ -73,7 +82,13 @@ static void parse(options* o, int argc, char** argv) {
         o->stats = true;
         break;
       case PAUSES:
-        o->limits.measure_pauses = true;
+        o->pauses = true;
+        record(&o->limits);
+        break;
+      case REPORT:
+        if (!rt_report_knows(optarg)) wrong_usage("not the name of a report", optarg);
+        o->report[o->reports++] = optarg;
+        record(&o->limits);
         break;
       case TICKS:
         o->ticks = true;
@@ -267,16 +282,20 @@ static int report_limit(const guest* g, const options* o) {
   return memory ? EXIT_MEMORY : EXIT_HEARTBEATS;
 }
 
+/* False: one could not be written, which was told. */
+static bool write_reports(const guest* g, const options* o) {
+  bool ok = true;
+  if (o->pauses) ok = rt_report(g->task, stderr, RT_REPORT_TEXT) == 0;
+  for (int i = 0; i < o->reports; i++) {
+    int error = rt_report_file(g->task, o->report[i]);
+    if (error != 0) fprintf(stderr, "slua: cannot write %s: %s\n", o->report[i], strerror(error));
+    ok = ok && error == 0;
+  }
+  return ok;
+}
+
 static void report_use(const guest* g, const options* o) {
   if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(g->task));
-  if (o->limits.measure_pauses) {
-    rt_pause pauses[RT_PAUSE_KINDS];
-    rt_get_pauses(g->task, pauses);
-    for (int i = 0; i < RT_PAUSE_KINDS; i++)
-      fprintf(stderr, "pause %s units=%llu us=%llu\n", rt_pause_name((rt_pause_kind)i),
-              (unsigned long long)pauses[i].units,
-              (unsigned long long)((pauses[i].ns + 999) / 1000));
-  }
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",
             (unsigned long long)rt_ticks(g->task), (unsigned long long)rt_heartbeats(g->task),
@@ -287,9 +306,10 @@ int main(int argc, char** argv) {
   static char name[] = "slua";
   if (argc > 0) argv[0] = name;                      /* for getopt's messages */
   options o = {.limits = {.heartbeat_period = 1000}, /* whatever the environment says */
-               .code = calloc((size_t)argc + 1, sizeof *o.code)};
+               .code = calloc((size_t)argc + 1, sizeof *o.code),
+               .report = calloc((size_t)argc + 1, sizeof *o.report)};
   guest g;
-  if (o.code == NULL) cannot_start(&o, ENOMEM);
+  if (o.code == NULL || o.report == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
   if (!guest_open(&g, &o.limits)) cannot_start(&o, errno);
   lua_pushcfunction(g.L, prepare);
@@ -303,8 +323,10 @@ int main(int argc, char** argv) {
   fflush(stdout);
   if (rt_expired(g.task) != RT_NONE) status = report_limit(&g, &o);
   report_use(&g, &o);
+  if (!write_reports(&g, &o) && status == EXIT_OK) status = EXIT_LUA;
   guest_end(&g);
   free(o.code);
+  free(o.report);
   if (o.stats) mi_stats_print(NULL);
   return status;
 }
