@@ -1,5 +1,6 @@
-/* record.c: the recorder of a task: see record.h. Its memory is a mapping of its own, of the size that was asked for, so
-** what it keeps is charged to nobody and moves nothing. Cost: a few counters for each pause, a row for each beat. */
+/* record.c: the recorder of a task: see record.h. Its memory is a mapping of its own, of the size
+** that was asked for, so what it keeps is charged to nobody and moves nothing. Cost: a few counters
+** for each pause, a row for each beat. */
 #include "runtime/record.h"
 
 #include <stdlib.h>
@@ -48,6 +49,7 @@ static void merge_samples(void* row, const void* later) {
   sample_t *a = row, b = *(const sample_t*)later;
   if (a->bytes_most > b.bytes_most) b.bytes_most = a->bytes_most;
   if (a->waiting_most > b.waiting_most) b.waiting_most = a->waiting_most;
+  if (a->tick == b.tick) b.at_ns = a->at_ns; /* nothing was done since */
   if (a->resident > b.resident) b.resident = a->resident;
   *a = b;
 }

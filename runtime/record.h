@@ -1,20 +1,22 @@
-/* record.h: what a task keeps of its past for reports: histograms of its pauses, the worst of them, and samples
-** of what it held.
+/* record.h: what a task keeps of its past for reports: histograms of its pauses, the worst of them,
+** and samples of what it held.
 **
-** A SERIES has rows in the order of time, in a fixed number of places. Its time is cut into intervals of so many
-** beats; each has one row at most, which stands for all that were added in it. When the places are used up the
-** intervals get twice as long, and rows that now share one are merged. So the whole run is covered, evenly, and
-** which rows there are depends on what was added alone. (While an interval is 0 beats each row stands for itself.)
+** A SERIES has rows in the order of time, in a fixed number of places. Its time is cut into
+** intervals of so many beats; each has one row at most, which stands for all that were added in it.
+** When the places are used up the intervals get twice as long, and rows that now share one are
+** merged. So the whole run is covered, evenly, and which rows there are depends on what was added
+** alone. (While an interval is 0 beats each row stands for itself.)
 **
-** What repeats in every run (ticks, units, counts, bytes held) and what does not (times, resident memory, threads)
-** are never mixed: no time has a say in which of the former is kept. All is the task's thread's. */
+** What repeats in every run (ticks, units, counts, bytes held) and what does not (times,
+** resident memory, threads) are never mixed: no time has a say in which of the former is kept. All
+** is the task's thread's. */
 #ifndef SLUICE_RECORD_H
 #define SLUICE_RECORD_H
 
 #include "alloc/internal.h"
 #include "runtime/runtime.h"
 
-/* Invariants: 1 <= rows <= most, or 0; `most` is at least 2; beats ascend; no two rows are of one interval. */
+/* Invariants: rows <= most, which is at least 2; beats ascend, and no two rows are of one interval. */
 typedef struct series {
   char* at;
   size_t size; /* of a row, which begins with its beat */

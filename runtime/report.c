@@ -1,4 +1,5 @@
-/* report.c: takes a task's figures and writes a report of them. They are all taken before the first is written. */
+/* report.c: takes a task's figures and writes a report of them. They are all taken before the first
+** is written. */
 #include "runtime/report.h"
 
 #include "rc/internal.h"
@@ -27,8 +28,7 @@ static void count_heap(mi_heap_t* heap, class_use_t classes[CLASS_COUNT]) {
 static void figures_take(rt_task* t, figures_t* f) {
   mi_task_t* task = task_of(t);
   recorder_t* r = task->recorder;
-  uint64_t now = task->measure ? os_now_ns() : 0;
-  recorder_sample(task, now);
+  recorder_sample(task, task->measure ? os_now_ns() : 0);
   const sample_t* last = series_row(&r->samples, r->samples.rows - 1);
   *f = (figures_t){.r = r,
                    .measured = task->measure,
@@ -40,7 +40,7 @@ static void figures_take(rt_task* t, figures_t* f) {
                    .waiting = last->waiting,
                    .owed = last->owed,
                    .objects = last->objects,
-                   .elapsed_ns = now - r->start_ns,
+                   .elapsed_ns = last->at_ns,
                    .expired = rt_expired(t)};
   for (uint32_t i = 0; i < r->samples.rows; i++) {
     const sample_t* s = series_row(&r->samples, i);
@@ -84,7 +84,7 @@ bool histogram_range(const figures_t* f, unsigned* first, unsigned* last) {
   return *first <= *last;
 }
 
-/* The integer part, and 10 bits of the rest, each the integer part of twice the logarithm so far. */
+/* The integer part by halving; then ten bits more, since squaring doubles what is left. */
 double log2_of(double x) {
   double log = 0, bit = 1;
   while (x >= 2) x /= 2, log++;
@@ -196,9 +196,10 @@ bool rt_report_knows(const char* path) { return format_of(path) < FORMATS; }
 int rt_report_file(rt_task* t, const char* path) {
   unsigned format = format_of(path);
   if (format == FORMATS || task_of(t)->recorder == NULL) return EINVAL;
+  bool hushed = rt_current() == t && task_hush(task_of(t));
   FILE* out = fopen(path, "w");
-  if (out == NULL) return errno;
-  int error = rt_report(t, out, (rt_report_format)format);
-  if (fclose(out) != 0 && error == 0) error = errno;
+  int error = out != NULL ? rt_report(t, out, (rt_report_format)format) : errno;
+  if (out != NULL && fclose(out) != 0 && error == 0) error = errno;
+  if (hushed) task_unhush(task_of(t));
   return error;
 }

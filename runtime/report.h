@@ -1,6 +1,7 @@
-/* report.h: the figures of a report, and who writes them: report.c takes them and chooses, report_text.c writes for
-** terminals, report_json.c for tools, report_html.c and report_svg.c for people. No number is written through the
-** locale, whose decimal comma would break what is for machines. */
+/* report.h: the figures of a report, and who writes them: report.c takes them and chooses,
+** report_text.c writes for terminals, report_json.c for tools, report_html.c and report_svg.c for
+** people. No number is written through the locale, whose decimal comma would break what is for
+** machines. */
 #ifndef SLUICE_REPORT_H
 #define SLUICE_REPORT_H
 
@@ -34,7 +35,8 @@ void picture_backlog(FILE* out, const figures_t* f);
 void picture_pauses(FILE* out, const figures_t* f);
 void picture_classes(FILE* out, const figures_t* f);
 
-/* The events that say most: the longest, or, if times are not measured, the heaviest, these first. How many. */
+/* The events that say most: the longest, or, if times are not measured, the heaviest, these first.
+** How many. */
 unsigned worst_events(const figures_t* f, event_t worst[LONGEST]);
 /* Histograms by time, or, if that is not measured, by units. */
 static inline const uint64_t* histogram_of(const figures_t* f, int kind) {

@@ -1,5 +1,6 @@
-/* report_html.c: the page: a summary in words, four pictures, and tables. It loads nothing and runs no script. Numbers
-** that were rounded stand in <data> elements with the exact value, and the name that it has in the JSON report. */
+/* report_html.c: the page: a summary in words, four pictures, and tables. It loads nothing and runs
+** no script. Numbers that were rounded stand in <data> elements with the exact value, and the name
+** that it has in the JSON report. */
 #include "runtime/report.h"
 
 typedef unsigned long long ull;
@@ -125,13 +126,13 @@ static void put_pauses(FILE* out, const figures_t* f) {
   if (f->measured) fprintf(out, ", for %s in all", amount_time(text, ns));
   if (worst_events(f, worst) > 0) {
     const event_t* e = &worst[0];
-    fputs("; the worst was a ", out);
-    fprintf(out, "<strong>%s</strong>", rt_pause_name((rt_pause_kind)e->kind));
+    fprintf(out, "; the worst, in <strong>%s</strong>, ", rt_pause_name((rt_pause_kind)e->kind));
     if (f->measured) {
-      fputs(" of ", out);
+      fputs("took ", out);
       put(out, amount_time, "measured.longest.0.ns", e->ns);
+      fputs(" and ", out);
     }
-    fprintf(out, " with %s units of freeing", amount_count(text, e->units));
+    fprintf(out, "spent %s units on freeing", amount_count(text, e->units));
   }
   fputs(".</p>\n", out);
 }
@@ -240,26 +241,31 @@ static void put_picture(FILE* out, const figures_t* f, void (*picture)(FILE*, co
   fputs("</figure>\n", out);
 }
 
+static const char about_memory[] =
+    "What the task held at its beats; the light area is the most between two points. What waits to "
+    "be freed is part of it.";
+static const char about_lengths[] =
+    "How often each cause made the guest wait, and for how long (on the wall, so what else the "
+    "machine did is in it). Both axes are logarithmic.";
+static const char about_units[] =
+    "How often each cause made the guest wait, and how many units it spent on freeing then. Both "
+    "axes are logarithmic.";
+static const char about_backlog[] =
+    "Dead objects that were not freed yet. What only they hold is not counted: of a list that "
+    "dies, one waits.";
+static const char about_all[] =
+    "Ticks, units, counts and bytes are the same in every run of the same program";
+
 void report_html(FILE* out, const figures_t* f) {
   fputs(head, out);
   put_summary(out, f);
-  put_picture(out, f, picture_memory, "Memory",
-              "What the task held at its beats; the light area is the most between two points. "
-              "What waits to be freed "
-              "is part of it.");
-  put_picture(
-      out, f, picture_pauses, "Pauses",
-      "How often each cause made the guest wait, and for how long. Both axes are logarithmic.");
+  put_picture(out, f, picture_memory, "Memory", about_memory);
+  put_picture(out, f, picture_pauses, "Pauses", f->measured ? about_lengths : about_units);
   put_causes(out, f);
   put_worst(out, f);
-  put_picture(out, f, picture_backlog, "Waiting",
-              "Dead objects that were not freed yet. What only they hold is not counted.");
+  put_picture(out, f, picture_backlog, "Waiting", about_backlog);
   put_picture(out, f, picture_classes, "Size classes", "Blocks in use at the end, by their size.");
   put_samples(out, f);
-  fprintf(
-      out, "<footer><p>%s</p></footer>\n</body>\n</html>\n",
-      f->measured
-          ? "Ticks, units, counts and bytes are the same in every run of the same program; times "
-            "are of this one."
-          : "Times were not measured. All figures are the same in every run of the same program.");
+  fprintf(out, "<footer><p>%s%s.</p></footer>\n</body>\n</html>\n", about_all,
+          f->measured ? "; times are of this one" : "");
 }

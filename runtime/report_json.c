@@ -1,12 +1,13 @@
-/* report_json.c: all figures for tools, and events for trace viewers. Everything is an integer or a fixed text. */
+/* report_json.c: all figures for tools, and events for trace viewers. Everything is an integer or a
+** fixed text. */
 #include "runtime/report.h"
 
 typedef unsigned long long ull;
 
 /* ---- JSON ------------------------------------------------------------------------------------
 **
-** What is in "repeats" depends on the program alone; the rows of "measured" belong to those of "repeats" by
-** their place, or have a tick of their own. */
+** What is in "repeats" depends on the program alone; the rows of "measured" belong to those of
+** "repeats" by their place, or have a tick of their own. */
 
 static void put_limit(FILE* out, const char* name, uint64_t limit, const char* end) {
   fprintf(out, "\"%s\": ", name);
@@ -139,7 +140,8 @@ void report_json(FILE* out, const figures_t* f) {
 
 /* ---- Trace events ----------------------------------------------------------------------------
 **
-** Times are microseconds there. Without times, pauses are moments, and one tick is a microsecond. */
+** Times are microseconds there. Without times, pauses are moments, and one tick is a
+** microsecond. */
 
 static void put_ns(FILE* out, const char* name, uint64_t ns) {
   fprintf(out, ", \"%s\": %llu.%03llu", name, (ull)(ns / 1000), (ull)(ns % 1000));

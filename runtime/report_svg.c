@@ -1,5 +1,5 @@
-/* report_svg.c: the pictures of the page, as SVG. Colours and fonts are the page's. Coordinates are written with one
-** decimal, by hand, since printf's comes from the locale. */
+/* report_svg.c: the pictures of the page, as SVG. Colours and fonts are the page's. Coordinates are
+** written with one decimal, by hand, since printf's comes from the locale. */
 #include "runtime/report.h"
 
 typedef unsigned long long ull;
@@ -71,7 +71,8 @@ static double y_of(const curve_t* c, double value) {
   return TOP + (1 - value / c->y_max) * c->height;
 }
 
-/* Between two lines of the grid, of which there are a few: 1, 2 or 5 times a power of ten; or a power of 2. */
+/* Between two lines of the grid, of which there are a few: 1, 2 or 5 times a power of ten; or a
+** power of 2. */
 static double step_of(double max, int most, bool bytes) {
   double step = 1;
   for (int i = 0; max / step > most; i++) step *= bytes ? 2 : i % 3 == 1 ? 2.5 : 2;
@@ -221,7 +222,10 @@ void picture_pauses(FILE* out, const figures_t* f) {
       "How many pauses there were, for each cause and power of two; the table has the "
       "sums.</desc>\n",
       out);
-  put_decades(out, f, &s, bottom);
+  if (rows > 0)
+    put_decades(out, f, &s, bottom);
+  else
+    put_text(out, "middle", WIDTH / 2.0, bottom, "there was none");
   double at = TOP;
   for (int kind = 0; kind < PAUSE_KINDS; kind++) {
     if (f->pauses[kind].count == 0) continue;

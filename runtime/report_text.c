@@ -25,17 +25,17 @@ static void write_bar(FILE* out, const figures_t* f, unsigned bucket, unsigned l
 }
 
 static void write_histogram(FILE* out, const figures_t* f) {
-  enum { WIDTH = 42 };
+  enum { WIDTH = 38 }; /* and one letter for each cause that would have none */
   unsigned first, last;
   uint64_t most = 1;
   if (!histogram_range(f, &first, &last)) return;
   for (unsigned b = first; b <= last; b++)
     if (in_bucket(f, b) > most) most = in_bucket(f, b);
-  fprintf(out, "\n%21s %13s   d rc_dec  r refill  q request  b beat  f forced\n",
+  fprintf(out, "\n%21s %13s  d rc_dec r refill q request b beat f forced\n",
           f->measured ? "length" : "units", "pauses");
   for (unsigned b = first; b <= last; b++) {
     char from[AMOUNT], to[AMOUNT], count[AMOUNT];
-    const char* (*amount)(char*, uint64_t) = f->measured ? amount_ns : amount_count;
+    const char* (*amount)(char*, uint64_t) = f->measured ? amount_ns : amount_short;
     uint64_t n = in_bucket(f, b);
     fprintf(out, "%9s", amount(from, bucket_from(b)));
     if (b == BUCKETS - 1)
