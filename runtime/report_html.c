@@ -190,10 +190,21 @@ static void put_worst(FILE* out, const figures_t* f) {
   event_t worst[LONGEST];
   unsigned n = worst_events(f, worst);
   if (n == 0) return;
+  fprintf(out, "<section>\n<h2>The %s</h2>\n<p class=\"soft\">of ",
+          f->measured ? "longest" : "heaviest");
+  if (f->measured) {
+    put(out, amount_count, "measured.long_pauses", f->r->long_count);
+    fputs(" that took ", out);
+    put(out, amount_time, "measured.long_ns", f->r->least_ns);
+  } else {
+    put(out, amount_count, "repeats.heavy_pauses", f->r->heavy_count);
+    fputs(" that spent ", out);
+    put(out, amount_count, "repeats.heavy_units", f->r->least_units);
+  }
   fprintf(out,
-          "<section>\n<h2>The %s</h2>\n<table>\n<thead><tr><th>cause</th><th>at "
+          "%s or more.</p>\n<table>\n<thead><tr><th>cause</th><th>at "
           "tick</th><th>units</th>%s</tr></thead>\n<tbody>\n",
-          f->measured ? "longest" : "heaviest", f->measured ? "<th>length</th>" : "");
+          f->measured ? "" : " units", f->measured ? "<th>length</th>" : "");
   for (unsigned i = 0; i < n && i < SHOWN; i++) {
     char tick[AMOUNT], units[AMOUNT];
     const event_t* e = &worst[i];

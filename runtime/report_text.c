@@ -69,8 +69,15 @@ static void write_worst(FILE* out, const figures_t* f) {
   enum { SHOWN = 5 };
   event_t worst[LONGEST];
   unsigned n = worst_events(f, worst);
+  char count[AMOUNT], least[AMOUNT];
   if (n == 0) return;
-  fprintf(out, "\n%-8s %14s %12s %12s\n", "worst", "at tick", "length", "units");
+  if (f->measured)
+    fprintf(out, "\n%s took %s or more. The longest:\n", amount_count(count, f->r->long_count),
+            amount_ns(least, f->r->least_ns));
+  else
+    fprintf(out, "\n%s spent %s units or more. The heaviest:\n",
+            amount_count(count, f->r->heavy_count), amount_count(least, f->r->least_units));
+  fprintf(out, "%-8s %14s %12s %12s\n", "cause", "at tick", "length", "units");
   for (unsigned i = 0; i < n && i < SHOWN; i++) {
     char tick[AMOUNT], ns[AMOUNT], units[AMOUNT];
     const event_t* e = &worst[i];

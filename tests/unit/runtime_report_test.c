@@ -416,11 +416,21 @@ static void test_errors(void** state) {
   fclose(full);
 }
 
+/* The record goes with its task. */
+static void test_no_leak(void** state) {
+  (void)state;
+  end(begin(&(rt_config){.record = MiB}));
+  size_t before = mapped();
+  for (int i = 0; i < 100; i++) end(begin(&(rt_config){.record = MiB}));
+  if (MAPPED_TELLS) assert_in_range(mapped(), 0, before + 2 * MiB);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_series),           cmocka_unit_test(test_program),
       cmocka_unit_test(test_nothing_changes),  cmocka_unit_test(test_outermost),
       cmocka_unit_test(test_repeated_reports), cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_no_leak),
   };
   return cmocka_run_group_tests_name("runtime report", tests, NULL, NULL);
 }
