@@ -34,7 +34,7 @@ mkdir -p "$log" && : >"$log/results"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done
-  for name in amalgamation dominators names readme; do echo "script $name tests/$name.sh $build"; done
+  for name in amalgamation dominators names readme report; do echo "script $name tests/$name.sh $build"; done
 } >"$list"
 
 # ---- Running one
