@@ -78,7 +78,7 @@ static void put_decimal(formatter* f, lua_Integer n) {
 }
 
 static void put_integer(formatter* f, spec* p, const char* flags) {
-  lua_Integer n = luaL_checkinteger(f->paid.L, f->arg);
+  lua_Integer n = check_integer(f->paid.L, f->arg);
   if (is_bare(p) && (p->conversion == 'd' || p->conversion == 'i')) {
     put_decimal(f, n);
     return;
@@ -92,7 +92,7 @@ static void put_integer(formatter* f, spec* p, const char* flags) {
 }
 
 static void put_float(formatter* f, const spec* p, size_t longest) {
-  lua_Number x = luaL_checknumber(f->paid.L, f->arg);
+  lua_Number x = check_number(f->paid.L, f->arg);
   check_spec(f->paid.L, p, "-+ #0", true);
   pay(&f->paid, STEPS_OF_NUMBER);
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);
@@ -102,7 +102,7 @@ static void put_float(formatter* f, const spec* p, size_t longest) {
 
 static void put_character(formatter* f, const spec* p) {
   check_spec(f->paid.L, p, "-", false);
-  int c = (int)luaL_checkinteger(f->paid.L, f->arg);
+  int c = (int)check_integer(f->paid.L, f->arg);
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, c);
 }
@@ -130,6 +130,7 @@ static void put_as_string(formatter* f, spec* p) {
   lua_State* L = f->paid.L;
   size_t n;
   buffer_room(&f->buffer, SHORT_RESULT); /* which cannot grow below a value */
+  pay(&f->paid, STEPS_OF_TICK);          /* which can run the guest */
   const char* s = guest_tostring(L, f->arg);
   n = lua_rawlen(L, -1);
   pay(&f->paid, n / BYTES_OF_STEP);

@@ -87,7 +87,7 @@ static int find(lua_State* L, bool wants_place) {
   read_arguments(L, &m, 1, 2);
   const char *start, *end = NULL;
   size_t length = (size_t)(m.end - m.text), pattern_length = (size_t)(m.pattern_end - m.pattern);
-  size_t skipped = first_position(luaL_optinteger(L, 3, 1), length) - 1;
+  size_t skipped = first_position(opt_integer(L, 3, 1), length) - 1;
   if (skipped > length) {
     start = NULL;
   } else if (wants_place && (lua_toboolean(L, 4) || is_plain(&m.paid, m.pattern, pattern_length))) {
@@ -139,7 +139,7 @@ int string_gmatch(lua_State* L) {
   size_t length;
   luaL_checklstring(L, 1, &length);
   luaL_checkstring(L, 2);
-  size_t from = first_position(luaL_optinteger(L, 3, 1), length) - 1;
+  size_t from = first_position(opt_integer(L, 3, 1), length) - 1;
   lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)from);
   lua_pushinteger(L, -1);
@@ -198,6 +198,7 @@ static void put_text(matcher* m, replacer* r, const char* s, const char* e) {
 /* What the table or the function gives for the match is put at VALUE; false: the match stays. */
 static bool look_up(matcher* m, const char* s, const char* e) {
   lua_State* L = m->paid.L;
+  pay(&m->paid, STEPS_OF_TICK);
   if (lua_istable(L, REPLACEMENT)) {
     push_capture(m, 0, s, e);
     lua_gettable(L, REPLACEMENT);
@@ -244,7 +245,7 @@ int string_gsub(lua_State* L) {
   matcher m;
   replacer r;
   read_arguments(L, &m, 1, 2);
-  lua_Integer most = luaL_optinteger(L, 4, m.end - m.text + 1), n = 0;
+  lua_Integer most = opt_integer(L, 4, m.end - m.text + 1), n = 0;
   luaL_argexpected(L, can_replace(lua_type(L, REPLACEMENT)), REPLACEMENT, "string/function/table");
   r.text = lua_tolstring(L, REPLACEMENT, &r.length);
   r.kept = m.text;

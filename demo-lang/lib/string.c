@@ -11,6 +11,26 @@ void purse_fill(purse* w) {
   guest_tick(w->L, ticks);
 }
 
+static void pay_numeral(lua_State* L, int arg) {
+  enum { TICK = STEPS_OF_TICK * BYTES_LOOKED_AT };
+  if (lua_type(L, arg) == LUA_TSTRING && lua_rawlen(L, arg) >= TICK)
+    guest_tick(L, lua_rawlen(L, arg) / TICK);
+}
+
+lua_Integer check_integer(lua_State* L, int arg) {
+  pay_numeral(L, arg);
+  return luaL_checkinteger(L, arg);
+}
+
+lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
+  return lua_isnoneornil(L, arg) ? otherwise : check_integer(L, arg);
+}
+
+lua_Number check_number(lua_State* L, int arg) {
+  pay_numeral(L, arg);
+  return luaL_checknumber(L, arg);
+}
+
 /* In pieces, the first ones short: most that are compared differ early. */
 bool equal_bytes(purse* w, const char* a, const char* b, size_t n) {
   for (size_t piece = 2 * BYTES_OF_STEP; n > 0; piece = WINDOW) {
@@ -57,8 +77,8 @@ static int string_len(lua_State* L) {
 static int string_sub(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  size_t from = first_position(luaL_checkinteger(L, 2), length);
-  size_t to = last_position(luaL_optinteger(L, 3, -1), length);
+  size_t from = first_position(check_integer(L, 2), length);
+  size_t to = last_position(opt_integer(L, 3, -1), length);
   size_t n = from <= to ? to - from + 1 : 0;
   pay_bytes(L, n);
   lua_pushlstring(L, n > 0 ? s + from - 1 : "", n);
@@ -68,9 +88,9 @@ static int string_sub(lua_State* L) {
 static int string_byte(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer at = luaL_optinteger(L, 2, 1);
+  lua_Integer at = opt_integer(L, 2, 1);
   size_t from = first_position(at, length);
-  size_t to = last_position(luaL_optinteger(L, 3, at), length);
+  size_t to = last_position(opt_integer(L, 3, at), length);
   if (from > to) return 0;
   if (to - from >= INT_MAX) return luaL_error(L, "string slice too long");
   int n = (int)(to - from) + 1;
@@ -86,7 +106,7 @@ static int string_char(lua_State* L) {
   if (n > STEPS_OF_TICK) guest_tick(L, (uint64_t)n / STEPS_OF_TICK);
   char* to = buffer_of_size(L, &b, (size_t)n);
   for (int i = 1; i <= n; i++) {
-    lua_Unsigned c = (lua_Unsigned)luaL_checkinteger(L, i);
+    lua_Unsigned c = (lua_Unsigned)check_integer(L, i);
     luaL_argcheck(L, c <= UCHAR_MAX, i, "value out of range");
     to[i - 1] = (char)c;
   }
@@ -149,7 +169,7 @@ static void repeat(char* to, size_t period, size_t total) {
 static int string_rep(lua_State* L) {
   size_t length, gap;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = check_integer(L, 2);
   const char* between = luaL_optlstring(L, 3, "", &gap);
   if (n > 0 && length + gap > INT_MAX / (lua_Unsigned)n)
     return luaL_error(L, "resulting string too large");
@@ -206,8 +226,7 @@ static bool push_number(lua_State* L, int operand) {
   size_t length;
   const char* s = lua_tolstring(L, operand, &length);
   if (s == NULL) return false;
-  if (length >= STEPS_OF_TICK * BYTES_LOOKED_AT)
-    guest_tick(L, length / (STEPS_OF_TICK * BYTES_LOOKED_AT));
+  pay_numeral(L, operand);
   return lua_stringtonumber(L, s) == length + 1;
 }
 
@@ -218,6 +237,7 @@ static int arithmetic_of_other(lua_State* L, const char* event) {
     return luaL_error(L, "attempt to %s a '%s' with a '%s'", event + strlen("__"),
                       luaL_typename(L, 1), luaL_typename(L, 2));
   lua_insert(L, 1);
+  guest_tick(L, 1);
   lua_call(L, 2, 1);
   return 1;
 }

@@ -2,8 +2,9 @@
 **
 ** Work is counted in steps. A step is about what an instruction of Lua costs: an item of a pattern
 ** tried at one place, an option of a format, a byte of a set; 8 bytes that are looked at one by
-** one; 32 bytes that libc moves, scans or compares. A tick is 32 steps, so it buys 1 KiB of moving.
-** The first 32 steps of a call are free: who calls has paid for that much.
+** one; 32 bytes that libc moves, scans or compares. A tick is 32 steps, so it buys 1 KiB of moving;
+** a call of what the guest gave costs one. The first 32 steps are free: who calls has paid for
+** that much.
 **
 ** Steps are paid before they are done, but for a window of at most 1 KiB whose use is known only
 ** afterwards. To pay can be the end of the guest, by a longjmp: nothing of C's may wait to be
@@ -37,6 +38,11 @@ static inline void pay(purse* w, size_t steps) {
 static inline void pay_bytes(lua_State* L, size_t n) {
   if (n >= STEPS_OF_TICK * BYTES_OF_STEP) guest_tick(L, n / (STEPS_OF_TICK * BYTES_OF_STEP));
 }
+
+/* As luaL_check... and luaL_opt...: a string can be a long numeral. */
+lua_Integer check_integer(lua_State* L, int arg);
+lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise);
+lua_Number check_number(lua_State* L, int arg);
 
 /* Bytes are equal; pays for those that it compares. */
 bool equal_bytes(purse* w, const char* a, const char* b, size_t n);
