@@ -23,7 +23,10 @@
 
 #include "demo-lang/slua.h"
 
-enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
+enum {
+  GUEST_WHERE = LUA_IDSIZE + 16, /* bytes of script:line */
+  GUEST_ADDRESS = 24             /* bytes of an address as text */
+};
 
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
 ** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
@@ -119,6 +122,9 @@ int guest_call_original(lua_State* L);
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
+void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
+/* lib/string.c: the library "string", as luaopen_string. */
+int guest_open_string(lua_State* L);
 /* rcmodule.c: the module "rc". */
 int luaopen_rc(lua_State* L);
 

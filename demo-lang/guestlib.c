@@ -491,6 +491,7 @@ static void set_iterators(lua_State* L) {
 }
 
 void guest_open_libraries(lua_State* L) {
+  luaL_requiref(L, LUA_STRLIBNAME, guest_open_string, true); /* which luaL_openlibs keeps */
   luaL_openlibs(L);
   luaL_requiref(L, "rc", luaopen_rc, true);
   lua_settop(L, 0);
