@@ -233,7 +233,7 @@ static int report_limit(slua_stop stop, const rt_config* limits) {
 }
 
 /* False: one could not be written, which was told. */
-static bool write_reports(const rt_task* task, const options* o) {
+static bool write_reports(rt_task* task, const options* o) {
   bool ok = true;
   if (o->pauses) ok = rt_report(task, stderr, RT_REPORT_TEXT) == 0;
   for (const char** file = o->reports; *file != NULL; file++) {
