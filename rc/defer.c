@@ -232,10 +232,9 @@ static size_t fields_only(mi_task_t* task, rc_object* o) {
 
 static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object* o,
                                                       size_t (*release)(mi_task_t*, rc_object*)) {
-  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
-  size_t units = release(task, o);
-  count_units(task, &state_of(task)->counted.dec_units_max, units);
-  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+  pause_t pause = pause_begin(task);
+  count_units(task, &state_of(task)->counted.dec_units_max, release(task, o));
+  pause_end(task, PAUSE_RC_DEC, pause);
 }
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
@@ -310,7 +309,7 @@ void rc_dec_last(rc_object* o) {
   static const uint64_t MANY_FIELDS = (uint64_t)0xfff8 << 48;
   size_t n = o->n; /* not from the word: a count that was just stored would delay it */
   if (unlikely((dead_word(o) & (COUNT_AND_KIND | MANY_FIELDS)) != 1 || !has_no_objects(o, n) ||
-               page_owner(page) != (uintptr_t)task || task->measure)) {
+               page_owner(page) != (uintptr_t)task || task->notes_pauses)) {
     dec_last_slow(o);
     return;
   }

@@ -285,9 +285,9 @@ static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes)
 
 void pay_for_request(mi_task_t* task, size_t bytes) {
   if (likely(!task->exact_hidden)) return;
-  uint64_t since = task->measure ? os_now_ns() : 0, units = task->units;
+  pause_t pause = pause_begin(task);
   pay_at_once(task, bytes);
-  if (task->measure) pause_record(task, PAUSE_REFILL, task->units - units, since);
+  pause_end(task, refill_kind(bytes_to_words(bytes)), pause);
 }
 
 /* What a refill pays for the task's own dead objects. */

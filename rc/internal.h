@@ -175,7 +175,6 @@ _Static_assert(CLASS_COUNT <= 64, "`waiting` has a bit for each class");
 
 enum {
   DEC_UNITS = 33, /* most that one rc_dec spends */
-  QUANTUM_WORDS = 256,
   QUANTUM_UNITS = 512,
   REQUEST_UNITS = 8192, /* most that a request for more words pays at once; it owes the rest */
   PACE = 2,
