@@ -196,9 +196,9 @@ static inline subproc_t* subproc_of(uint32_t id) {
 ** next charge, if it is due already). */
 enum { UPPER_BYTES = 784 };
 
-typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
+typedef enum drain_mode { DRAIN_REFILL, DRAIN_BEAT, DRAIN_ALL } drain_mode;
 /* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
-** whether work still waits (then the refill hands out no more than `quantum` words). */
+** whether work still waits (then the refill hands out no more than `quantum` words). Called at each beat, too. */
 typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                         drain_mode mode);
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);

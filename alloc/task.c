@@ -357,6 +357,7 @@ static void beat(mi_task_t* task) {
   if (task->on_look != NULL) task->on_look(task);
   callback_enter(task);
   call_deferred(task, NULL, false);
+  if (task->drain != NULL) task->drain(task, NULL, 0, 0, DRAIN_BEAT);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);
   callback_leave(task);
   if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);

@@ -153,7 +153,8 @@ typedef struct rc_state {
   uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   rc_object *final_first, *final_last;
-  size_t finals;
+  size_t finals, finals_due; /* of those queued, the first that may run; with RC_ON_BEATS */
+  uint64_t finals_beat;      /* since which they may */
   bool polling;
   bool paced; /* pacing was set; else the defaults hold */
   bool
@@ -244,7 +245,8 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
-bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
+void finals_become_due(mi_task_t* task); /* a beat has been */
+bool weak_is_held(const rc_object* o);   /* it is a weak reference that its table has */
 bool is_weak(const rc_object* o);
 /* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
 ** there is none, or it was shared before. */

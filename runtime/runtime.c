@@ -58,6 +58,12 @@ static void unbuild(rt_task* t) {
   record_free(t);
 }
 
+static void set_pace_of_beats(rt_task* t) {
+  task_resume(t);
+  (void)rc_set_pacing(&(rc_pacing){2, 256, RC_DEBT_AUTO, RC_ON_BEATS});
+  task_suspend(t);
+}
+
 rt_task* rt_task_new(const rt_config* config) {
   static const rt_config none;
   if (config == NULL) config = &none;
@@ -84,6 +90,7 @@ rt_task* rt_task_new(const rt_config* config) {
   t->task->on_refusal = task_on_refusal;
   scope_root(t, &(rt_limits){config->name, config->heartbeats, config->ticks, config->bytes,
                              config->depth});
+  if (config->deterministic) set_pace_of_beats(t);
   return t;
 }
 
