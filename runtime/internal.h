@@ -23,7 +23,7 @@
 **
 ** A scope lives in its caller's frame, and a guest may be left by longjmp: so levels are kept here,
 ** and who ends a scope looks at none within it. */
-#define NO_END INT64_MAX /* others are from 0 to CLOCK_MAX */
+#define NO_END INT64_MAX /* others: to CLOCK_MAX; below 0 where children took less than they used */
 
 /* `entered` is true from rt_enter to rt_leave, and then `before` is what the thread had. Other
 ** threads touch `entered`, `cancelled` and `children` only, and `parent` does not end before its

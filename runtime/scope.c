@@ -60,7 +60,7 @@ static void scopes_check(const rt_task* t) {
 static void settle(rt_task* t) {
   scopes_check(t);
   int64_t ticks = t->watched != NULL ? t->watched->nearest[RT_HEARTBEATS] : NO_END;
-  task_set_alarm(t->task, ticks == NO_END ? ALARM_NONE : (uint64_t)ticks);
+  task_set_alarm(t->task, ticks == NO_END ? ALARM_NONE : ticks > 0 ? (uint64_t)ticks : 0);
   if (!has_expired(t)) set_byte_limit(t, t->watched->nearest[RT_MEMORY]);
 }
 
@@ -73,8 +73,9 @@ void scopes_settle(rt_task* t) {
 
 static int64_t moved(int64_t end, int64_t by) {
   const int64_t last = CLOCK_MAX;
-  if (end == NO_END || by > last - end) return end == NO_END ? NO_END : last;
-  return by > -end ? end + by : 0;
+  if (end == NO_END) return NO_END;
+  if (by >= 0) return end <= last - by ? end + by : last;
+  return by > -last && end >= -last - by ? end + by : -last;
 }
 
 void scopes_shift(rt_task* t, rt_limit limit, uint64_t serial, int64_t by) {

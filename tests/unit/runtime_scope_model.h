@@ -198,14 +198,12 @@ static void model_new_child(model* m, model* child, model_gift* gift) {
   m->children_ticks += gift->taken[RT_HEARTBEATS] != NO ? gift->taken[RT_HEARTBEATS] : 0;
 }
 
-static void model_return(model* m, const model_gift* gift, rt_limit limit, int64_t amount,
-                         int64_t now) {
+static void model_return(model* m, const model_gift* gift, rt_limit limit, int64_t amount) {
   if (gift->taken[limit] == NO) return;
   for (int i = 0; i < gift->count && i <= m->inner; i++) {
     int64_t* left = &m->scope[i].left[limit];
     if (m->scope[i].number != gift->from[i] || *left == NO) continue;
     *left += amount;
-    if (*left < -now) *left = -now; /* it ends at 0 at the earliest */
   }
 }
 
@@ -215,8 +213,8 @@ static void model_join(model* m, const model* child, const model_gift* gift) {
   int64_t taken = gift->taken[RT_HEARTBEATS], used = model_used(child), back = 0;
   if (taken != NO && used < taken) back = taken - used;
   if (taken != NO && used > taken + child->extended) back = taken + child->extended - used;
-  model_return(m, gift, RT_HEARTBEATS, back, m->ticks);
-  model_return(m, gift, RT_MEMORY, gift->taken[RT_MEMORY], m->held);
+  model_return(m, gift, RT_HEARTBEATS, back);
+  model_return(m, gift, RT_MEMORY, gift->taken[RT_MEMORY]);
   m->children_ticks += used - (taken != NO ? taken : 0);
 }
 
