@@ -84,9 +84,8 @@ typedef struct rt_config {
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
-  bool deterministic;  /* what waits to be freed is freed on beats only, and finalizers are due by
-                               beats (RC_ON_BEATS), so both depend on the program alone */
-  bool measure_pauses; /* time what rt_get_pauses reports (a clock read for each) */
+  bool deterministic;       /* draining and finalizers on beats only (RC_ON_BEATS) */
+  bool measure_pauses;      /* time what rt_get_pauses reports (a clock read for each) */
 } rt_config;
 
 /* ---- Life ------------------------------------------------------------------------------------ */
