@@ -5,6 +5,7 @@
 #include "runtime/internal.h"
 
 #include "rc/rc.h"
+#include "runtime/record.h"
 
 static const size_t GRACE = 256 * KiB;
 enum { PERIOD = 1000 }; /* not an option's: limits depend on the program alone */
@@ -45,12 +46,13 @@ static bool build(rt_task* t, const rt_config* config) {
     return false;
   }
   t->task->exact = heap_new(t->task, t->task->arena);
-  return t->task->exact != NULL;
+  return t->task->exact != NULL && recorder_begin(t->task, config);
 }
 
 static void unbuild(rt_task* t) {
   if (t->task != NULL) {
     arena_t* arena = t->task->arena;
+    recorder_end(t->task);
     task_delete(t->task, false);
     if (arena != &arena_main) arena_delete(arena);
   }
@@ -84,7 +86,6 @@ rt_task* rt_task_new(const rt_config* config) {
   t->on_expiry_arg = config->on_expiry_arg;
   t->replay = config->replay;
   t->replay_left = config->replay_count;
-  t->task->measure = config->measure_pauses;
   t->task->on_beat = task_on_beat;
   t->task->on_alarm = task_on_alarm;
   t->task->on_refusal = task_on_refusal;
@@ -134,6 +135,7 @@ void rt_leave(void) {
 }
 
 rt_task* rt_current(void) { return task_current; }
+mi_task_t* task_of(const rt_task* t) { return t->task; }
 
 /* By the option: what objects the task ends with, and why. */
 static void show_leaks(rt_task* t) {
@@ -231,7 +233,9 @@ uint64_t rt_offset(const rt_task* t, const void* p) {
 _Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS &&
                    (int)RT_PAUSE_RC_DEC == (int)PAUSE_RC_DEC &&
                    (int)RT_PAUSE_REFILL == (int)PAUSE_REFILL &&
-                   (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT,
+                   (int)RT_PAUSE_REQUEST == (int)PAUSE_REQUEST &&
+                   (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT &&
+                   (int)RT_PAUSE_FORCED == (int)PAUSE_FORCED,
                "the kinds are those of the allocator");
 
 void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
@@ -242,6 +246,6 @@ void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
 }
 
 const char* rt_pause_name(rt_pause_kind kind) {
-  static const char* const names[] = {"rc_dec", "refill", "beat"};
-  return names[kind];
+  static const char* const names[] = {"rc_dec", "refill", "request", "beat", "forced"};
+  return (unsigned)kind < RT_PAUSE_KINDS ? names[kind] : "unknown";
 }

@@ -89,7 +89,7 @@ static rc_object* make(uint64_t random, uint64_t number) {
   rc_object* o;
   if (random % 3 == 0) {
     o = rc_typed(0, &type);
-    words = 6; /* with one for the queue */
+    words = 7; /* with two for the list of those that have a finalizer */
   } else if (random % 3 == 1) {
     o = rc_array(0, words = 20 * n, RC_NIL);
     words += 2;

@@ -336,19 +336,24 @@ static void test_extension_for_good(void** state) {
 /* Another program, or a log that ends: the limits hold. */
 static void test_replay(void** state) {
   (void)state;
-  static const rt_extension log[] = {
-      {10, 5, 0, RT_HEARTBEATS}, {15, 5, 0, RT_HEARTBEATS}, {16, 100, 0, RT_MEMORY}};
   static const struct {
-    uint64_t first;
+    rt_extension log[3];
     size_t entries;
     uint64_t runs_to;
-  } cases[] = {{1, 3, 20}, {1, 1, 15}, {1, 0, 10}, {9, 3, 10}};
-  for (unsigned i = 0; i < 4; i++) {
-    rt_task* t = begin(&(rt_config){.ticks = 10, .replay = log, .replay_count = cases[i].entries});
-    rt_status status = rt_tick(cases[i].first);
-    if (cases[i].first == 9) status = rt_tick(2); /* at 11 */
-    while (status == RT_OK) status = rt_tick(1);
-    assert_true(rt_ticks(t) == cases[i].runs_to || cases[i].first == 9);
+  } cases[] = {
+      {{{10, 5, 0, RT_HEARTBEATS}, {15, 5, 0, RT_HEARTBEATS}, {16, 9, 0, RT_MEMORY}}, 3, 20},
+      {{{10, 5, 0, RT_HEARTBEATS}, {15, 5, 0, RT_HEARTBEATS}}, 1, 15},
+      {{{10, 5, 0, RT_HEARTBEATS}}, 0, 10},
+      {{{11, 5, 0, RT_HEARTBEATS}}, 1, 10},
+      {{{9, 5, 0, RT_HEARTBEATS}, {10, 5, 0, RT_HEARTBEATS}}, 2, 10},
+      {{{10, 5, 0, RT_MEMORY}}, 1, 10},
+      {{{10, 5, 1, RT_HEARTBEATS}}, 1, 10},
+  };
+  for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    rt_task* t =
+        begin(&(rt_config){.ticks = 10, .replay = cases[i].log, .replay_count = cases[i].entries});
+    while (rt_tick(1) == RT_OK) continue;
+    assert_int_equal(rt_ticks(t), cases[i].runs_to);
     assert_expired(t, RT_HEARTBEATS, "task");
     size_t count;
     (void)rt_extensions(t, &count);
@@ -411,7 +416,7 @@ static void test_budgets(void** state) {
   assert_int_equal(rt_left(RT_DEPTH), 30);
   assert_int_equal(rt_tick(150), RT_OK);
   assert_null(rt_alloc(1000 + 256 * 1024 + 1)); /* with the grace */
-  assert_expired(a, RT_HEARTBEATS, "a"); /* the charge comes first */
+  assert_expired(a, RT_HEARTBEATS, "a");        /* the charge comes first */
   rt_leave();
   spend(b, 300);
   spend(c, 1);
