@@ -12,10 +12,9 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static void take(rt_task* parent, rt_task* child, rt_limit limit) {
   int64_t* end = &child->root.end[limit];
   int64_t left = scope_left(parent, limit);
-  bool is_shared = left != NO_END;
   *end = least(*end, left);
-  child->taken[limit] = is_shared ? *end : NO_END;
-  if (is_shared) scopes_shift(parent, limit, UINT64_MAX, -*end);
+  child->taken[limit] = left != NO_END ? *end : NO_END;
+  scopes_shift(parent, limit, UINT64_MAX, -*end);
 }
 
 static void give_back(rt_task* parent, const rt_task* child, rt_limit limit, int64_t amount) {

@@ -466,6 +466,13 @@ static void test_other_ends(void** state) {
   rt_leave();
   assert_int_equal(rt_task_join(a, NULL), 0);
   end(t);
+  t = begin(NULL);
+  a = rt_task_new_child(&(rt_config){.heartbeat_period = 7, .heartbeats = 2});
+  spend(a, 15);
+  assert_int_equal(rt_heartbeats(a), 2);
+  assert_int_equal(rt_task_join(a, &out), 0);
+  assert_int_equal(out.expired, RT_HEARTBEATS);
+  end(t);
   a = rt_task_new_child(&(rt_config){.ticks = 5});
   spend(a, 4);
   assert_int_equal(rt_task_join(a, &out), 0);
