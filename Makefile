@@ -113,6 +113,18 @@ $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
 $(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# With the checks of the other two libraries inside; and programs to compare what they print.
+$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+DETERMINISM = $(call objects,plain,$(addprefix tests/determinism/,main.c plain.c counted.c))
+$(B)/programs: $(DETERMINISM) $(B)/libsluice.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/programs-debug $(B)/programs-secure: $(B)/programs-%: $(DETERMINISM) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/disturb.so: tests/determinism/disturb.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -154,9 +166,11 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked bench-rc bench-pause instructions model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause instructions model install clean help
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
+
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -204,6 +218,12 @@ coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \
 	  CC='$(CC) --coverage -fprofile-update=atomic' covered
 	@CC='$(CC) --coverage' tests/coverage.py $(B)/coverage
+
+determinism: setup ## many programs under many conditions and in many builds: the same output, ticks and stopping points; some ten minutes
+	@tests/setup.sh determinism || true
+	@$(MAKE) --no-print-directory -s -j2 all $(REPEATING)
+	@tests/determinism/build.sh $(B)
+	@tests/determinism/run.py $(B)
 
 model: setup ## check the protocols between threads with spin
 	@tests/model/run.sh
