@@ -106,15 +106,21 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 
 # ---- Programs
 
-LUA_SRC = $(wildcard demo-lang/*.c)
-$(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
-$(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
+LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
+$(foreach v,plain asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
+$(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
-$(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
+$(B)/slua-asan: $(call objects,asan,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# The example of a host, where there is libmicrohttpd.
+HOST = $(if $(wildcard /usr/include/microhttpd.h),$(B)/host)
+$(B)/host: demo-lang/examples/host.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g -pthread -o $@ $^ $(LUA_L) -lmicrohttpd -lm -ldl
+
 # With the checks of the other two libraries inside; and programs to compare what they print.
-$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice-%.a
+$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-%.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 DETERMINISM = $(call objects,plain,$(addprefix tests/determinism/,main.c plain.c counted.c))
 $(B)/programs: $(DETERMINISM) $(B)/libsluice.a
@@ -163,6 +169,16 @@ $(B)/tests/$(1)/%: tests/stress/%.c $$(LIB_$(1)) Makefile
 endef
 $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
+# Tests of what demo-lang offers to hosts.
+LUA_UNIT = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_test.c))
+TEST_PROGRAMS += $(foreach t,$(LUA_UNIT),$(foreach v,plain asan tsan,$(B)/tests/$(v)/$(t)))
+define lua_test_variant
+$(B)/tests/$(1)/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_LIB)) $$(LIB_$(1)) Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) -I$(LUA_I) $$(FLAGS_$(1)) $$< -o $$@ $$(filter %.o,$$^) $$(LIB_$(1)) $(LUA_L) -lcmocka -lm -ldl -pthread -Wl,-E
+endef
+$(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
+
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
@@ -170,7 +186,7 @@ setup:
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING)
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests

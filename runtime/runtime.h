@@ -67,8 +67,9 @@ int rt_enter(rt_task* task);
 void rt_leave(void);
 /* The task that the calling thread has entered last, or NULL. Borrowed. */
 rt_task* rt_current(void);
-/* Ends a task that no thread has entered and frees all its memory without walking its objects:
-** O(pages). Other threads must have stopped using its blocks. 0, or EBUSY. */
+/* Ends a task that no thread has entered and frees all its memory without walking its objects; no finalizer
+** is called (rc_finalize_all). The references to shared objects that it holds are given up (rc/rc.h): O(pages +
+** such objects). Other threads must have stopped using its blocks. 0, or EBUSY. */
 int rt_task_end(rt_task* task);
 /* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat. The task must
 ** not end meanwhile. */

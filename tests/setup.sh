@@ -20,6 +20,7 @@ need pkgconf command -v pkg-config
 need libcmocka-dev has_file '/usr/include/cmocka.h'
 need liblua5.4-dev has_file '/usr/include/lua5.4/lua.h'
 need lua5.4 command -v lua5.4
+need libmicrohttpd-dev has_file '/usr/include/microhttpd.h'
 need libmimalloc2.0 has_file '/usr/lib/*/libmimalloc.so.2*'
 need spin command -v spin
 need util-linux command -v setarch

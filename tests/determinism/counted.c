@@ -268,7 +268,7 @@ static void shared_with_others(void) {
     require(o != NULL, "memory");
     for (int k = 0; k < 5; k++) {
       rc_inc(o);
-      hand_over(o);
+      hand_over(rc_share(o)); /* the task does not hold it any more */
     }
     rc_dec(o);
     if (i % 50 == 0) show("so far");
