@@ -134,7 +134,8 @@ STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
 THREADED = $(patsubst tests/unit/%.c,%,$(shell grep -l pthread_create tests/unit/*.c))
 TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug secure asan,$(B)/tests/$(v)/$(t))) \
                 $(THREADED:%=$(B)/tests/tsan/%) \
-                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t)))
+                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t))) \
+                $(foreach t,$(LUA_TESTS),$(foreach v,plain asan,$(B)/tests/$(v)/lua/$(t)))
 
 LIB_plain = $(B)/libsluice-plain.a
 LIB_debug = $(B)/libsluice-checked.a
@@ -150,6 +151,16 @@ $(B)/tests/$(1)/%: tests/stress/%.c $$(LIB_$(1)) Makefile
 	$(CC) $(BASE) $$(FLAGS_$(1)) $$< -o $$@ $$(LIB_$(1)) -pthread
 endef
 $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
+
+# What calls the guest's libraries has all of slua but its main.
+LUA_TESTS = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*.c))
+LUA_GUEST = $(filter-out demo-lang/slua.c,$(LUA_SRC))
+define lua_test_variant
+$(B)/tests/$(1)/lua/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_GUEST)) $$(LIB_$(1)) Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) -I$(LUA_I) $$(FLAGS_$(1)) $$(filter-out Makefile,$$^) -o $$@ $(LUA_L) -lm -ldl -pthread
+endef
+$(foreach v,plain asan,$(eval $(call lua_test_variant,$(v))))
 
 setup:
 	@tests/setup.sh

@@ -24,6 +24,11 @@ mkdir -p "$log" && : >"$log/results"
     done
   done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
+  for source in tests/lua/*.c; do
+    name=$(basename "$source" .c)
+    echo "script plain/$name $build/tests/plain/lua/$name 100000"
+    echo "script asan/$name env ASAN_OPTIONS=detect_leaks=0 $build/tests/asan/lua/$name 20000"
+  done
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done

@@ -14,6 +14,8 @@ enum {
   STEPS_OF_NUMBER = 8      /* of libc's printf */
 };
 
+static const char FLOAT_FLAGS[] = "-+ #0";
+
 /* A specification: as text for printf, and its last byte, which tells what it is. */
 typedef struct spec {
   char text[SPEC];
@@ -91,9 +93,12 @@ static void put_integer(formatter* f, spec* p, const char* flags) {
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, n);
 }
 
+/* Which is wrong is told of the argument first, but in hexadecimal. */
 static void put_float(formatter* f, const spec* p, size_t longest) {
+  bool hexadecimal = p->conversion == 'a' || p->conversion == 'A';
+  if (hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   lua_Number x = check_number(f->paid.L, f->arg);
-  check_spec(f->paid.L, p, "-+ #0", true);
+  if (!hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   pay(&f->paid, STEPS_OF_NUMBER);
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);
   pay(&f->paid, (size_t)n / BYTES_LOOKED_AT);

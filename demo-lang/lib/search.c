@@ -64,7 +64,7 @@ static const char* find_bytes(purse* paid, const char* s, size_t n, const char* 
   while (s < end) {
     size_t window = end - s > WINDOW ? WINDOW : (size_t)(end - s);
     const char* at = memchr(s, what[0], window);
-    pay(paid, (at != NULL ? (size_t)(at - s) : window) / BYTES_OF_STEP);
+    pay(paid, 1 + (at != NULL ? (size_t)(at - s) : window) / BYTES_OF_STEP);
     if (at == NULL) {
       s += window;
     } else {
@@ -167,7 +167,7 @@ static void put_paid(matcher* m, replacer* r, const char* s, size_t n) {
 
 /* Digit 0: the match [s, e); else that capture. */
 static void put_capture(matcher* m, replacer* r, int digit, const char* s, const char* e) {
-  const capture* c = &m->captures[digit - 1];
+  const capture* c = &m->captures[digit > 0 ? digit - 1 : 0];
   if (digit == 0) {
     put_paid(m, r, s, (size_t)(e - s));
   } else if (digit <= m->level && c->length >= 0) {

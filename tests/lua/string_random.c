@@ -47,7 +47,8 @@ static const char setup[] =
     "    __tostring = function() return 'an object' end, __name = 'named'}),\n"
     "  setmetatable({}, {__index = string.upper, __tostring = function() return 5 end}),\n"
     "  setmetatable({}, {__index = {a = 'x'}, __tostring = function() error('no text') end,\n"
-    "    __add = function(a, b) return type(a) .. type(b) end, __unm = function() return 'minus' end,\n"
+    "    __add = function(a, b) return type(a) .. type(b) end, __unm = function() return 'minus' "
+    "end,\n"
     "    __mul = function(a, b) error('mul') end, __pow = 'not a function'}),\n"
     "  setmetatable({}, {__tostring = function() return ('long'):rep(40) end}),\n"
     "  true\n"
@@ -66,7 +67,8 @@ static const char setup[] =
     "local text = {'call = {'}\n"
     "for _, name in ipairs(names) do\n"
     "  text[#text + 1] = name .. ' = {string.' .. name ..\n"
-    "    ', function(...) local r = pack(string.' .. name .. '(...)) return unpack(r, 1, r.n) end,' ..\n"
+    "    ', function(...) local r = pack(string.' .. name .. '(...)) return unpack(r, 1, r.n) "
+    "end,' ..\n"
     "    'function(s, ...) local r = pack(s:' .. name .. '(...)) return unpack(r, 1, r.n) end},'\n"
     "end\n"
     "text[#text + 1] = '}'\n"
@@ -83,10 +85,11 @@ static const char setup[] =
     "    return unpack(r, 1, r.n)\n"
     "  end\n"
     "end\n"
-    "call.arithmetic = {function(op, a, b)\n"
-    "  if op == 1 then return a + b elseif op == 2 then return a - b elseif op == 3 then return a * b\n"
-    "  elseif op == 4 then return a / b elseif op == 5 then return a // b\n"
-    "  elseif op == 6 then return a % b elseif op == 7 then return a ^ b else return -a end\n"
+    "call.arithmetic = {function(op, a, b) " /* in one line: Lua tells another one of n % 0 */
+    "if op == 1 then return a + b elseif op == 2 then return a - b elseif op == 3 then return a * "
+    "b "
+    "elseif op == 4 then return a / b elseif op == 5 then return a // b "
+    "elseif op == 6 then return a % b elseif op == 7 then return a ^ b else return -a end "
     "end, function(op, ...)\n"
     "  local events = {'add', 'sub', 'mul', 'div', 'idiv', 'mod', 'pow', 'unm'}\n"
     "  return getmetatable('')['__' .. events[op]](...)\n"
@@ -166,10 +169,22 @@ static void make_text(value* v, size_t most) {
 }
 
 static void make_integer(value* v) {
-  static const lua_Integer edges[] = {0,          1,           -1,       2,
-                                      255,        256,         -128,     127,
-                                      65535,      -32769,      INT32_MAX, INT32_MIN,
-                                      LUA_MAXINTEGER, LUA_MININTEGER, 1LL << 53, 1000000};
+  static const lua_Integer edges[] = {0,
+                                      1,
+                                      -1,
+                                      2,
+                                      255,
+                                      256,
+                                      -128,
+                                      127,
+                                      65535,
+                                      -32769,
+                                      INT32_MAX,
+                                      INT32_MIN,
+                                      LUA_MAXINTEGER,
+                                      LUA_MININTEGER,
+                                      1LL << 53,
+                                      1000000};
   v->kind = INTEGER;
   v->integer = one_in(3) ? edges[below(sizeof edges / sizeof edges[0])]
                          : (lua_Integer)below(1u << below(20)) - (lua_Integer)below(20);
@@ -177,8 +192,10 @@ static void make_integer(value* v) {
 }
 
 static void make_float(value* v) {
-  static const double edges[] = {0.0, -0.0, 1.0, 0.5, 1e15, 1e16, 1e100, -1e308, 5e-324, 3.14159,
-                                 HUGE_VAL, -HUGE_VAL, 0.1, 123456789.0, 9.2233720368547758e18, 0.0 / 1};
+  static const double edges[] = {0.0,      -0.0,      1.0,    0.5,         1e15,
+                                 1e16,     1e100,     -1e308, 5e-324,      3.14159,
+                                 HUGE_VAL, -HUGE_VAL, 0.1,    123456789.0, 9.2233720368547758e18,
+                                 0.0 / 1};
   v->kind = FLOAT;
   v->number = one_in(2) ? edges[below(sizeof edges / sizeof edges[0])]
                         : (double)below(1000000) / (double)(1 + below(1000)) - 100;
@@ -186,10 +203,27 @@ static void make_float(value* v) {
 }
 
 static void make_numeral(value* v) {
-  static const char* const numerals[] = {
-      "10",   " 0x1p4 ", "1e1",   "abc", "",   "1 ",    "0x",  "nan", "9223372036854775807",
-      "-3",   "3.0",     "0x10",  "1e",  "--1", "inf",  "9223372036854775808", "0", "0.1", "1\t",
-      "5e-1", NULL};
+  static const char* const numerals[] = {"10",
+                                         " 0x1p4 ",
+                                         "1e1",
+                                         "abc",
+                                         "",
+                                         "1 ",
+                                         "0x",
+                                         "nan",
+                                         "9223372036854775807",
+                                         "-3",
+                                         "3.0",
+                                         "0x10",
+                                         "1e",
+                                         "--1",
+                                         "inf",
+                                         "9223372036854775808",
+                                         "0",
+                                         "0.1",
+                                         "1\t",
+                                         "5e-1",
+                                         NULL};
   v->length = 0;
   add(v, pick(numerals));
   if (one_in(20)) add_char(v, '\0');
@@ -281,9 +315,9 @@ static void add_item(value* v, size_t* repetitions) {
 }
 
 static void add_special(value* v) {
-  static const char* const specials[] = {"%b()", "%b[]", "%baa", "%bab", "%f[%w]", "%f[^a]", "%f[ab]",
-                                         "%1",   "%2",   "%f",   "%b",   "%ba",    "%9",     "^",
-                                         "$",    "%f[%z]", NULL};
+  static const char* const specials[] = {"%b()",   "%b[]", "%baa", "%bab",   "%f[%w]", "%f[^a]",
+                                         "%f[ab]", "%1",   "%2",   "%f",     "%b",     "%ba",
+                                         "%9",     "^",    "$",    "%f[%z]", NULL};
   add(v, pick(specials));
 }
 
@@ -314,8 +348,10 @@ static void make_pattern(value* v, size_t repetitions) {
       open++;
     }
     if (one_in(12)) add(v, "()");
-    if (one_in(8)) add_special(v);
-    else add_item(v, &repetitions);
+    if (one_in(8))
+      add_special(v);
+    else
+      add_item(v, &repetitions);
     while (open > 0 && one_in(2)) {
       add_char(v, ')');
       open--;
@@ -360,16 +396,21 @@ static void make_format(void) {
   for (size_t n = below(4); n > 0; n--) {
     char c = "ddixXoucsssqqgGeEfaApFy%"[below(24)];
     value* v;
-    if (one_in(3)) { add_char(format, '%'); add_char(format, c); }
-    else add_conversion(format, c);
+    if (one_in(3)) {
+      add_char(format, '%');
+      add_char(format, c);
+    } else
+      add_conversion(format, c);
     if (one_in(4)) make_text(format, 3);
     if (c == '%') continue;
     v = next_arg();
     switch (c) {
       case 's':
       case 'q':
-        if (one_in(2)) make_text(v, one_in(4) ? 200 : 20);
-        else make_any(v);
+        if (one_in(2))
+          make_text(v, one_in(4) ? 200 : 20);
+        else
+          make_any(v);
         break;
       case 'c':
         make_integer(v);
@@ -379,8 +420,10 @@ static void make_format(void) {
         make_any(v);
         break;
       default:
-        if (one_in(2)) make_integer(v);
-        else make_float(v);
+        if (one_in(2))
+          make_integer(v);
+        else
+          make_float(v);
         if (one_in(20)) make_any(v);
     }
   }
@@ -402,7 +445,7 @@ static void add_option(value* v, char c, bool values) {
   add_char(v, c);
   if (strchr("iIs!", c) != NULL && one_in(2)) add_number(v, below(one_in(5) ? 20 : 9));
   if (c == 'c' && !one_in(10)) add_number(v, !values && one_in(50) ? 2147483647 : below(12));
-  if (one_in(300)) add(v, "99999999999999");
+  if (one_in(300) && !(c == 'c' && values)) add(v, "99999999999999");
 }
 
 static void make_layout(bool values) {
@@ -415,9 +458,12 @@ static void make_layout(bool values) {
     add_option(layout, c, values);
     if (!values || nargs == ARGS || strchr("bBhHlLjJTiIfdnszc", c) == NULL) continue;
     value* v = next_arg();
-    if (strchr("fdn", c) != NULL) make_float(v);
-    else if (strchr("szc", c) != NULL) make_text(v, one_in(10) ? 300 : 10);
-    else make_integer(v);
+    if (strchr("fdn", c) != NULL)
+      make_float(v);
+    else if (strchr("szc", c) != NULL)
+      make_text(v, one_in(10) ? 300 : 10);
+    else
+      make_integer(v);
     if (one_in(40)) make_any(v);
   }
 }
@@ -505,8 +551,12 @@ static void make_gsub(void) {
   } else {
     v->kind = STRING;
     for (size_t n = below(5); n > 0; n--) {
-      if (one_in(2)) add_char(v, random_char());
-      else if (!one_in(10)) { add_char(v, '%'); add_char(v, "0112%9x"[below(one_in(10) ? 7 : 4)]); }
+      if (one_in(2))
+        add_char(v, random_char());
+      else if (!one_in(10)) {
+        add_char(v, '%');
+        add_char(v, "0112%9x"[below(one_in(10) ? 7 : 4)]);
+      }
     }
   }
   if (one_in(4)) make_position(next_arg(), 5);
@@ -525,8 +575,10 @@ static void make_operands(void) {
   operation->kind = INTEGER;
   operation->integer = 1 + (lua_Integer)below(8);
   for (size_t n = 0; n < 2; n++) {
-    if (one_in(3)) make_any(next_arg());
-    else make_numeral(next_arg());
+    if (one_in(3))
+      make_any(next_arg());
+    else
+      make_numeral(next_arg());
   }
 }
 
@@ -536,12 +588,12 @@ static void make_packsize(void) { make_layout(false); }
 static const struct function {
   const char* name;
   void (*make)(void);
-} functions[] = {{"byte", make_part},         {"char", make_chars},    {"dump", make_dump},
-                 {"find", make_find},         {"format", make_format}, {"gmatch", make_gmatch},
-                 {"gsub", make_gsub},         {"len", make_whole},     {"lower", make_whole},
-                 {"match", make_gmatch},      {"pack", make_pack},     {"packsize", make_packsize},
-                 {"rep", make_rep},           {"reverse", make_whole}, {"sub", make_part},
-                 {"unpack", make_unpack},     {"upper", make_whole},   {"arithmetic", make_operands}};
+} functions[] = {{"byte", make_part},     {"char", make_chars},    {"dump", make_dump},
+                 {"find", make_find},     {"format", make_format}, {"gmatch", make_gmatch},
+                 {"gsub", make_gsub},     {"len", make_whole},     {"lower", make_whole},
+                 {"match", make_gmatch},  {"pack", make_pack},     {"packsize", make_packsize},
+                 {"rep", make_rep},       {"reverse", make_whole}, {"sub", make_part},
+                 {"unpack", make_unpack}, {"upper", make_whole},   {"arithmetic", make_operands}};
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
 /* ---- One call, and what it gave -------------------------------------------------------------- */
@@ -573,8 +625,10 @@ static void tell_value(report* r, lua_State* L, int index) {
       tell(r, lua_toboolean(L, index) ? " true" : " false", 5);
       break;
     case LUA_TNUMBER:
-      if (lua_isinteger(L, index)) snprintf(text, sizeof text, " %lld", lua_tointeger(L, index));
-      else snprintf(text, sizeof text, " %a", lua_tonumber(L, index));
+      if (lua_isinteger(L, index))
+        snprintf(text, sizeof text, " %lld", lua_tointeger(L, index));
+      else
+        snprintf(text, sizeof text, " %a", lua_tonumber(L, index));
       tell(r, text, strlen(text));
       break;
   }
@@ -610,8 +664,10 @@ static void show(const char* what, const char* s, size_t n) {
   printf("  %s", what);
   for (size_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)s[i];
-    if (c == '\\' || c < ' ' || c > 126) printf("\\%03d", c);
-    else putchar(c);
+    if (c == '\\' || c < ' ' || c > 126)
+      printf("\\%03d", c);
+    else
+      putchar(c);
   }
   putchar('\n');
 }
