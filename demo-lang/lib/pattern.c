@@ -372,7 +372,7 @@ const char* pattern_search(matcher* m, const char* s, bool anchored, const char*
   if (!m->prepared) m->skips = !anchored && begins_with_byte(m);
   m->prepared = true;
   for (;; s++) {
-    if (m->skips) {
+    if (m->skips && (s == m->end || !takes(&m->first, *s))) {
       s = text_find(m, &m->first, s, true);
       if (s == m->end) return NULL;
     }
