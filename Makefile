@@ -107,6 +107,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_SRC = $(wildcard demo-lang/*.c demo-lang/lib/*.c)
+LUA_GUEST = $(filter-out demo-lang/slua.c,$(LUA_SRC))
 $(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
@@ -118,6 +119,8 @@ $(B)/cfrac: tests/real/cfrac.c Makefile
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
 $(B)/rc_pair: tests/perf/rc_pair.c $(B)/libsluice.a Makefile
 	$(CC) $(CSTD) $(WARN) -I. -O2 -DNDEBUG $< $(B)/libsluice.a -pthread -o $@
+$(B)/lua_strings: tests/perf/lua_strings.c $(call objects,plain,$(LUA_GUEST)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g $(filter-out Makefile,$^) -o $@ $(LUA_L) -lm -ldl -pthread
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
@@ -154,7 +157,6 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
 # What calls the guest's libraries has all of slua but its main.
 LUA_TESTS = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*.c))
-LUA_GUEST = $(filter-out demo-lang/slua.c,$(LUA_SRC))
 define lua_test_variant
 $(B)/tests/$(1)/lua/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_GUEST)) $$(LIB_$(1)) Makefile
 	@mkdir -p $$(@D)
@@ -165,7 +167,7 @@ $(foreach v,plain asan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked bench-rc bench-pause instructions model install clean help
+        demo bench bench-checked bench-rc bench-pause instructions instructions-lua model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -201,6 +203,10 @@ instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair
 	@tests/perf/instructions.sh $(B)
+instructions-lua: setup ## how many instructions uses of Lua's string library take, and with the guest's
+	@tests/setup.sh instructions
+	@$(MAKE) --no-print-directory -s -j2 $(B)/lua_strings
+	@tests/perf/lua_strings.sh $(B)
 
 test-aarch64 test-musl: test-%:
 	@tests/setup.sh $*

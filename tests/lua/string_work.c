@@ -139,7 +139,7 @@ static const char* const hostile[] = {
     "local s = ('0'):rep(1000000) while true do a:sub(s) end",
     "return setmetatable({}, {__add = function() while true do end end}) + 'x' or 1",
     "return '10' + setmetatable({}, {__add = function() while true do end end})",
-    "local f = load(('x = 1 '):rep(1000)) while true do string.dump(f) end",
+    "local f = load(('x = 1 '):rep(1000)) while true do pcall(string.dump, f) end",
     "coroutine.wrap(function() pcall(string.find, a, ('a*'):rep(30) .. 'b') end)()",
     "return setmetatable({}, {__index = function(_, k) return a:find(('a*'):rep(30) .. 'b') "
     "end}).x",
