@@ -5,7 +5,11 @@
 #include <stdio.h>
 
 void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]) {
-  snprintf(text, GUEST_ADDRESS, "0x%08llx", (unsigned long long)rt_offset(guest_of(L)->task, p));
+  const guest* g = guest_of(L);
+  if (g->repeatable)
+    snprintf(text, GUEST_ADDRESS, "0x%08llx", (unsigned long long)rt_offset(g->task, p));
+  else
+    snprintf(text, GUEST_ADDRESS, "%p", p);
 }
 
 static void push_address(lua_State* L, const void* p) {
@@ -51,16 +55,18 @@ static int base_tostring(lua_State* L) {
 }
 
 static int base_print(lua_State* L) {
+  FILE* out = guest_of(L)->out;
   int n = lua_gettop(L);
   for (int i = 1; i <= n; i++) {
     size_t length;
     guest_tostring(L, i);
     const char* s = lua_tolstring(L, -1, &length);
-    if (i > 1) lua_writestring("\t", 1);
-    lua_writestring(s, length);
+    if (i > 1) putc('\t', out);
+    fwrite(s, 1, length, out);
     lua_pop(L, 1);
   }
-  lua_writeline();
+  putc('\n', out);
+  fflush(out);
   return 0;
 }
 

@@ -131,7 +131,7 @@ static void prepare(lua_State* L) {
 int main(int argc, char** argv) {
   size_t cases = argc > 1 ? strtoull(argv[1], NULL, 0) : 10000;
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 20221;
-  rt_config config = {0};
+  slua_config config = {0};
   static guest g;
   size_t failed = 0;
   if (!guest_open(&g, &config)) return 1;

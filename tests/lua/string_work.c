@@ -51,7 +51,7 @@ static const struct law {
     {"local set = ('[' .. ('b'):rep(n) .. ']?'):rep(9)", "return ('x'):find(set)", 1 << 18, 4, 1},
     {"", "return a:match('()')", 1 << 20, 0, 0},
     {"", "return a:match('.*')", 1 << 20, 1024, 1},
-    {"", "for x in a:gmatch('a') do end", 1 << 12, 40, 1},
+    {"", "return a:gmatch('b')()", 1 << 20, 1024, 1},
     {"", "return a:gsub('a', 'b')", 1 << 18, 40, 1},
     {"", "return a:gsub('a', 'b%0%0')", 1 << 18, 40, 1},
     {"", "return a:gsub('b', 'b')", 1 << 20, 1024, 1},
@@ -148,7 +148,7 @@ static const char* const hostile[] = {
 };
 
 static bool stops(const char* code) {
-  static const rt_config limited = {.heartbeats = LIMIT};
+  static const slua_config limited = {.limits.heartbeats = LIMIT};
   static guest g;
   if (!guest_open(&g, &limited)) return false;
   guest_open_libraries(g.L);
@@ -167,7 +167,7 @@ static bool stops(const char* code) {
 
 int main(void) {
   size_t passed = 0, failed = 0;
-  const rt_config unlimited = {0};
+  const slua_config unlimited = {0};
   static guest g;
   alarm(SECONDS);
   if (!guest_open(&g, &unlimited)) return 1;

@@ -97,7 +97,7 @@ __attribute__((noinline)) static void run(lua_State* L) {
 
 int main(int argc, char** argv) {
   static guest g;
-  const rt_config unlimited = {0};
+  const slua_config unlimited = {0};
   if (argc == 2 && strcmp(argv[1], "names") == 0) {
     for (size_t i = 0; i < USES; i++) printf("%s\n", uses[i].name);
     return 0;
@@ -108,7 +108,6 @@ int main(int argc, char** argv) {
     luaopen_string(g.L);
     lua_setglobal(g.L, LUA_STRLIBNAME);
   }
-  lua_sethook(g.L, NULL, 0, 0);
   for (size_t i = 0; i < USES; i++) {
     if (luaL_loadstring(g.L, uses[i].code) != LUA_OK) return 1;
     lua_gc(g.L, LUA_GCCOLLECT);
