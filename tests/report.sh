@@ -63,7 +63,7 @@ done
 refuses 'no such directory' 1 'slua: cannot write /nowhere/x.json: No such file or directory' --report=/nowhere/x.json -e ''
 refuses 'the script has its own exit code' 7 "slua: cannot write $dir/full.json: No space left on device" \
   --report="$dir/full.json" -e 'os.exit(7)'
-refuses 'no such format' 2 "slua: not the name of a report: 'x.svg'" --report=x.svg -e ''
+refuses 'no such format' 1 "slua: not the name of a report: 'x.svg'" --report=x.svg -e ''
 
 cat >"$dir/own.c" <<'END_OF_PROGRAM'
 #include <stdio.h>
