@@ -158,8 +158,9 @@ typedef struct rc_state {
   uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   rc_object *final_first, *final_last;
-  rc_object* finalizable; /* the newest */
-  size_t finals;
+  rc_object* finalizable;    /* the newest */
+  size_t finals, finals_due; /* of those queued, the first that may run; with RC_ON_BEATS */
+  uint64_t finals_beat;      /* since which they may */
   bool polling;
   bool paced; /* pacing was set; else the defaults hold */
   bool
@@ -255,6 +256,7 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 bool finalizer_is_due(const rc_object* o); /* when it ends */
 void finals_adopt(rc_state* s, rc_state* left);
+void finals_become_due(mi_task_t* task);               /* a beat has been */
 void finalizable_enter(mi_task_t* task, rc_object* o); /* it was constructed */
 bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
 bool is_weak(const rc_object* o);

@@ -250,6 +250,20 @@ static rc_object* take_first(rc_object** first, rc_object** last) {
   return o;
 }
 
+void finals_become_due(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  s->finals_beat = task_ticks(task) / task->period;
+  s->finals_due = s->finals;
+}
+
+static bool is_on_beats(const rc_state* s) { return s->pacing.deterministic == RC_ON_BEATS; }
+
+/* Before anything happens to the queue: was there a beat since something did? */
+static void finals_look(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  if (is_on_beats(s) && task_ticks(task) / task->period > s->finals_beat) finals_become_due(task);
+}
+
 /* Those of a task of runtime/ that were not queued are in a list, since they may never die. An object that another
 ** task made is in none. */
 enum { OLDER, NEWER };
@@ -277,6 +291,7 @@ static void finalizable_leave(rc_state* s, rc_object* o) {
 
 static void final_append(mi_task_t* task, rc_object* o) {
   rc_state* s = state_of(task);
+  finals_look(task);
   append(&s->final_first, &s->final_last, o, o);
   s->finals++;
   task_keeps_waiting(task);
@@ -320,8 +335,10 @@ void finals_adopt(rc_state* s, rc_state* left) {
 
 static rc_object* final_take(mi_task_t* task) {
   rc_state* s = state_of(task);
-  if (s->finals > 0) {
+  finals_look(task);
+  if (s->finals > 0 && (!is_on_beats(s) || s->finals_due > 0)) {
     s->finals--;
+    if (s->finals_due > 0) s->finals_due--;
     return take_first(&s->final_first, &s->final_last);
   }
   if (!task->implicit || atomic_load_explicit(&shared_finals.number, memory_order_relaxed) == 0)
