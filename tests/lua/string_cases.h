@@ -357,12 +357,24 @@ static void make_pattern(value* v, size_t repetitions) {
   while (open-- > 0 && !one_in(30)) add_char(v, ')');
   if (one_in(6)) add_char(v, '$');
   if (one_in(12)) mutate(v);
-  if (one_in(300)) /* deep */
-    for (size_t n = 30 + below(200); n > 0; n--) add(v, one_in(2) ? "a?" : "()");
+}
+
+/* As many choices as there can be, or some more or less. */
+static void make_deep_match(void) {
+  size_t n = 190 + below(20);
+  value *text = next_arg(), *pattern = next_arg();
+  for (size_t i = 0; i < n; i++) {
+    add(text, "a");
+    add(pattern, i < 30 && one_in(4) ? "()a?" : "a?");
+  }
 }
 
 /* A text and a pattern for it. */
 static void make_match(void) {
+  if (one_in(500)) {
+    make_deep_match();
+    return;
+  }
   size_t length = one_in(100) ? 3000 : one_in(4) ? 200 : 25;
   make_text(next_arg(), length);
   if (one_in(30)) {
