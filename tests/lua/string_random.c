@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 20221;
   slua_config config = {0};
   static guest g;
-  size_t failed = 0;
+  size_t passed = 0, failed = 0;
   if (!guest_open(&g, &config)) return 1;
   states[0] = luaL_newstate();
   luaL_openlibs(states[0]);
@@ -145,11 +145,14 @@ int main(int argc, char** argv) {
     state_of_rnd = (first + k) * 0x9E3779B97F4A7C15u | 1;
     bool equal = true;
     for (size_t i = 0; i < cases && equal; i++) equal = compare(&functions[k]);
-    failed += !equal;
+    if (equal)
+      passed++;
+    else
+      failed++;
   }
   if (failed > 0) printf("seed %llu\n", (unsigned long long)first);
   lua_close(states[0]);
   guest_end(&g);
-  printf("%zu passed, %zu failed\n", FUNCTIONS - failed, failed);
+  printf("%zu passed, %zu failed\n", passed, failed);
   return failed > 0;
 }
