@@ -359,10 +359,16 @@ static void make_pattern(value* v, size_t repetitions) {
   if (one_in(12)) mutate(v);
 }
 
-/* As many choices as there can be, or some more or less. */
+/* As many choices or captures as there can be, or some more or less. */
 static void make_deep_match(void) {
-  size_t n = 190 + below(20);
   value *text = next_arg(), *pattern = next_arg();
+  if (one_in(2)) {
+    add(text, "aaa");
+    for (size_t n = 28 + below(8); n > 0; n--) add(pattern, one_in(8) ? "()" : "(");
+    add(pattern, one_in(2) ? "a" : "b");
+    return;
+  }
+  size_t n = 190 + below(20);
   for (size_t i = 0; i < n; i++) {
     add(text, "a");
     add(pattern, i < 30 && one_in(4) ? "()a?" : "a?");
