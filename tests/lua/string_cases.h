@@ -230,7 +230,7 @@ static void make_any(value* v) {
   v->length = 0;
   switch (below(9)) {
     case 0:
-      v->kind = (int)below(3);
+      v->kind = one_in(3) ? NIL : one_in(2) ? FALSE : TRUE;
       break;
     case 1:
     case 2:
@@ -359,9 +359,21 @@ static void make_pattern(value* v, size_t repetitions) {
   if (one_in(12)) mutate(v);
 }
 
+/* More sets than the matcher keeps. */
+static void make_sets(value* text, value* pattern) {
+  for (size_t n = below(60); n > 0; n--) add_char(text, "aaabbbc"[below(7)]);
+  for (size_t n = 6 + below(6); n > 0; n--)
+    add(pattern, pick((const char* const[]){"[ab]", "[a]", "[^c]", "[%l]", NULL}));
+  add(pattern, one_in(2) ? "[c]" : "[b]");
+}
+
 /* As many choices or captures as there can be, or some more or less. */
 static void make_deep_match(void) {
   value *text = next_arg(), *pattern = next_arg();
+  if (one_in(2)) {
+    make_sets(text, pattern);
+    return;
+  }
   if (one_in(2)) {
     add(text, "aaa");
     for (size_t n = 28 + below(8); n > 0; n--) add(pattern, one_in(8) ? "()" : "(");
@@ -377,7 +389,7 @@ static void make_deep_match(void) {
 
 /* A text and a pattern for it. */
 static void make_match(void) {
-  if (one_in(500)) {
+  if (one_in(300)) {
     make_deep_match();
     return;
   }
