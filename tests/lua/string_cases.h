@@ -471,7 +471,8 @@ static void hide_addresses(void) {
 static void add_option(value* v, char c, bool values) {
   add_char(v, c);
   if (strchr("iIs!", c) != NULL && one_in(2)) add_number(v, below(one_in(5) ? 20 : 9));
-  if (c == 'c' && !one_in(10)) add_number(v, !values && one_in(50) ? 2147483647 : below(12));
+  if (c == 'c' && !one_in(10))
+    add_number(v, !values && one_in(50) ? (one_in(3) ? 2147483647 : 2147483639) : below(12));
   if (one_in(300) && !(c == 'c' && values)) add(v, "99999999999999");
 }
 
@@ -548,7 +549,7 @@ static void make_rep(void) {
   value* n = next_arg();
   n->kind = INTEGER;
   n->integer = (lua_Integer)below(one_in(10) ? 300 : 8);
-  if (one_in(10) && args[0].length > 0) n->integer = counts[below(5)];
+  if (one_in(10)) n->integer = counts[below(5)];
   if (one_in(2)) make_text(next_arg(), 4);
 }
 

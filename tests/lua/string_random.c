@@ -85,11 +85,13 @@ static void show(const char* what, const char* s, size_t n) {
   putchar('\n');
 }
 
-/* Arguments that cannot be repeated for long: a count for an empty text. */
+/* A call of rep that would not end soon, or need much memory; too large a result is an error. */
 static bool is_too_long(const struct function* f) {
-  return strcmp(f->name, "rep") == 0 && nargs > 1 && args[0].kind == STRING &&
-         args[1].kind != NIL && (args[1].kind != INTEGER || args[1].integer > 300) &&
-         (args[0].length == 0 || args[1].kind != INTEGER || args[1].integer < 1LL << 31);
+  if (strcmp(f->name, "rep") != 0 || nargs < 2 || args[0].kind != STRING) return false;
+  bool empty = args[0].length == 0 && (nargs < 3 || args[2].kind != STRING || args[2].length == 0);
+  const value* n = &args[1];
+  if (n->kind != INTEGER) return n->kind != NIL;
+  return n->integer > 300 && (empty || n->integer < 1LL << 31);
 }
 
 /* The same call in both states; false: it differs. */
