@@ -155,9 +155,12 @@ typedef struct replacer {
 } replacer;
 
 static void put_paid(matcher* m, replacer* r, const char* s, size_t n) {
-  if (n == 0) return;
-  pay(&m->paid, n / BYTES_OF_STEP);
-  put(&r->buffer, s, n);
+  if (n == 1) {
+    put_byte(&r->buffer, *s);
+  } else if (n > 0) {
+    pay(&m->paid, n / BYTES_OF_STEP);
+    put(&r->buffer, s, n);
+  }
 }
 
 /* Digit 0: the match [s, e); else that capture. */
