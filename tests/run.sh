@@ -83,6 +83,7 @@ equal() { # NAME WORD PROGRAM
 equal beats-equal-in-all-builds beats heartbeat_test
 equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
 equal deaths-equal-in-all-builds deaths rc_types_test
+equal moments-equal-in-all-builds moments runtime_beats_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
 
 # ---- The end, where people look first
