@@ -156,21 +156,25 @@ static void collect_above(guest* g, uint64_t held) {
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
 void guest_arm(lua_State* L) {
+  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
-/* The instructions up to the next call are paid for here. */
+/* An interrupt, or the instructions up to the next call are paid for here. */
 static void hook(lua_State* L, lua_Debug* ar) {
   guest* g = guest_of(L);
   (void)ar;
   guest_check(L);
-  guest_tick(L, PERIOD);
+  if (g->hooked) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
     lua_gc(L, LUA_GCCOLLECT);
     collect_above(g, rt_bytes(g->task));
   }
-  if (lua_gethookcount(L) != PERIOD) lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
+  if (!g->hooked)
+    lua_sethook(L, NULL, 0, 0);
+  else if (lua_gethookcount(L) != PERIOD)
+    lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
 void guest_stop(lua_State* L) {
@@ -192,7 +196,12 @@ void guest_tick(lua_State* L, uint64_t ticks) {
 }
 
 int guest_loaded(lua_State* L, int status) {
+  guest* g = guest_of(L);
   guest_check(L);
+  if (status == LUA_OK && g->meter != NULL && !guest_charge(L)) {
+    g->hooked = true;
+    guest_arm(L);
+  }
   return status;
 }
 
@@ -228,6 +237,7 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   guest* g = guest_of(L);
   lua_State* before = g->running;
   g->running = co;
+  guest_arm(co);
   return before;
 }
 
@@ -285,8 +295,11 @@ bool guest_open(guest* g, const rt_config* config) {
   }
   *(guest**)lua_getextraspace(g->L) = g;
   lua_setwarnf(g->L, warn, g);
-  guest_arm(g->L);
-  return true;
+  g->tick_limit = config->heartbeats * config->heartbeat_period;
+  if (config->heartbeats == 0 || guest_count(g)) return true;
+  guest_end(g);
+  errno = ENOMEM;
+  return false;
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {

@@ -5,9 +5,10 @@
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: instructions are paid for before they run, some at a time, by a count
-** hook; a limit that is reached sets the hook to the next instruction, which leaves Lua by a
-** longjmp to guest_call. So no pcall, message handler or __close of the guest can hold it up, and
+** What makes limits hold: the code of the guest pays for its loops and calls before they run, some
+** at a time (charge.h says what, meter.c how); where bytecode is not what we expect, a count hook
+** pays for instructions. A limit that is reached sets the hook to the next instruction, which
+** leaves Lua by a longjmp to guest_call. So no pcall, message handler or __close of the guest can hold it up, and
 ** the state, left in the middle of something, is not entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
@@ -38,6 +39,9 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  lua_State* meter;       /* NULL: the guest's work is not counted; else of meter.c */
+  uint64_t tick_limit;    /* 0: none */
+  bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
   unsigned resets;        /* coroutines that are being closed, each within the one before */
   bool must_close;        /* something waits for lua_close: a finalizer or a file */
@@ -54,6 +58,11 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const rt_config* config);
+/* From now on the work of the chunks that are loaded is counted in ticks; a limit in heartbeats
+** does so from the start. False: no memory. */
+bool guest_count(guest* g);
+/* Ticks used so far: those of the task without what was granted ahead. */
+uint64_t guest_ticks(const guest* g);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
 ** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
 ** used any more. Not from within a call of Lua. */
@@ -76,7 +85,7 @@ void guest_tick(lua_State* L, uint64_t ticks);
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
 _Noreturn void guest_exit(lua_State* L, int status, bool close);
-/* Pays for the first instructions of a new coroutine. */
+/* If the hook pays, it does so in this coroutine, too; the first instructions now. */
 void guest_arm(lua_State* co);
 /* Says which coroutine runs from now on; gives the one before. */
 lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
@@ -89,6 +98,8 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* meter.c: the function at the top is replaced by one that charges; false: it stays. */
+bool guest_charge(lua_State* L);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* library.name becomes `f`, which can go on to the original. */

@@ -262,13 +262,13 @@ static int report_limit(const guest* g, const options* o) {
   bool memory = limit == RT_MEMORY;
   fprintf(stderr, "slua: %s of %llu%s reached after %llu ticks, at %s\n", rt_limit_name(limit),
           (unsigned long long)(memory ? o->limits.bytes : o->limits.heartbeats),
-          memory ? " bytes" : "", (unsigned long long)rt_ticks(g->task),
+          memory ? " bytes" : "", (unsigned long long)guest_ticks(g),
           g->where[0] != '\0' ? g->where : "the end");
   return memory ? EXIT_MEMORY : EXIT_HEARTBEATS;
 }
 
 static void report_use(const guest* g, const options* o) {
-  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(g->task));
+  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)guest_ticks(g));
   if (o->limits.measure_pauses) {
     rt_pause pauses[RT_PAUSE_KINDS];
     rt_get_pauses(g->task, pauses);
@@ -279,7 +279,7 @@ static void report_use(const guest* g, const options* o) {
   }
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",
-            (unsigned long long)rt_ticks(g->task), (unsigned long long)rt_heartbeats(g->task),
+            (unsigned long long)guest_ticks(g), (unsigned long long)rt_heartbeats(g->task),
             (unsigned long long)rt_bytes(g->task), (unsigned long long)rt_bytes_peak(g->task));
 }
 
@@ -292,6 +292,7 @@ int main(int argc, char** argv) {
   if (o.code == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
   if (!guest_open(&g, &o.limits)) cannot_start(&o, errno);
+  if ((o.ticks || o.stats) && !guest_count(&g)) cannot_start(&o, ENOMEM);
   lua_pushcfunction(g.L, prepare);
   lua_pushlightuserdata(g.L, &o);
   bool ok = guest_call(&g, 1, 1, 0);
