@@ -152,7 +152,7 @@ static int pay(lua_State* L) {
 
 /* ---- Charged chunks -------------------------------------------------------------------------- */
 
-static const char anchor_key = 'a'; /* its address is the key in the registry */
+static const char ANCHOR_KEY[] = "sluice.anchor", METER_KEY[] = "sluice.meter"; /* registry */
 
 static int make_meter(lua_State* L) {
   static const char code[] = "local counter, pay = ... return function() return counter, pay end";
@@ -163,11 +163,11 @@ static int make_meter(lua_State* L) {
   lua_pushcclosure(L, pay, 1);
   lua_call(L, 2, 1);
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lua_setfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
   lua_State* meter = lua_newthread(L);
   lua_insert(L, -2);
   lua_xmove(L, meter, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, meter);
+  lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
   g->meter = meter;
   return 0;
 }
@@ -224,7 +224,7 @@ static bool push_charged(lua_State* L, arena* a, int original) {
   span after = proto_write(a, &p);
   if (lua_load(L, give, &after, "charged", "b") != LUA_OK) return false;
   for (int i = 1; i <= upvalues; i++) lua_upvaluejoin(L, -1, i, original, i);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lua_getfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
   lua_upvaluejoin(L, -2, upvalues + 1, -1, COUNTER);
   lua_upvaluejoin(L, -2, upvalues + 2, -1, PAY);
   lua_pop(L, 1);
