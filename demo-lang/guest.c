@@ -274,6 +274,11 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
+static uint64_t tick_limit(const rt_config* config) {
+  uint64_t period = config->heartbeat_period != 0 ? config->heartbeat_period : 1000, limit;
+  return __builtin_mul_overflow(config->heartbeats, period, &limit) ? UINT64_MAX : limit;
+}
+
 bool guest_open(guest* g, const rt_config* config) {
   *g = (guest){.limit = config->bytes, .collect_above = UINT64_MAX};
   if (!seed_is_known()) {
@@ -295,7 +300,7 @@ bool guest_open(guest* g, const rt_config* config) {
   }
   *(guest**)lua_getextraspace(g->L) = g;
   lua_setwarnf(g->L, warn, g);
-  g->tick_limit = config->heartbeats * config->heartbeat_period;
+  g->tick_limit = tick_limit(config);
   if (config->heartbeats == 0 || guest_count(g)) return true;
   guest_end(g);
   errno = ENOMEM;

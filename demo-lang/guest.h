@@ -41,6 +41,7 @@ typedef struct guest {
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   lua_State* meter;       /* NULL: the guest's work is not counted; else of meter.c */
   uint64_t tick_limit;    /* 0: none */
+  bool charges;           /* the bytecode is as expected */
   bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
   unsigned resets;        /* coroutines that are being closed, each within the one before */

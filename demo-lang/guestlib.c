@@ -93,8 +93,21 @@ static int load_original(lua_State* L) {
   return n;
 }
 
+/* A call of the reader, the upvalue, is a turn of a loop. */
+static int read_piece(lua_State* L) {
+  guest_tick(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_call(L, 0, 1);
+  return 1;
+}
+
 static int base_load(lua_State* L) {
   enum { MODE = 3 };
+  if (lua_isfunction(L, 1)) {
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, read_piece, 1);
+    lua_replace(L, 1);
+  }
   const char* text = lua_tostring(L, 1);
   if (lua_isnone(L, 1) || (text != NULL && text[0] != LUA_SIGNATURE[0])) return load_original(L);
   if (lua_gettop(L) < MODE) lua_settop(L, MODE);
@@ -229,6 +242,14 @@ static int co_close(lua_State* L) {
   lua_pushboolean(L, false);
   lua_xmove(co, L, 1);
   return 2;
+}
+
+/* ---- What is in the code is not the guest's to see ------------------------------------------- */
+
+static int string_dump(lua_State* L) {
+  if (guest_of(L)->meter == NULL) return guest_call_original(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  return luaL_error(L, "unable to dump given function");
 }
 
 /* ---- Iterators: their functions are closures ------------------------------------------------- */
@@ -451,6 +472,7 @@ static void set_libraries(lua_State* L) {
   luaL_setfuncs(L, coroutines, 0);
   for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
     guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
+  guest_wrap(L, LUA_STRLIBNAME, "dump", string_dump);
   guest_wrap(L, LUA_TABLIBNAME, "sort", table_sort);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
   set_random(L);
