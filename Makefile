@@ -113,6 +113,11 @@ $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
 $(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# Reads and writes Lua's bytecode by itself: for the tests.
+$(B)/bytecode: tests/lua/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ $(LUA_L) -lm -ldl
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -156,7 +161,7 @@ setup:
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
         demo bench bench-checked bench-rc bench-pause instructions model install clean help
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests

@@ -234,9 +234,9 @@ static void stub_start(work* w, const stub* s) {
   emit_get(w, top, w->counter);
   emit(w, op_abc(OP_ADD, top, top, b, 0));
   emit(w, op_abc(OP_MMBIN, top, b, TM_ADD, 0));
-  emit_add(w, top, -FREE);
-  emit_if_negative(w, top, true);
+  emit(w, op_abc(OP_LTI, top, signed_8(FREE), 0, 1));
   emit_jump(w, s->slow);
+  emit_add(w, top, -FREE);
   emit_set(w, top, w->counter);
   emit(w, op_asbx(OP_LOADI, b, FREE));
   emit_jump(w, s->back);

@@ -69,16 +69,17 @@ static piece cut(lua_State* L, uint64_t turns) {
   return (piece){now < turns ? -1 : 0, (lua_Integer)now, (lua_Integer)(turns - now)};
 }
 
-/* The limit for the next turns of a float loop that is at `at`: its own, if these are few. With
-** NaN, a loop ends at its next turn: so does one whose step is lost in rounding. */
+/* The limit for the turns of a float loop that come after `at`: its own, if these are few. They are
+** paid. With NaN, a loop ends at its next turn: so does one whose step is lost in rounding. */
 static lua_Number cut_float(lua_State* L, lua_Number at, lua_Number limit, lua_Number step) {
   lua_Integer most = grant(guest_of(L)) + 1;
-  lua_Number turns = (limit - at) / step, end = at + step * (lua_Number)most;
+  lua_Number turns = (limit - at) / step, end = at + step * ((lua_Number)most + 0.5);
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
-  take(L, !exact ? 1 : turns < (lua_Number)most ? (lua_Integer)turns + 1 : most);
   if (!exact) return (lua_Number)NAN;
-  return turns < (lua_Number)most ? limit : end;
+  bool few = turns < (lua_Number)most;
+  take(L, few ? (lua_Integer)turns : most);
+  return few ? limit : end;
 }
 
 /* (budget, R[A+1], R[A], R[A+2]) at the start of a loop, whose first turn is not charged: budget,
@@ -118,6 +119,7 @@ static int next_piece(lua_State* L) {
     lua_Number limit = lua_tonumber(L, LEFT), step = lua_tonumber(L, STEP);
     lua_Number at = lua_tonumber(L, AT) + step;
     bool more = goes_on(at, limit, step);
+    if (more) take(L, 1);
     lua_Number end = more ? cut_float(L, at, limit, step) : limit;
     lua_pushinteger(L, end == limit ? 0 : -1);
     if (more)

@@ -24,6 +24,7 @@ mkdir -p "$log" && : >"$log/results"
     done
   done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
+  echo "script charge tests/lua/charge.sh $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done

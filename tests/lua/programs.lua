@@ -133,11 +133,14 @@ local function statement()
     names[#names + 1] = x
     return
   end
-  if kind == 9 then return put("note(pcall(function(...) local a, b = ... %s end, 1))", pick(
+  if kind == 9 then
+    local traced = random(4) == 1
+    return put("note(%s(function(...) local a, b = ... %s end, %s1))", traced and "xpcall" or "pcall", pick(
     "return a.x.y", "return b.x", "return a + t", "for i = 1, 40 do b = b .. i end", "while a do a = a.next.next end",
     "local c <close> = m return c.x.y", "return #a", "for i = 1, {} do end", "for i = 1, 2, 0 do end", "for k in a do end",
     "t.none()", "t:none()", "none()", "a.b = 1", "return a < t", "return t < t", "return -s", "return t .. 'x'", "return 1.5 | 1",
-    "repeat local z = a.b until z.c", "return ...", "return select('#', ...)", "return f(...)", "error('mine', 2)", "goto l ::l:: return b()")) end
+    "repeat local z = a.b until z.c", "return ...", "return select('#', ...)", "return f(...)", "error('mine', 2)", "goto l ::l:: return b()"), traced and "debug.traceback, " or "")
+  end
   if kind == 10 then return put("t[%s] = %s", pick("1", "acc", "'k'", name()), expression()) end
   if kind == 11 then return put("t.%s = %s", pick("x", "y"), expression()) end
   if kind == 12 then return put("do local c <close> = m acc = acc + 1 end") end
