@@ -190,24 +190,33 @@ static inline subproc_t* subproc_of(uint32_t id) {
 
 /* ---- Task ---------------------------------------------------------------------------------------
 **
-** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
-** period; countdown is in the thread's `tls` while the task runs there and in `parked` else, as
-** it is in a callback. */
+** The ticks charged so far are goal - countdown. countdown is in the thread's `tls` while the task runs there
+** and in `parked` else, as it is in a callback; it is above 0, but while a charge is made. goal is the tick at
+** which something is due: the next beat, at beat_at, a multiple of period; or the alarm, if that comes first (the
+** next charge, if it is due already). */
 enum { UPPER_BYTES = 784 };
 
-typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
+typedef enum drain_mode { DRAIN_REFILL, DRAIN_BEAT, DRAIN_ALL } drain_mode;
 /* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
-** whether work still waits (then the refill hands out no more than `quantum` words). */
+** whether work still waits (then the refill hands out no more than `quantum` words). Called at each beat, too. */
 typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                         drain_mode mode);
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
 
 enum task_hooks { HOOK_DRAIN = 1, HOOK_HEAPS = 2 };
 
+/* What makes a program stand still: the last reference to an object goes; a refill, of blocks up to QUANTUM_WORDS
+** or of larger ones; a beat; a drain of everything, by itself or in one of the others. Pauses nest, and the outermost
+** is noted, as `forced` if there was one within. Units are those of draining. */
+enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_REQUEST, PAUSE_BEAT, PAUSE_FORCED, PAUSE_KINDS };
+enum { QUANTUM_WORDS = 256 };
 typedef struct pause_record {
   uint64_t count, units, ns, total_ns;
 } pause_record_t;
-enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
+typedef struct pause {
+  int kind;
+  uint64_t units, since_ns, ns; /* times are 0 unless they are measured */
+} pause_t;
 
 struct mi_task {
   /* To the limit, in logical bytes: held are bytes_limit - room. (In a thread's own task it may be above the limit:
@@ -225,10 +234,15 @@ struct mi_task {
   subproc_t* subproc; /* written under the heaps' lock */
   int64_t parked;
   uint64_t goal;
+  uint64_t beat_at;
+  uint64_t alarm; /* ALARM_NONE: none; set by task_set_alarm */
   uint64_t period;
   uint64_t age; /* of its arena's decay, see task.c */
   bool in_callback;
-  bool measure;
+  bool notes_pauses;
+  bool measure;                /* with their times */
+  bool forced;                 /* in the pause that goes on everything was drained */
+  unsigned pauses_open;        /* that have begun: each in the one before */
   bool implicit;               /* a thread's own */
   bool exact_hidden;           /* from inlined constructors: each is looked at */
   size_t quantum;              /* words that a refill hands out while work waits */
@@ -239,9 +253,14 @@ struct mi_task {
   void (*on_force)(mi_task_t*);                /* after a drain of all that waits */
   void (*on_look)(mi_task_t*);                 /* at each beat; may not allocate */
   beat_fun* on_beat;
-  bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
-  uint64_t units;                 /* of draining, so far */
+  void (*on_alarm)(
+      mi_task_t*); /* within the charge that reached it, after a beat; sets the next one */
+  bool (*on_refusal)(mi_task_t*,
+                     size_t); /* so many bytes are above the limit; true: it was raised */
+  uint64_t units;             /* of draining, so far */
   pause_record_t pauses[PAUSE_KINDS];
+  void (*on_pause)(mi_task_t*, const pause_t*); /* may not allocate; NULL: none */
+  struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
   mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
@@ -261,5 +280,6 @@ extern _Thread_local tls_t tls;
 #define COUNTDOWN_UNBOUND INT64_MAX     /* in callbacks */
 #define BYTES_UNLIMITED (INT64_MAX / 2) /* so that room can be above */
 #define CLOCK_MAX ((uint64_t)1 << 62)
+#define ALARM_NONE UINT64_MAX
 
 #endif

@@ -303,6 +303,8 @@ void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
+/* on_alarm is called by the charge that carries the ticks to `tick`, or by the next one, if they are there. */
+void task_set_alarm(mi_task_t* task, uint64_t tick);
 extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered */
 /* Set by rc/ while work waits that ended threads left: for any thread's own task without a `drain`
 ** of its own. A hint, so relaxed. */
@@ -330,9 +332,21 @@ void task_force(mi_task_t* task); /* out of memory, or collect: everything that 
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
 ** before the answer is no. */
 bool task_make_room(mi_task_t* task, size_t bytes);
+void task_free_all(mi_task_t* task); /* does that */
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
-void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns);
+/* Around what may take long: end gets what begin gave. */
+pause_t pause_open(mi_task_t* task);
+void pause_close(mi_task_t* task, int kind, pause_t pause);
+static inline pause_t pause_begin(mi_task_t* task) {
+  return unlikely(task->notes_pauses) ? pause_open(task) : (pause_t){0};
+}
+static inline void pause_end(mi_task_t* task, int kind, pause_t pause) {
+  if (unlikely(task->notes_pauses)) pause_close(task, kind, pause);
+}
+static inline int refill_kind(size_t words) {
+  return words <= QUANTUM_WORDS ? PAUSE_REFILL : PAUSE_REQUEST;
+}
 
 /* The charge of a call that asks for `size` bytes; sizes that cannot be are charged 1. */
 static inline uint64_t ticks_of(size_t size) { return size > PTRDIFF_MAX ? 1 : 1 + size / KiB; }

@@ -1,15 +1,18 @@
 /* guest.h: a Lua state that runs as a task: all its memory, work and limits are the task's.
 **
+** Internal: what a host calls is in slua.h.
+**
 ** What makes a run repeatable, with the unmodified liblua: the state's memory starts at a
 ** multiple of 4 GiB (Lua hashes the low 32 bits of addresses); its hash seed is overwritten
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: the code of the guest pays for its loops and calls before they run, some
-** at a time (charge.h says what, meter.c how); where bytecode is not what we expect, a count hook
-** pays for instructions. A limit that is reached sets the hook to the next instruction, which
-** leaves Lua by a longjmp to guest_call. So no pcall, message handler or __close of the guest can hold it up, and
-** the state, left in the middle of something, is not entered again. */
+** What makes limits hold: in a state that is counted, loops and calls are paid for before they run
+** by what is put into the bytecode (charge.h says what, meter.c who pays); if that is not what we
+** expect, some instructions at a time by a count hook. A limit that is reached sets the hook to the
+** next instruction, which leaves Lua by a longjmp to guest_call. So no pcall, message handler or
+** __close of the guest can hold it up, and the state, left in the middle of something, is not
+** entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
@@ -17,16 +20,25 @@
 #include <lua.h>
 #include <lualib.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
 
-#include "runtime/runtime.h"
+#include "demo-lang/slua.h"
 
-enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
+enum {
+  GUEST_WHERE = LUA_IDSIZE + 16, /* bytes of script:line */
+  GUEST_ADDRESS = 24             /* bytes of an address as text */
+};
 
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
 ** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
 ** served; so when Lua runs on with another size there, it got over the refusal by an error. */
 typedef struct guest {
   rt_task* task;
+  unsigned may; /* SLUA_MAY_*; fixed, as the next three */
+  bool repeatable;
+  bool counted;
+  FILE* out; /* where print writes */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -39,15 +51,17 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
-  lua_State* meter;       /* NULL: the guest's work is not counted; else of meter.c */
-  uint64_t tick_limit;    /* 0: none */
-  bool charges;           /* the bytecode is as expected */
+  lua_State* meter;       /* see meter.c; NULL: not counted, or closed, and then: */
+  uint64_t unused;        /* ticks that were granted and not used */
+  uint64_t tick_limit;    /* UINT64_MAX: none */
+  bool charges;           /* counted, and the bytecode is as expected */
   bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
-  unsigned resets;        /* coroutines that are being closed, each within the one before */
-  bool must_close;        /* something waits for lua_close: a finalizer or a file */
-  bool closing;           /* lua_close runs or has run */
-  bool exits;             /* os.exit was called, with: */
+  volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
+  unsigned resets; /* coroutines that are being closed, each within the one before */
+  bool must_close; /* something waits for lua_close: a finalizer or a file */
+  bool closing;    /* lua_close runs or has run */
+  bool exits;      /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -58,19 +72,20 @@ typedef struct guest {
 ** return. `g` is the caller's and stays where it is; `config` is borrowed. False: errno tells
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
-bool guest_open(guest* g, const rt_config* config);
-/* From now on the work of the chunks that are loaded is counted in ticks; a limit in heartbeats
-** does so from the start. False: no memory. */
-bool guest_count(guest* g);
-/* Ticks used so far: those of the task without what was granted ahead. */
-uint64_t guest_ticks(const guest* g);
+bool guest_open(guest* g, const slua_config* config);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
 ** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
 ** used any more. Not from within a call of Lua. */
 bool guest_call(guest* g, int nargs, int nresults, int handler);
+/* lua_resume of a coroutine that guest_arm has seen, from the host; its values are left on its
+** stack, *count of them; false: the guest was stopped, as with guest_call. */
+bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count);
+/* What runs throws the error "interrupted!" at its next instruction. For signal handlers, on the
+** thread that runs it. */
+void guest_interrupt(guest* g);
 /* The end of the script: lua_close if something waits for it and the guest was not stopped. */
 void guest_finish(guest* g);
-/* Ends the task with all its memory, without a look at the objects. */
+/* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
@@ -86,7 +101,7 @@ void guest_tick(lua_State* L, uint64_t ticks);
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
 _Noreturn void guest_exit(lua_State* L, int status, bool close);
-/* If the hook pays, it does so in this coroutine, too; the first instructions now. */
+/* Pays for the first instructions of a new coroutine. */
 void guest_arm(lua_State* co);
 /* Says which coroutine runs from now on; gives the one before. */
 lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
@@ -99,10 +114,20 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
-/* meter.c: the function at the top is replaced by one that charges; false: it stays. */
+/* meter.c: prepares a state for chunks that pay; false: no memory. */
+bool guest_open_meter(guest* g, const rt_config* limits);
+/* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
 bool guest_charge(lua_State* L);
+/* Ticks used so far: those of the task without what was granted ahead. */
+uint64_t guest_ticks(const guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
+/* permit.c: takes away what the guest may not use, from the libraries when they are open. */
+void guest_permit(lua_State* L);
+/* May it do that? (SLUA_MAY_*) */
+static inline bool guest_may(lua_State* L, unsigned what) {
+  return (guest_of(L)->may & what) == what;
+}
 /* library.name becomes `f`, which can go on to the original. */
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
@@ -110,6 +135,9 @@ int guest_call_original(lua_State* L);
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
+void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
+/* lib/string.c: the library "string", as luaopen_string. */
+int guest_open_string(lua_State* L);
 /* rcmodule.c: the module "rc". */
 int luaopen_rc(lua_State* L);
 

@@ -29,10 +29,15 @@ static void set_counter(guest* g, lua_Integer n) {
   lua_setupvalue(g->meter, ANCHOR, COUNTER);
 }
 
+static uint64_t unused(const guest* g) {
+  lua_Integer n = get_counter(g);
+  return n > 0 ? (uint64_t)n : 0;
+}
+
 /* How many ticks to grant ahead. */
 static lua_Integer grant(const guest* g) {
-  if (g->tick_limit == 0) return GRANT;
-  uint64_t used = rt_ticks(g->task), left = used < g->tick_limit ? g->tick_limit - used : 0;
+  uint64_t used = rt_ticks(g->task), left = g->tick_limit - used;
+  if (used > g->tick_limit) return GRANT; /* it was extended */
   return left / 4 < GRANT ? (lua_Integer)(left / 4) : GRANT;
 }
 
@@ -49,8 +54,7 @@ static void take(lua_State* L, lua_Integer n) {
 }
 
 uint64_t guest_ticks(const guest* g) {
-  lua_Integer unused = g->meter != NULL ? get_counter(g) : 0;
-  return rt_ticks(g->task) - (unused > 0 ? (uint64_t)unused : 0);
+  return rt_ticks(g->task) - (g->meter != NULL ? unused(g) : g->unused);
 }
 
 /* ---- Loops that are cut into pieces ---------------------------------------------------------- */
@@ -252,9 +256,28 @@ static bool bytecode_is_known(void) {
 
 static const char ANCHOR_KEY[] = "sluice.anchor", METER_KEY[] = "sluice.meter"; /* registry */
 
+/* The first finalizer of the state is its last one to run. */
+static int close_meter(lua_State* L) {
+  guest* g = guest_of(L);
+  g->unused = unused(g);
+  g->meter = NULL;
+  return 0;
+}
+
+static void set_close(lua_State* L) {
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushnil(L);
+  lua_pushcclosure(L, close_meter, 1);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, LUA_REGISTRYINDEX, "sluice.close");
+}
+
 static int make_meter(lua_State* L) {
   static const char code[] = "local counter, pay = ... return function() return counter, pay end";
   guest* g = guest_of(L);
+  set_close(L);
   if (luaL_loadbufferx(L, code, sizeof code - 1, "=meter", "t") != LUA_OK) return lua_error(L);
   lua_pushinteger(L, 0);
   lua_pushnil(L);
@@ -271,10 +294,13 @@ static int make_meter(lua_State* L) {
   return 0;
 }
 
-bool guest_count(guest* g) {
-  if (g->meter != NULL) return true;
+bool guest_open_meter(guest* g, const rt_config* limits) {
+  enum { PERIOD = 1000 }; /* runtime.h's */
+  uint64_t period = limits->heartbeat_period != 0 ? limits->heartbeat_period : PERIOD;
+  if (limits->heartbeats == 0 || __builtin_mul_overflow(limits->heartbeats, period, &g->tick_limit))
+    g->tick_limit = UINT64_MAX;
   lua_pushcfunction(g->L, make_meter);
-  return guest_call(g, 0, 0, 0);
+  return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }
 
 static const char* give(lua_State* L, void* ud, size_t* size) {

@@ -26,20 +26,29 @@ static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* 
   if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
 }
 
+void shared_ends(sink_t* to, rc_object* o) {
+  if (o->kind > RC_BYTES && !object_ends(to, o, true)) return;
+  if (to->shared) {
+    sink_take(to, o, rc_kind(o));
+  } else {
+    if (CHECKED) check_dies(o);
+    dead_link(o, rc_kind(o), NULL);
+    shared_push(o, o);
+  }
+}
+
+void shared_child_gone(sink_t* to, rc_object* child) {
+  if (shared_dec(child)) shared_ends(to, child);
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
   if (rc_is_cyclic(child)) {
     if (cyclic_dec(child)) special_child_ends(to, child);
     return;
   }
-  if (is_dead(child) || !shared_dec(child)) return;
-  if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
-  if (to->shared) {
-    sink_take(to, child, rc_kind(child));
-  } else {
-    if (CHECKED) check_dies(child);
-    dead_link(child, rc_kind(child), NULL);
-    shared_push(child, child);
-  }
+  if (is_dead(child)) return;
+  if (!to->shared) account(child, -1);
+  shared_child_gone(to, child);
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
@@ -223,24 +232,25 @@ static size_t fields_only(mi_task_t* task, rc_object* o) {
 
 static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object* o,
                                                       size_t (*release)(mi_task_t*, rc_object*)) {
-  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
-  size_t units = release(task, o);
-  count_units(task, &state_of(task)->counted.dec_units_max, units);
-  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+  pause_t pause = pause_begin(task);
+  count_units(task, &state_of(task)->counted.dec_units_max, release(task, o));
+  pause_end(task, PAUSE_RC_DEC, pause);
 }
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
 
-static bool has_no_objects(const rc_object* o) {
-  const rc_word* words = (const rc_word*)o + 1;
+static bool has_no_objects(const rc_object* o, size_t n) {
+  const rc_word* words = (const rc_word*)o;
   rc_word all = 1;
-  for (size_t i = 0; i < o->n; i++) all &= words[i];
+  for (size_t i = n; i > 0; i--) all &= words[i];
   return all != 0;
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   bool cyclic = rc_is_cyclic(o), shared = rc_count(o) < 0 && !cyclic;
-  if (is_dead(o) || (cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
+  if (is_dead(o)) return;
+  if (shared) account(o, -1);
+  if ((cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
@@ -288,7 +298,7 @@ void dec_last_at(rc_object* o, const void* caller) {
   dec_last_slow(o);
 }
 
-/* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
+/* The usual case, which has no call: a leaf of up to 7 fields, as its header tells. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   if (CHECKED) {
     if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
@@ -296,12 +306,14 @@ void rc_dec_last(rc_object* o) {
   }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  if (unlikely((dead_word(o) & COUNT_AND_KIND) != 1 || o->n > SMALL || !has_no_objects(o) ||
-               page_owner(page) != (uintptr_t)task || task->measure)) {
+  static const uint64_t MANY_FIELDS = (uint64_t)0xfff8 << 48;
+  size_t n = o->n; /* not from the word: a count that was just stored would delay it */
+  if (unlikely((dead_word(o) & (COUNT_AND_KIND | MANY_FIELDS)) != 1 || !has_no_objects(o, n) ||
+               page_owner(page) != (uintptr_t)task || task->notes_pauses)) {
     dec_last_slow(o);
     return;
   }
-  size_t units = (size_t)o->n + 1;
+  size_t units = n + 1;
   task_note_peak(task);
   task->room += (int64_t)(WORD * units);
   task->units += units;

@@ -65,7 +65,10 @@ bool is_weak(const rc_object* o) { return rc_kind(o) == RC_TYPED && typed_as(o) 
 static cell* cell_there(rc_table* t, const rc_object* o) {
   if (!has_cell(o)) return NULL;
   cell* c = cell_of(table_find(t, o));
-  rc_inc(&c->head);
+  if (rc_is_shared(&c->head))
+    shared_inc(&c->head);
+  else
+    rc_inc(&c->head);
   return c;
 }
 
@@ -98,11 +101,7 @@ static rc_object* weak_new(rc_table* t, mi_heap_t* heap, rc_object* o, size_t wa
 }
 
 /* All memory comes first: what refills drain takes the lock, and changes the table. */
-rc_object* rc_weak(rc_object* o) {
-  if (CHECKED && !check_lives(o, "rc_weak")) {
-    errno = EINVAL;
-    return NULL;
-  }
+static rc_object* weak_of(rc_object* o) {
   task_charge(ticks_of(sizeof(cell)));
   mi_heap_t* heap = task_exact_heap();
   rc_table* t = heap != NULL ? table_of(heap->task, rc_is_shared(o)) : NULL;
@@ -114,6 +113,17 @@ rc_object* rc_weak(rc_object* o) {
   size_t wanted;
   cell* c = cell_find(t, o, &wanted);
   return c != NULL ? &c->head : weak_new(t, heap, o, wanted);
+}
+
+rc_object* rc_weak(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_weak")) {
+    errno = EINVAL;
+    return NULL;
+  }
+  if (rc_is_cyclic(o)) cyclic_touch(o);
+  rc_object* w = weak_of(o);
+  if (w != NULL && rc_is_shared(w)) account(w, 1);
+  return w;
 }
 
 static bool is_cell(const rc_object* w, const char* what) {
@@ -143,6 +153,7 @@ rc_object* rc_upgrade(rc_object* w) {
   if (shared) {
     if (o != NULL && !inc_if_alive(o)) o = NULL;
     pthread_mutex_unlock(&weak_lock);
+    if (o != NULL && rc_is_shared(o)) account(o, 1);
   } else if (o != NULL && !inc_if_alive(o)) {
     o = NULL;
   }
@@ -156,7 +167,10 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   c->node.key = NULL;
   __atomic_fetch_and(&o->kind, (uint8_t)~KIND_WEAK, __ATOMIC_RELAXED);
   unlock_table(t);
-  child_dec(to, &c->head);
+  if (rc_is_shared(&c->head))
+    shared_child_gone(to, &c->head);
+  else
+    child_dec(to, &c->head);
 }
 
 void weak_end(sink_t* to, rc_object* o) {
@@ -177,6 +191,34 @@ rc_object* weak_partner(rc_object* o) {
   if (other != NULL) rc_inc(other);
   pthread_mutex_unlock(&weak_lock);
   return other;
+}
+
+/* Of a copied graph: the node of a copied weak reference has the original's target as its key until weak_link. NULL: no
+** memory. */
+rc_object* weak_copy(const rc_object* w) {
+  cell* c = (cell*)(void*)object_make_shared(sizeof *c);
+  if (c == NULL) return NULL;
+  *c = (cell){.type = &cell_type, .node.key = ((const cell*)(const void*)w)->node.key};
+  return &c->head;
+}
+
+table_node* weak_node(rc_object* w) { return &((cell*)(void*)w)->node; }
+
+/* Nobody knows the target, or NULL, until now; the table has a reference to the cell from now on. */
+void weak_link(table_node* node, rc_object* target) {
+  node->key = target;
+  if (target == NULL) return;
+  cell* c = cell_of(node);
+  if (c->head.count != RC_IMMORTAL) c->head.count--;
+  target->kind |= KIND_WEAK;
+  pthread_mutex_lock(&weak_lock);
+  size_t wanted = table_wants(&process_table);
+  pthread_mutex_unlock(&weak_lock);
+  void* memory = wanted > 0 ? hushed_alloc(wanted) : NULL;
+  pthread_mutex_lock(&weak_lock);
+  bool taken = table_add(&process_table, node, memory, wanted);
+  pthread_mutex_unlock(&weak_lock);
+  if (!taken) mi_free(memory);
 }
 
 /* ---- Finalizers -------------------------------------------------------------------------------- */
@@ -208,9 +250,55 @@ static rc_object* take_first(rc_object** first, rc_object** last) {
   return o;
 }
 
+void finals_become_due(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  s->finals_beat = task_ticks(task) / task->period;
+  s->finals_due = s->finals;
+}
+
+static bool is_on_beats(const rc_state* s) { return s->pacing.deterministic == RC_ON_BEATS; }
+
+/* Before anything happens to the queue: was there a beat since something did? */
+static void finals_look(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  if (is_on_beats(s) && task_ticks(task) / task->period > s->finals_beat) finals_become_due(task);
+}
+
+/* Those of a task of runtime/ that were not queued are in a list, since they may never die. An object that another
+** task made is in none. */
+enum { OLDER, NEWER };
+static rc_object* beside(rc_object* o, int side) {
+  return (rc_object*)(uintptr_t)object_tail(o)[side];
+}
+
+void finalizable_enter(mi_task_t* task, rc_object* o) {
+  rc_state* s = state_of(task);
+  if (task->implicit) return;
+  object_tail(o)[OLDER] = (uintptr_t)s->finalizable;
+  if (s->finalizable != NULL) object_tail(s->finalizable)[NEWER] = (uintptr_t)o;
+  s->finalizable = o;
+}
+
+static void finalizable_leave(rc_state* s, rc_object* o) {
+  rc_object *older = beside(o, OLDER), *newer = beside(o, NEWER);
+  if (newer == NULL && s->finalizable != o) return;
+  if (older != NULL) object_tail(older)[NEWER] = (uintptr_t)newer;
+  if (newer != NULL)
+    object_tail(newer)[OLDER] = (uintptr_t)older;
+  else
+    s->finalizable = older;
+}
+
+static void final_append(mi_task_t* task, rc_object* o) {
+  rc_state* s = state_of(task);
+  finals_look(task);
+  append(&s->final_first, &s->final_last, o, o);
+  s->finals++;
+  task_keeps_waiting(task);
+}
+
 static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   unsigned kind = __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
-  rc_state* s = state_of(task);
   if (shared) {
     __atomic_store_n(&o->count, -1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&finals_lock);
@@ -220,10 +308,21 @@ static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   } else {
     o->count = (kind & KIND_CYCLIC) != 0 ? o->count - 1 : 1;
     if ((kind & KIND_CYCLIC) != 0) cyclic_touch(o);
-    append(&s->final_first, &s->final_last, o, o);
-    s->finals++;
-    task_keeps_waiting(task);
+    finalizable_leave(state_of(task), o);
+    final_append(task, o);
   }
+}
+
+size_t rc_finalize_all(void) {
+  mi_task_t* task = task_here();
+  size_t n = 0;
+  for (rc_object* o; task != NULL && (o = state_of(task)->finalizable) != NULL; n++) {
+    finalizable_leave(state_of(task), o);
+    __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
+    rc_inc(o);
+    final_append(task, o);
+  }
+  return n;
 }
 
 void finals_adopt(rc_state* s, rc_state* left) {
@@ -234,8 +333,10 @@ void finals_adopt(rc_state* s, rc_state* left) {
 
 static rc_object* final_take(mi_task_t* task) {
   rc_state* s = state_of(task);
-  if (s->finals > 0) {
+  finals_look(task);
+  if (s->finals > 0 && (!is_on_beats(s) || s->finals_due > 0)) {
     s->finals--;
+    if (s->finals_due > 0) s->finals_due--;
     return take_first(&s->final_first, &s->final_last);
   }
   if (!task->implicit || atomic_load_explicit(&shared_finals.number, memory_order_relaxed) == 0)
@@ -271,11 +372,14 @@ size_t rc_finalizers_pending(void) {
 
 /* ---- Both -------------------------------------------------------------------------------------- */
 
+bool finalizer_is_due(const rc_object* o) {
+  return (o->kind & (KIND_MASK | KIND_FINALIZED)) == RC_TYPED && typed_as(o)->finalize != NULL;
+}
+
 bool object_ends(sink_t* to, rc_object* o, bool shared) {
   unsigned kind = o->kind;
   if ((kind & KIND_WEAK) != 0) weak_clear(to, o, shared);
-  if ((kind & KIND_MASK) != RC_TYPED || (kind & KIND_FINALIZED) != 0 ||
-      typed_as(o)->finalize == NULL) {
+  if (!finalizer_is_due(o)) {
     if (rc_count(o) == 0 && (kind & KIND_CYCLIC) != 0) cyclic_forget(o);
     return true;
   }

@@ -29,7 +29,8 @@ struct rc_sharing {
   part *first, *last, *scan_part;
   size_t scanned, next;
   bool copies, immortal, holds;
-  int error; /* 0, ENOMEM, or EINVAL: it holds what cannot be copied */
+  table_node* weak; /* of weak references that were copied, by `next`, until they are linked */
+  int error;        /* 0, ENOMEM, or EINVAL: it holds what cannot be copied */
   rc_table table;
 };
 
@@ -74,13 +75,19 @@ static void mark(rc_sharing* s, rc_object* o) {
 
 static rc_object* copy_of(rc_sharing* s, rc_object* o) {
   unsigned kind = rc_kind(o);
-  if (kind == RC_TYPED && (type_has_tail(typed_as(o)) || is_weak(o))) {
+  if (kind == RC_TYPED && type_tail(typed_as(o)) > 0) {
     s->error = EINVAL;
     return NULL;
   }
-  rc_object* copy = object_make_shared(object_bytes(o, kind));
+  bool weak = is_weak(o);
+  rc_object* copy = weak ? weak_copy(o) : object_make_shared(object_bytes(o, kind));
   if (copy == NULL) return NULL;
-  memcpy((char*)copy + WORD, (const char*)o + WORD, object_bytes(o, kind) - WORD);
+  if (weak) {
+    weak_node(copy)->next = s->weak;
+    s->weak = weak_node(copy);
+  } else {
+    memcpy((char*)copy + WORD, (const char*)o + WORD, object_bytes(o, kind) - WORD);
+  }
   *copy = (rc_object){s->immortal ? RC_IMMORTAL : 0, o->tag, (uint8_t)kind, o->n};
   return copy;
 }
@@ -99,7 +106,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
   }
   r->copy = copy;
   if (s->copies)
-    table_enter(&s->table, &r->node, heap_of_thread());
+    table_enter(&s->table, &r->node);
   else
     mark(s, o);
   return true;
@@ -111,7 +118,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
 static bool copy_field(rc_sharing* s, rc_object* copy, size_t i) {
   rc_object* child = rc_to(object_words(copy)[i]);
   if (rc_is_shared(child)) {
-    rc_inc(child);
+    shared_inc(child);
     return true;
   }
   table_node* node = table_find(&s->table, child);
@@ -219,7 +226,7 @@ static void undo_copy(const reached* r, size_t scanned) {
   rc_object* o = object_in(r);
   for (size_t i = 0; i < scanned; i++) {
     rc_word w = object_words(o)[i];
-    if (rc_is_object(w) && rc_is_shared(rc_to(w))) rc_dec(rc_to(w));
+    if (rc_is_object(w) && rc_is_shared(rc_to(w))) (void)shared_dec(rc_to(w)); /* not the last */
   }
   object_block_free(r->copy);
 }
@@ -254,11 +261,22 @@ static void sharing_free(rc_sharing* s) {
   mi_free(s);
 }
 
+/* A copied weak reference leads to the copy of its target, if something held that. */
+static void weak_link_all(rc_sharing* s) {
+  for (table_node *next, *n = s->weak; n != NULL; n = next) {
+    next = n->next;
+    table_node* target = n->key != NULL ? table_find(&s->table, n->key) : NULL;
+    weak_link(n, target != NULL ? ((reached*)(void*)target)->copy : NULL);
+  }
+}
+
 /* Of what was copied the caller's reference is given up, and one to the copy made. */
 static rc_object* result_of(rc_sharing* s) {
   rc_object* o = s->root;
+  if (rc_is_shared(o)) account(o, -1);
   if (!s->copies || s->first == NULL) return o;
   rc_object* copy = s->first->at[0].copy;
+  weak_link_all(s);
   if (!s->immortal) copy->count--;
   rc_dec(o);
   return copy;
@@ -287,5 +305,9 @@ static rc_object* publish(rc_object* o, bool immortal) {
   return rc_share_end(s);
 }
 
-rc_object* rc_share(rc_object* o) { return rc_is_shared(o) ? o : publish(o, false); }
+rc_object* rc_share(rc_object* o) {
+  if (!rc_is_shared(o)) return publish(o, false);
+  account(o, -1);
+  return o;
+}
 rc_object* rc_immortal(rc_object* o) { return publish(o, true); }

@@ -193,13 +193,51 @@ static void set_pace(uint64_t* state) {
   if (!rc_set_pacing(&pacing)) fail("the pace cannot be set");
 }
 
-/* Shares a copy out of a task, which holds some shared object meanwhile. */
+/* What comes into a task and leaves it. */
+static rc_object* take_in(slot_t* slots, uint64_t* state) {
+  rc_object* o = swap(slots, NULL, state);
+  return o != NULL ? rc_adopt(o) : NULL;
+}
+static void hand_out(slot_t* slots, rc_object* o, uint64_t* state) {
+  rc_object* other = swap(slots, rc_share(o), state);
+  if (other != NULL) rc_dec(rc_adopt(other));
+}
+
+/* One that the task has: a reference in an object of its own, which lives, waits or is gone when the task ends; one in a
+** variable alone; one that is handed out again. */
+static void hold_one(uint64_t* state) {
+  rc_object *o = take_in(objects, state), *w = take_in(weaks, state);
+  if (w != NULL && rnd_from(state, 2) == 0) (void)rc_upgrade(w);
+  if (o == NULL) return;
+  o = walk(o, state);
+  if (rnd_from(state, 2) == 0) hand_out(weaks, rc_weak(o), state);
+  rc_inc(o);
+  rc_object* holder = node_new(rc_from(o), RC_NIL);
+  if (rnd_from(state, 3) == 0) drop(holder);
+  if (rnd_from(state, 3) == 0) hand_out(objects, o, state);
+}
+
+static void end_task(rt_task* t) {
+  if (t != NULL && rt_task_end(t) != 0) fail("a task could not be ended");
+}
+
+/* Sometimes one that another thread has left. */
+static _Atomic(rt_task*) parked[SLOTS];
+static rt_task* task_of(uint64_t* state) {
+  rt_task* t =
+      atomic_exchange_explicit(&parked[rnd_from(state, SLOTS)], NULL, memory_order_acq_rel);
+  if (t != NULL) return t;
+  return rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
+                                  .repeatable_addresses = rnd_from(state, 8) == 0});
+}
+
+/* Shares a copy out of a task, which holds some shared objects meanwhile. */
 static void use_task(uint64_t* state) {
-  rt_task* t = rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
-                                        .repeatable_addresses = rnd_from(state, 8) == 0});
+  rt_task* t = task_of(state);
   if (t == NULL || rt_enter(t) != 0) fail("no task");
   set_pace(state);
-  rc_object *held = swap(objects, NULL, state), *o = graph_new(state, true);
+  for (uint64_t n = rnd_from(state, 40); n > 0; n--) hold_one(state);
+  rc_object *held = take_in(objects, state), *o = graph_new(state, true);
   if (held != NULL) o = node_new(rc_from(held), rc_from(o));
   rc_object* w = rc_weak(o);
   rc_inc(o);
@@ -207,9 +245,10 @@ static void use_task(uint64_t* state) {
   if (copy == o || rc_upgrade(w) != o) fail("the original was not left alone");
   rc_dec(o), rc_dec(o);
   rc_drain(rnd_from(state, 4) == 0 ? SIZE_MAX : 100);
-  if (held != NULL) rc_drain(SIZE_MAX); /* what it holds would be lost with it */
   rt_leave();
-  if (rt_task_end(t) != 0) fail("a task could not be ended");
+  if (rnd_from(state, 2) == 0)
+    t = atomic_exchange_explicit(&parked[rnd_from(state, SLOTS)], t, memory_order_acq_rel);
+  end_task(t);
   look_at(copy);
   drop(swap(objects, copy, state));
 }
@@ -257,6 +296,7 @@ static void clear(slot_t* slots) {
 
 /* Finalizers revive objects, which are in slots then. */
 static void free_all(void) {
+  for (int i = 0; i < SLOTS; i++) end_task(atomic_exchange(&parked[i], NULL));
   do {
     clear(objects), clear(weaks), clear(boxes);
     while (rc_drain(SIZE_MAX) > 0) continue;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# charge.sh BUILD: charged code does what it did before, pays what it should, and stops in time.
+# run.sh BUILD: charged code does what it did before, pays what it should, and stops in time.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")" || exit 1
 dir=$(mktemp -d)
@@ -20,12 +20,12 @@ verdict() { # STATUS NAME DETAILS...
 
 # ---- Reading and writing: the opcodes are luac's, and nothing that is damaged is believed
 
-for script in *.lua; do
+for script in *.lua ../lua/*.lua; do
   luac5.4 -l -p "$script" | sed -n 's/^\t\([0-9]*\)\t\(\[[0-9-]*\]\)\t\([A-Z0-9]*\).*/\1 \2 \3/p' >"$dir/luac"
   "$build/bytecode" "$script" >"$dir/ours" 2>&1 && cmp -s "$dir/luac" "$dir/ours"
   verdict $? "$script: not the opcodes that luac lists"
 done
-"$build/bytecode" --check order.lua >"$dir/ours" 2>&1
+"$build/bytecode" --check ../lua/order.lua >"$dir/ours" 2>&1
 verdict $? "damaged bytecode" "$dir/ours"
 
 # ---- The same results, messages and tracebacks as those of the original Lua
