@@ -93,8 +93,47 @@ static int load_original(lua_State* L) {
   return n;
 }
 
+/* lua_Reader of the function at index 1, each call of which is a turn of a loop. The piece is kept
+** at index PIECE. */
+enum { CHUNK_NAME = 2, LOAD_MODE, LOAD_ENV, PIECE };
+static const char* read_piece(lua_State* L, void* ud, size_t* size) {
+  (void)ud;
+  luaL_checkstack(L, 2, "too many nested functions");
+  guest_tick(L, 1);
+  lua_pushvalue(L, 1);
+  lua_call(L, 0, 1);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    *size = 0;
+    return NULL;
+  }
+  if (!lua_isstring(L, -1)) luaL_error(L, "reader function must return a string");
+  lua_replace(L, PIECE);
+  return lua_tolstring(L, PIECE, size);
+}
+
+/* `load` of a function. */
+static int load_pieces(lua_State* L) {
+  bool has_env = !lua_isnone(L, LOAD_ENV);
+  const char* name = luaL_optstring(L, CHUNK_NAME, "=(load)");
+  const char* mode = luaL_optstring(L, LOAD_MODE, "bt");
+  if (!guest_may(L, SLUA_MAY_ANYTHING)) mode = strchr(mode, 't') != NULL ? "t" : "";
+  lua_settop(L, PIECE);
+  if (guest_loaded(L, lua_load(L, read_piece, NULL, name, mode)) != LUA_OK) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  if (has_env) {
+    lua_pushvalue(L, LOAD_ENV);
+    if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1);
+  }
+  return 1;
+}
+
 static int base_load(lua_State* L) {
   enum { MODE = 3 };
+  if (lua_isfunction(L, 1)) return load_pieces(L);
   const char* text = lua_tostring(L, 1);
   if (lua_isnone(L, 1) || (text != NULL && text[0] != LUA_SIGNATURE[0])) return load_original(L);
   if (lua_gettop(L) < MODE) lua_settop(L, MODE);

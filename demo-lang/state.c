@@ -339,8 +339,10 @@ const char* slua_text(const slua* s, int i) {
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 
 slua_stop slua_stop_of(const slua* s) {
-  return (slua_stop){rt_expired(s->g.task), rt_ticks(s->g.task), s->g.where};
+  return (slua_stop){rt_expired(s->g.task), guest_ticks(&s->g), s->g.where};
 }
+
+uint64_t slua_ticks(const slua* s) { return guest_ticks(&s->g); }
 
 int slua_exit_status(const slua* s) { return s->g.exit_status; }
 rt_task* slua_task(const slua* s) { return s->g.task; }
