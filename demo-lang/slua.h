@@ -135,7 +135,7 @@ typedef struct slua_stop {
 } slua_stop;
 slua_stop slua_stop_of(const slua* s);
 int slua_exit_status(const slua* s);
-/* Its task, borrowed, for rt_ticks, rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
+/* Its task, borrowed, for rt_ticks, rt_bytes, rt_get_pauses, rt_report, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
 #ifdef __cplusplus
