@@ -303,6 +303,7 @@ bool guest_open(guest* g, const slua_config* config) {
   rt_config limits = config->limits;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
+  limits.compact = true;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);

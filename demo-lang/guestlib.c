@@ -499,7 +499,7 @@ void guest_open_libraries(lua_State* L) {
   guest_open_text(L);
   set_searchers(L);
   guest_permit(L);
-  lua_newtable(L); /* closures */
+  lua_createtable(L, 0, 200); /* closures */
   lua_newtable(L); /* seen */
   set_iterators(L);
   if (!guest_of(L)->repeatable) return;

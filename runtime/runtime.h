@@ -45,7 +45,11 @@ typedef struct rt_config {
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
-  bool measure_pauses;      /* time what rt_get_pauses reports (a clock read for each) */
+  bool
+      compact; /* for a task that may stay small: the first blocks of rt_alloc, up to 64 KiB, lie side by
+                   side, whatever their sizes; all that rt_alloc gave is freed by rt_free_sized, within
+                   the task */
+  bool measure_pauses; /* time what rt_get_pauses reports (a clock read for each) */
 } rt_config;
 
 /* ---- Life ------------------------------------------------------------------------------------ */

@@ -76,6 +76,7 @@ equal beats-equal-in-all-builds beats heartbeat_test
 equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
 equal deaths-equal-in-all-builds deaths rc_types_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
+equal compact-addresses-equal-in-all-builds compact runtime_compact_test
 
 # ---- The end, where people look first
 

@@ -428,15 +428,76 @@ static void threads_do_not_matter(void** unused) {
   free(texts);
 }
 
+/* ---- Many at once ---------------------------------------------------------------------------- */
+
+static size_t resident_bytes(void) {
+  size_t pages;
+  FILE* f = fopen("/proc/self/statm", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "%*u %zu", &pages), 1);
+  fclose(f);
+  return pages * 4096;
+}
+
+/* All at the same time, each with at most half more than Lua asked for. */
+static void many(int n, bool repeatable) {
+  slua** states = calloc((size_t)n, sizeof *states);
+  const slua_config config = {.repeatable = repeatable, .may = SLUA_MAY_FILES};
+  slua_close(state(config)); /* what the process has once */
+  size_t before = resident_bytes(), asked = 0;
+  for (int i = 0; i < n; i++) {
+    states[i] = state(config);
+    asked += rt_bytes(slua_task(states[i]));
+  }
+  size_t resident = resident_bytes() - before;
+  if (resident > asked + asked / 2)
+    fail_msg("%zu bytes are resident for each, %zu asked for", resident / (size_t)n,
+             asked / (size_t)n);
+  for (int i = 0; i < n; i += n / 10) {
+    slua_value x = integer(i);
+    assert_int_equal(load(states[i], "return ... + #table.pack(string.byte('text', 1, -1))"),
+                     SLUA_OK);
+    assert_int_equal(slua_resume(states[i], &x, 1), SLUA_OK);
+    assert_int_equal(slua_result(states[i], 0).integer, i + 4);
+  }
+  for (int i = 0; i < n; i++) assert_int_equal(slua_close(states[i]), 0);
+  free(states);
+}
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { RESIDENT_TELLS = false }; /* the sanitizer's memory hides ours */
+#else
+enum { RESIDENT_TELLS = true };
+#endif
+static void many_fit(void** unused) {
+  (void)unused;
+  if (!RESIDENT_TELLS) skip();
+  many(10000, false);
+}
+static void many_repeatable_fit(void** unused) {
+  (void)unused;
+  if (!RESIDENT_TELLS) skip();
+  many(2000, true);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_go_in_and_out),  cmocka_unit_test(errors_are_values),
-      cmocka_unit_test(yields_go_on),          cmocka_unit_test(the_host_calls),
-      cmocka_unit_test(interrupts_are_errors), cmocka_unit_test(limits_stop_it),
-      cmocka_unit_test(exit_is_a_status),      cmocka_unit_test(what_waits_for_the_end_runs_once),
-      cmocka_unit_test(memory_lacks_anywhere), cmocka_unit_test(not_all_goes_together),
-      cmocka_unit_test(output_is_the_hosts),   cmocka_unit_test(scripts_have_what_they_may),
-      cmocka_unit_test(states_travel),         cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(values_go_in_and_out),
+      cmocka_unit_test(errors_are_values),
+      cmocka_unit_test(yields_go_on),
+      cmocka_unit_test(the_host_calls),
+      cmocka_unit_test(interrupts_are_errors),
+      cmocka_unit_test(limits_stop_it),
+      cmocka_unit_test(exit_is_a_status),
+      cmocka_unit_test(what_waits_for_the_end_runs_once),
+      cmocka_unit_test(memory_lacks_anywhere),
+      cmocka_unit_test(not_all_goes_together),
+      cmocka_unit_test(output_is_the_hosts),
+      cmocka_unit_test(scripts_have_what_they_may),
+      cmocka_unit_test(states_travel),
+      cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(many_fit),
+      cmocka_unit_test(many_repeatable_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
