@@ -106,7 +106,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 
 # ---- Programs
 
-LUA_SRC = $(wildcard demo-lang/*.c)
+LUA_SRC = $(wildcard demo-lang/*.c demo-lang/lib/*.c)
 $(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
