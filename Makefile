@@ -107,7 +107,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
-LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c))
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
 $(foreach v,plain asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E

@@ -112,6 +112,14 @@ void guest_permit(lua_State* L);
 static inline bool guest_may(lua_State* L, unsigned what) {
   return (guest_of(L)->may & what) == what;
 }
+/* lib/: those that pay for their work, each a lua_CFunction that gives the library's table, as
+** Lua's luaopen_* do. */
+int guest_open_base(lua_State* L);
+int guest_open_coroutine(lua_State* L);
+int guest_open_table(lua_State* L);
+int guest_open_utf8(lua_State* L);
+/* What loadfile, dofile and require do: lua_load's status, and a function or a message. */
+int guest_load_file(lua_State* L, const char* name, const char* mode);
 /* library.name becomes `f`, which can go on to the original. */
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
