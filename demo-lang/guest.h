@@ -25,6 +25,12 @@
 
 enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
 
+/* In ticks; UINT64_MAX: none. At `soft` what runs yields, at `hard` it throws where it cannot (see
+** beat.c). */
+typedef struct deadlines {
+  uint64_t soft, hard;
+} deadlines;
+
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
 ** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
 ** served; so when Lua runs on with another size there, it got over the refusal by an error. */
@@ -33,7 +39,10 @@ typedef struct guest {
   unsigned may; /* SLUA_MAY_*; fixed, as the next three */
   bool repeatable;
   bool counted;
-  FILE* out; /* where print writes */
+  FILE* out;    /* where print writes */
+  uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
+  deadlines deadline;
+  bool yields; /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -91,6 +100,13 @@ void guest_tick(lua_State* L, uint64_t ticks);
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
 _Noreturn void guest_exit(lua_State* L, int status, bool close);
+/* At a place where L could yield without values and go on: must it, since a deadline has come? In a
+** function that the guest calls (not the hook) it throws if it must, but cannot. */
+bool guest_must_yield(lua_State* L, bool in_call);
+/* lua_resume, by a call of the guest's. GUEST_PASS_ON: a deadline has come; the caller yields without
+** values, and when it goes on resumes co again, without values. */
+enum { GUEST_PASS_ON = -1 };
+int guest_resume_coroutine(lua_State* L, lua_State* co, int nargs, int* count);
 /* Pays for the first instructions of a new coroutine. */
 void guest_arm(lua_State* co);
 /* Says which coroutine runs from now on; gives the one before. */
@@ -127,7 +143,8 @@ int guest_call_original(lua_State* L);
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
-/* rcmodule.c: the module "rc". */
+/* rcmodule.c: the module "rc"; beat.c: the module "beat". */
 int luaopen_rc(lua_State* L);
+int luaopen_beat(lua_State* L);
 
 #endif

@@ -165,6 +165,7 @@ void guest_open_libraries(lua_State* L) {
                                        {LUA_UTF8LIBNAME, guest_open_utf8},
                                        {LUA_DBLIBNAME, luaopen_debug},
                                        {"rc", luaopen_rc},
+                                       {"beat", luaopen_beat},
                                        {NULL, NULL}};
   for (const luaL_Reg* l = libraries; l->func != NULL; l++) {
     luaL_requiref(L, l->name, l->func, true);

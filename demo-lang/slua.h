@@ -66,6 +66,7 @@ int slua_close(slua* s);
 typedef enum slua_status {
   SLUA_OK,    /* it ended; results: what it returned */
   SLUA_YIELD, /* results: what it yielded; slua_resume goes on */
+  SLUA_SLICE, /* its slice is used up; slua_resume goes on, without arguments */
   SLUA_ERROR, /* results: the error's value, and where: a traceback */
   SLUA_STOPPED, /* a limit was reached, or the task was cancelled: see slua_stop_of. The state is of no
                    use any more but for the functions of the last section */
@@ -102,6 +103,9 @@ slua_status slua_load(slua* s, const char* text, size_t length, const char* name
 /* Starts what was loaded, or goes on behind its last yield, with n arguments. SLUA_ERROR, too, if
 ** there is nothing to go on with. */
 slua_status slua_resume(slua* s, const slua_value* args, int n);
+/* From now on slua_resume comes back with SLUA_SLICE when so many ticks were used, 0: only when the guest
+** yields or ends. For states that are counted. Where nothing can yield, as within table.sort, it is later. */
+void slua_set_slice(slua* s, uint64_t ticks);
 /* slua_load and slua_resume without arguments. */
 slua_status slua_run(slua* s, const char* text, size_t length, const char* name);
 

@@ -20,6 +20,7 @@ struct slua {
   lua_State* co;   /* what was loaded; NULL: nothing, or it has ended */
   lua_State* from; /* which has the results, at its top */
   int results;
+  uint64_t slice; /* ticks; 0: none */
   bool no_environment;
   slua_output* output;
   void* output_arg;
@@ -273,6 +274,8 @@ static int end_of_error(lua_State* L, void* arg) {
   return 2;
 }
 
+void slua_set_slice(slua* s, uint64_t ticks) { s->slice = ticks; }
+
 slua_status slua_resume(slua* s, const slua_value* args, int n) {
   arguments a = {args, n, s->co};
   slua_status entered = enter(s);
@@ -281,7 +284,11 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
+  s->g.deadline.soft = s->slice != 0 ? rt_ticks(s->g.task) + s->slice : UINT64_MAX;
+  s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
+  s->g.deadline.soft = UINT64_MAX;
+  if (status == LUA_YIELD && s->g.yields) return leave(s, SLUA_SLICE, co, 0);
   if (status == LUA_YIELD) return leave(s, SLUA_YIELD, co, count);
   s->co = NULL;
   if (status == LUA_OK) return leave(s, SLUA_OK, co, count);

@@ -117,6 +117,43 @@ static void yields_go_on(void** unused) {
   slua_close(s);
 }
 
+/* Endless loops that a host runs in turn: each gets as many ticks as the others. */
+static void slices_are_fair(void** unused) {
+  (void)unused;
+  enum { N = 20, ROUNDS = 100, SLICE = 1000 };
+  slua* s[N];
+  for (int i = 0; i < N; i++) {
+    s[i] = state((slua_config){.counted = true});
+    slua_set_slice(s[i], SLICE);
+    assert_int_equal(
+        load(s[i],
+             i % 2 == 0
+                 ? "while true do end"
+                 : "while true do coroutine.wrap(function() for i = 1, 1e5 do end end)() end"),
+        SLUA_OK);
+  }
+  for (int k = 0; k < ROUNDS; k++)
+    for (int i = 0; i < N; i++) {
+      uint64_t before = rt_ticks(slua_task(s[i]));
+      assert_int_equal(slua_resume(s[i], NULL, 0), SLUA_SLICE);
+      uint64_t used = rt_ticks(slua_task(s[i])) - before;
+      assert_true(used >= SLICE && used < SLICE + SLICE / 2);
+    }
+  for (int i = 0; i < N; i++) slua_close(s[i]);
+  slua* once = state((slua_config){.counted = true});
+  slua_set_slice(once, 200);
+  slua_status status =
+      run(once, "local sum = 0 for i = 1, 1e5 do sum = sum + i % 7 end return sum");
+  int slices = 0;
+  for (; status == SLUA_SLICE; slices++) status = slua_resume(once, NULL, 0);
+  assert_int_equal(status, SLUA_OK);
+  assert_int_equal(slua_result(once, 0).integer, 300000);
+  assert_true(slices > 10);
+  slua_set_slice(once, 0);
+  assert_int_equal(run(once, "for i = 1, 1e5 do end return coroutine.yield()"), SLUA_YIELD);
+  slua_close(once);
+}
+
 /* ---- Functions of the host's ----------------------------------------------------------------- */
 
 static int add(lua_State* L) {
@@ -485,6 +522,7 @@ int main(void) {
       cmocka_unit_test(values_go_in_and_out),
       cmocka_unit_test(errors_are_values),
       cmocka_unit_test(yields_go_on),
+      cmocka_unit_test(slices_are_fair),
       cmocka_unit_test(the_host_calls),
       cmocka_unit_test(interrupts_are_errors),
       cmocka_unit_test(limits_stop_it),
