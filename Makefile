@@ -114,6 +114,23 @@ $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 $(B)/slua-asan: $(call objects,asan,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# The example of a host, where there is libmicrohttpd.
+HOST = $(if $(wildcard /usr/include/microhttpd.h),$(B)/host)
+$(B)/host: demo-lang/examples/host.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g -pthread -o $@ $^ $(LUA_L) -lmicrohttpd -lm -ldl
+
+# With the checks of the other two libraries inside; and programs to compare what they print.
+$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+DETERMINISM = $(call objects,plain,$(addprefix tests/determinism/,main.c plain.c counted.c))
+$(B)/programs: $(DETERMINISM) $(B)/libsluice.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/programs-debug $(B)/programs-secure: $(B)/programs-%: $(DETERMINISM) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/disturb.so: tests/determinism/disturb.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -167,9 +184,12 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked bench-rc bench-pause bench-states instructions model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause bench-states instructions model install \
+        clean help
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
+
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -220,6 +240,12 @@ coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \
 	  CC='$(CC) --coverage -fprofile-update=atomic' covered
 	@CC='$(CC) --coverage' tests/coverage.py $(B)/coverage
+
+determinism: setup ## many programs under many conditions and in many builds: the same output, ticks and stopping points; some ten minutes
+	@tests/setup.sh determinism || true
+	@$(MAKE) --no-print-directory -s -j2 all $(REPEATING)
+	@tests/determinism/build.sh $(B)
+	@tests/determinism/run.py $(B)
 
 model: setup ## check the protocols between threads with spin
 	@tests/model/run.sh

@@ -23,7 +23,10 @@
 
 #include "demo-lang/slua.h"
 
-enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
+enum {
+  GUEST_WHERE = LUA_IDSIZE + 16, /* bytes of script:line */
+  GUEST_ADDRESS = 24             /* bytes of an address as text */
+};
 
 /* In ticks; UINT64_MAX: none. At `soft` what runs yields, at `hard` it throws where it cannot (see
 ** beat.c). */
@@ -143,6 +146,9 @@ int guest_call_original(lua_State* L);
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
+void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
+/* lib/string.c: the library "string", as luaopen_string. */
+int guest_open_string(lua_State* L);
 /* rcmodule.c: the module "rc"; beat.c: the module "beat". */
 int luaopen_rc(lua_State* L);
 int luaopen_beat(lua_State* L);

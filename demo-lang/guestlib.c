@@ -160,7 +160,7 @@ void guest_open_libraries(lua_State* L) {
                                        {LUA_TABLIBNAME, guest_open_table},
                                        {LUA_IOLIBNAME, luaopen_io},
                                        {LUA_OSLIBNAME, luaopen_os},
-                                       {LUA_STRLIBNAME, luaopen_string},
+                                       {LUA_STRLIBNAME, guest_open_string},
                                        {LUA_MATHLIBNAME, luaopen_math},
                                        {LUA_UTF8LIBNAME, guest_open_utf8},
                                        {LUA_DBLIBNAME, luaopen_debug},

@@ -12,7 +12,9 @@ enum { EXIT_OK = 0, EXIT_LUA = 1, EXIT_HEARTBEATS = 3, EXIT_MEMORY = 4 };
 
 typedef struct options {
   slua_config config;
-  bool stats, ticks, sandbox, no_environment;
+  bool stats, ticks, pauses, sandbox, no_environment;
+  const char** reports; /* files of --report; ends in NULL */
+  size_t report_count;
   command command;
 } options;
 
@@ -23,7 +25,8 @@ static const char usage_text[] =
     "  --repeatable    do the same in every run, to the tick; so do the limits and --ticks\n"
     "  --sandbox       no files, clock, environment, exit; limits: 10000 heartbeats, 64M\n"
     "  --stats         print statistics at exit\n"
-    "  --pauses        print the longest pauses at exit\n"
+    "  --pauses        print how long it stood still, and why, at exit\n"
+    "  --report=FILE   write what it did, by the name's end: .html, .json, .trace.json, .txt\n"
     "  --ticks         print the ticks used at exit\n"
     "and those of lua5.4:\n"
     "  -e CODE         run CODE\n"
@@ -62,6 +65,7 @@ typedef enum own_option {
   SANDBOX,
   STATS,
   PAUSES,
+  REPORT,
   TICKS,
   HELP
 } own_option;
@@ -72,8 +76,13 @@ static const struct {
 } own_options[] = {
     {"heartbeats", HEARTBEATS, true}, {"memory", MEMORY, true}, {"repeatable", REPEATABLE, false},
     {"sandbox", SANDBOX, false},      {"stats", STATS, false},  {"pauses", PAUSES, false},
-    {"ticks", TICKS, false},          {"help", HELP, false},
+    {"report", REPORT, true},         {"ticks", TICKS, false},  {"help", HELP, false},
 };
+
+static void record(rt_config* config) {
+  config->measure_pauses = true;
+  config->record = 256 * 1024;
+}
 
 static void set_option(options* o, own_option option, const char* value) {
   switch (option) {
@@ -95,7 +104,13 @@ static void set_option(options* o, own_option option, const char* value) {
       o->stats = true;
       break;
     case PAUSES:
-      o->config.limits.measure_pauses = true;
+      o->pauses = true;
+      record(&o->config.limits);
+      break;
+    case REPORT:
+      if (!rt_report_knows(value)) wrong_usage("not the name of a report: ", value, "");
+      o->reports[o->report_count++] = value;
+      record(&o->config.limits);
       break;
     case TICKS:
       o->ticks = true;
@@ -217,16 +232,20 @@ static int report_limit(slua_stop stop, const rt_config* limits) {
   return memory ? EXIT_MEMORY : EXIT_HEARTBEATS;
 }
 
+/* False: one could not be written, which was told. */
+static bool write_reports(rt_task* task, const options* o) {
+  bool ok = true;
+  if (o->pauses) ok = rt_report(task, stderr, RT_REPORT_TEXT) == 0;
+  for (const char** file = o->reports; *file != NULL; file++) {
+    int error = rt_report_file(task, *file);
+    if (error != 0) fprintf(stderr, "slua: cannot write %s: %s\n", *file, strerror(error));
+    ok = ok && error == 0;
+  }
+  return ok;
+}
+
 static void report_use(const rt_task* task, const options* o) {
   if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(task));
-  if (o->config.limits.measure_pauses) {
-    rt_pause pauses[RT_PAUSE_KINDS];
-    rt_get_pauses(task, pauses);
-    for (int i = 0; i < RT_PAUSE_KINDS; i++)
-      fprintf(stderr, "pause %s units=%llu us=%llu\n", rt_pause_name((rt_pause_kind)i),
-              (unsigned long long)pauses[i].units,
-              (unsigned long long)((pauses[i].ns + 999) / 1000));
-  }
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",
             (unsigned long long)rt_ticks(task), (unsigned long long)rt_heartbeats(task),
@@ -234,7 +253,9 @@ static void report_use(const rt_task* task, const options* o) {
 }
 
 int main(int argc, char** argv) {
-  options o = {.config.limits.heartbeat_period = 1000}; /* whatever the environment says */
+  options o = {.config.limits.heartbeat_period = 1000, /* whatever the environment says */
+               .reports = calloc((size_t)argc + 1, sizeof *o.reports)};
+  if (o.reports == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
   configure(&o);
   slua* s = slua_new(&o.config);
@@ -248,7 +269,9 @@ int main(int argc, char** argv) {
   fflush(stdout);
   if (end == SLUA_STOPPED) status = report_limit(slua_stop_of(s), &o.config.limits);
   report_use(slua_task(s), &o);
+  if (!write_reports(slua_task(s), &o) && status == EXIT_OK) status = EXIT_LUA;
   slua_close(s);
+  free(o.reports);
   if (o.stats) mi_stats_print(NULL);
   return status;
 }

@@ -85,7 +85,7 @@ cases() {
   expect 'a little less' 4 'slua: a memory limit of 20480 bytes is below what Lua needs to start; .*' -- --memory 20K -e ''
   expect 'enough' 0 '' -- --memory 64K -e ''
   expect 'ticks' 0 'ticks [1-9][0-9]*' -- --ticks -e ''
-  expect 'pauses' 0 $'pause rc_dec units=33 us=[0-9]+\npause refill units=[0-9]{1,3} us=[0-9]+\npause beat units=0 us=[0-9]+' \
+  expect 'pauses' 0 $'cause .*\nrc_dec +[0-9,]+ .* 33 +[0-9,]+\nrefill +.*\nrequest +.*\nbeat +.* 0 +0\nforced +0 .*' \
     -- --pauses -e 'local l = rc.list() for i = 1, 1e5 do l:push(i) end rc.drop(l) for i = 1, 1e5 do local t = {} end'
   expect 'statistics' 0 $'task: [0-9]+ ticks, [0-9]+ heartbeats, [0-9]+ bytes at the end, [0-9]+ at most\nheap stats: .*\nok' \
     -- --stats -e 'local t = {} for i = 1, 1e5 do t[i] = {} end'
@@ -147,7 +147,7 @@ ends() {
   expect 'the sandbox has limits' 3 'slua: heartbeat limit of 10000 reached .*' -- --sandbox -e 'while true do end'
   expect 'of both kinds' 4 'slua: memory limit of 67108864 bytes reached .*' -- --sandbox -e 'local s = "x" while true do s = s .. s end'
   expect 'which can be others' 3 'slua: heartbeat limit of 50 .*' -- --sandbox --heartbeats=50 -e 'while true do end'
-  expect 'beat needs a count' 1 'slua: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
+  expect 'beat needs a count' 1 'slua: \(command line\):1: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
   expect 'wrong number' 1 "slua: not a number of heartbeats \\(1 or more\\): '0'"$'\nusage: .*' -- --heartbeats 0
   expect 'wrong size' 1 "slua: not a size in bytes \\(such as 65536, 64K, 16M, 2G\\): '1X'"$'\nusage: .*' -- --memory 1X
   expect 'no number' 1 "slua: '--heartbeats' needs argument"$'\nusage: .*' -- --heartbeats
