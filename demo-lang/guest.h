@@ -45,7 +45,8 @@ typedef struct guest {
   FILE* out;    /* where print writes */
   uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
   deadlines deadline;
-  bool yields; /* the coroutine that has just yielded did so by a deadline */
+  uint64_t containers; /* of the module rc, made so far */
+  bool yields;         /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demo-lang/guest.h"
+#include "demo-lang/rcvalue.h"
 
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
 
@@ -172,10 +172,14 @@ int slua_close(slua* s) {
   return 0;
 }
 
-static bool call(slua* s, slua_function* f, void* arg, int results) {
+static void prepare_call(slua* s, slua_function* f, void* arg) {
   s->call.f = f;
   s->call.arg = arg;
   lua_pushvalue(s->g.L, HOST_FUNCTION);
+}
+
+static bool call(slua* s, slua_function* f, void* arg, int results) {
+  prepare_call(s, f, arg);
   return guest_call(&s->g, 0, results, 0);
 }
 
@@ -241,6 +245,9 @@ static void push_value(lua_State* L, const slua_value* v) {
       break;
     case SLUA_STRING:
       lua_pushlstring(L, v->text, v->length);
+      break;
+    case SLUA_SHARED:
+      handle_push_shared(L, (rc_object*)v->shared);
       break;
     case SLUA_NIL:
     case SLUA_OTHER:
@@ -342,6 +349,54 @@ const char* slua_text(const slua* s, int i) {
   slua_value v = slua_result(s, i);
   return v.type < SLUA_STRING ? names[v.type] : v.text;
 }
+
+/* ---- Shared values: counted objects --------------------------------------------------------- */
+
+typedef struct export {
+  rc_object* object;
+  int error;
+}
+export;
+
+/* rc_share takes a reference, and gives one that is not the task's. */
+static int export_argument(lua_State* L, void* arg) {
+  export* e = arg;
+  const handle* h = handle_test(L, 1);
+  if (h == NULL || h->object == NULL) return 0;
+  rc_inc(h->object);
+  e->object = rc_share(h->object);
+  if (e->object != NULL) return 0;
+  e->error = errno;
+  rc_dec(h->object);
+  return 0;
+}
+
+slua_shared* slua_export(slua* s, int i) {
+  export e = {.error = EINVAL};
+  if (rt_enter(s->g.task) != 0) {
+    errno = EBUSY;
+    return NULL;
+  }
+  if (i >= 0 && i < s->results && ended(s) == SLUA_OK && lua_checkstack(s->from, 2)) {
+    lua_pushvalue(s->from, i - s->results);
+    prepare_call(s, export_argument, &e);
+    if (s->from == s->g.L)
+      lua_insert(s->g.L, -2);
+    else
+      lua_xmove(s->from, s->g.L, 1);
+    guest_call(&s->g, 1, 0, 0);
+  }
+  rt_leave();
+  if (e.object == NULL) errno = e.error;
+  return (slua_shared*)e.object;
+}
+
+slua_shared* slua_retain(slua_shared* value) {
+  rc_inc((rc_object*)value);
+  return value;
+}
+
+void slua_release(slua_shared* value) { rc_dec((rc_object*)value); }
 
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 
