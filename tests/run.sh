@@ -86,6 +86,7 @@ equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
 equal deaths-equal-in-all-builds deaths rc_types_test
 equal moments-equal-in-all-builds moments runtime_beats_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
+equal compact-addresses-equal-in-all-builds compact runtime_compact_test
 
 # ---- The end, where people look first
 
