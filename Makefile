@@ -131,6 +131,11 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
 
+# Reads and writes Lua's bytecode by itself: for the tests.
+$(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ $(LUA_L) -lm -ldl
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -194,7 +199,7 @@ setup:
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests

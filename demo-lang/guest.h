@@ -7,10 +7,12 @@
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: in a state that is counted, instructions are paid for before they run,
-** some at a time, by a count hook; a limit that is reached sets the hook to the next instruction,
-** which leaves Lua by a longjmp to guest_call. So no pcall, message handler or __close of the guest
-** can hold it up, and the state, left in the middle of something, is not entered again. */
+** What makes limits hold: in a state that is counted, loops and calls are paid for before they run
+** by what is put into the bytecode (charge.h says what, meter.c who pays); if that is not what we
+** expect, some instructions at a time by a count hook. A limit that is reached sets the hook to the
+** next instruction, which leaves Lua by a longjmp to guest_call. So no pcall, message handler or
+** __close of the guest can hold it up, and the state, left in the middle of something, is not
+** entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
@@ -59,6 +61,11 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  lua_State* meter;       /* see meter.c; NULL: not counted, or closed, and then: */
+  uint64_t unused;        /* ticks that were granted and not used */
+  uint64_t tick_limit;    /* UINT64_MAX: none */
+  bool charges;           /* counted, and the bytecode is as expected */
+  bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   unsigned resets; /* coroutines that are being closed, each within the one before */
@@ -124,6 +131,12 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* meter.c: prepares a state for chunks that pay; false: no memory. */
+bool guest_open_meter(guest* g, const rt_config* limits);
+/* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
+bool guest_charge(lua_State* L);
+/* Ticks used so far: those of the task without what was granted ahead. */
+uint64_t guest_ticks(const guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */

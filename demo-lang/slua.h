@@ -46,7 +46,7 @@ typedef struct slua_config {
   bool
       repeatable; /* the same script does the same in every run, to the tick; some 16,000 such states
                        live in a process, each with at most 4 GiB */
-  bool counted;   /* instructions are charged as ticks, not only what is allocated */
+  bool counted;   /* loops and calls are charged as ticks, not only what is allocated */
   bool no_environment; /* LUA_PATH and LUA_CPATH have no say; nor have they in what is repeatable */
   slua_output* output; /* NULL: stdout, which is flushed at the end of each line */
   void* output_arg;
@@ -151,8 +151,10 @@ typedef struct slua_stop {
   const char* where; /* script:line, or "" */
 } slua_stop;
 slua_stop slua_stop_of(const slua* s);
+/* The ticks that it has used. rt_ticks of its task has what was granted ahead, too, less than a beat. */
+uint64_t slua_ticks(const slua* s);
 int slua_exit_status(const slua* s);
-/* Its task, borrowed, for rt_ticks, rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
+/* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
 #ifdef __cplusplus

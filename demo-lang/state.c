@@ -291,7 +291,7 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
-  s->g.deadline.soft = s->slice != 0 ? rt_ticks(s->g.task) + s->slice : UINT64_MAX;
+  s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
   s->g.deadline.soft = UINT64_MAX;
@@ -401,8 +401,10 @@ void slua_release(slua_shared* value) { rc_dec((rc_object*)value); }
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 
 slua_stop slua_stop_of(const slua* s) {
-  return (slua_stop){rt_expired(s->g.task), rt_ticks(s->g.task), s->g.where};
+  return (slua_stop){rt_expired(s->g.task), guest_ticks(&s->g), s->g.where};
 }
+
+uint64_t slua_ticks(const slua* s) { return guest_ticks(&s->g); }
 
 int slua_exit_status(const slua* s) { return s->g.exit_status; }
 rt_task* slua_task(const slua* s) { return s->g.task; }

@@ -37,6 +37,7 @@ mkdir -p "$log" && : >"$log/results"
   echo "script determinism tests/determinism/run.py --quick $build"
   echo "script as-lua tests/lua/as_lua.sh $build/slua $build/slua-asan"
   echo "script example tests/example/run.py $build"
+  echo "script charge tests/charge/run.sh $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done
