@@ -154,7 +154,7 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked bench-rc bench-pause instructions model install clean help
+        demo bench bench-checked bench-rc bench-pause bench-lua instructions model install clean help
 
 build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
 
@@ -186,6 +186,10 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 	@tests/setup.sh bench-rc || true
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
+bench-lua: setup ## Lua scripts in slua, as ratios to lua5.4; some five minutes
+	@tests/setup.sh bench-lua
+	@$(MAKE) --no-print-directory -s -j2 $(B)/slua
+	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg $(B)
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair

@@ -25,6 +25,14 @@ struct rt_task {
   rt_task* next; /* free list of records */
 };
 
+_Static_assert(offsetof(tls_t, countdown) == offsetof(rt_thread, countdown) &&
+                   offsetof(tls_t, task) == offsetof(rt_thread, task) &&
+                   offsetof(tls_t, exact) == offsetof(rt_thread, lists) &&
+                   offsetof(mi_task_t, room) == 0 &&
+                   offsetof(mi_task_t, watch) == 2 * sizeof(int64_t) &&
+                   offsetof(mi_heap_t, list) == 0,
+               "runtime.h tells what is inlined where things are");
+
 static const size_t GRACE = 256 * KiB;
 enum { PERIOD = 1000 }; /* not an option's: limits depend on the program alone */
 
@@ -158,6 +166,7 @@ void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_o
 static void expire(rt_task* t, rt_limit why) {
   if (t->expired != RT_NONE || why <= RT_NONE || why > RT_CANCELLED) return;
   t->expired = why;
+  t->task->watch = INT64_MAX;
   size_t from = why == RT_MEMORY ? (size_t)t->task->bytes_limit : task_bytes(t->task);
   task_set_limit(t->task, t->grace < SIZE_MAX - from ? from + t->grace : SIZE_MAX);
 }
@@ -206,9 +215,16 @@ uint64_t rt_heartbeats(const rt_task* t) { return task_ticks(t->task) / t->task-
 uint64_t rt_bytes(const rt_task* t) { return task_bytes(t->task); }
 uint64_t rt_bytes_peak(const rt_task* t) { return task_bytes_peak(t->task); }
 
+void rt_watch(uint64_t bytes) {
+  if (current == NULL || current->expired != RT_NONE) return;
+  mi_task_t* task = current->task;
+  uint64_t limit = (uint64_t)task->bytes_limit;
+  task->watch = bytes < limit ? (int64_t)(limit - bytes) : 0;
+}
+
 /* ---- Memory of known size -------------------------------------------------------------------- */
 
-static void* exact_alloc(size_t size) {
+static __attribute__((noinline)) void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
   void* p = heap_alloc(heap, size, false);
@@ -216,9 +232,21 @@ static void* exact_alloc(size_t size) {
   return p;
 }
 
+/* A block off its class's list, if there is one, and room for what is to be counted; else NULL. */
+static inline void* listed_alloc(size_t size, size_t counted) {
+  if (size > FAST_MAX) return NULL;
+  block_t** list = &tls.exact->list[class_of_fast[size]];
+  block_t* block = *list;
+  if (block == NULL || tls.task->room < (int64_t)counted) return NULL;
+  tls.task->room -= (int64_t)counted;
+  *list = block->next;
+  return block;
+}
+
 void* rt_alloc(size_t size) {
   task_charge(ticks_of(size));
-  return exact_alloc(size);
+  void* p = listed_alloc(size, size);
+  return p != NULL ? p : exact_alloc(size);
 }
 
 /* A block of another task, which stays counted there. */
@@ -231,9 +259,7 @@ static void* move_here(void* p, size_t oldsize, size_t newsize) {
 }
 
 /* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
-void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
-  task_charge(ticks_of(newsize));
-  if (p == NULL) return exact_alloc(newsize);
+static __attribute__((noinline)) void* exact_realloc(void* p, size_t oldsize, size_t newsize) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL) return NULL;
   page_t* page = page_of(p);
@@ -248,13 +274,43 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   return q != NULL ? q : p;
 }
 
+/* Is it the calling task's, of blocks of a class, and not full? Then its blocks begin where they were handed
+** out. */
+static inline bool is_plain(const page_t* page) {
+  return !CHECKED && page_owner(page) == (uintptr_t)tls.task;
+}
+
+/* The usual case: a small block that grows, to the next list. */
+void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
+  if (p == NULL) return rt_alloc(newsize);
+  task_charge(ticks_of(newsize));
+  page_t* page = slot_of(p);
+  bool grows = is_plain(page) && newsize > page->stride;
+  void* q = grows ? listed_alloc(newsize, newsize - oldsize) : NULL;
+  if (q == NULL) return exact_realloc(p, oldsize, newsize);
+  memcpy(q, p, page->stride);
+  page_free_local(page, p);
+  return q;
+}
+
 /* What another task allocated was counted there. */
-void rt_free_sized(void* p, size_t size) {
+static __attribute__((noinline)) void free_looking(void* p, size_t size) {
   if (p == NULL) return;
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
   if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
   mi_free(p);
+}
+
+void rt_free_sized(void* p, size_t size) {
+  page_t* page = slot_of(p);
+  if (unlikely(!is_plain(page) || page->local_free == p)) {
+    free_looking(p, size);
+    return;
+  }
+  task_note_peak(tls.task);
+  tls.task->room += (int64_t)size;
+  page_free_local(page, p);
 }
 
 uint64_t rt_offset(const rt_task* t, const void* p) {
