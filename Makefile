@@ -107,11 +107,12 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_SRC = $(wildcard demo-lang/*.c)
+WRAP = -Wl,--wrap=snprintf,--wrap=__snprintf_chk # see number.c
 $(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
-	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E $(WRAP)
 $(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
-	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E $(WRAP)
 
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
@@ -187,7 +188,6 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
 bench-lua: setup ## Lua scripts in slua, as ratios to lua5.4; some five minutes
-	@tests/setup.sh bench-lua
 	@$(MAKE) --no-print-directory -s -j2 $(B)/slua
 	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg $(B)
 instructions: setup ## how many instructions the fast paths take
