@@ -2,8 +2,7 @@
 **
 ** Most functions are Lua's own. Ours are those that make, run and close coroutines (their
 ** instructions are paid for), those that load (text only), and those whose result depends on an
-** address (also guesttext.c) or a clock. Left out is what could undo that: C modules, bytecode,
-** other programs, and of `debug` all but traceback and getinfo.
+** address (also guesttext.c) or a clock. permit.c takes away what the guest may not use.
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
@@ -81,6 +80,7 @@ static void close_functions(lua_State* L) {
 
 /* The mode at index, by default "bt", without its b. Lua's message names what is left. */
 static void text_mode(lua_State* L, int index) {
+  if (guest_may(L, SLUA_MAY_ANYTHING)) return;
   const char* mode = luaL_optstring(L, index, "bt");
   lua_pushstring(L, strchr(mode, 't') != NULL ? "t" : "");
   lua_replace(L, index);
@@ -117,7 +117,8 @@ static int all_results(lua_State* L, int status, lua_KContext skip) {
 static int base_dofile(lua_State* L) {
   const char* name = luaL_optstring(L, 1, NULL);
   lua_settop(L, 1);
-  if (guest_loaded(L, luaL_loadfilex(L, name, "t")) != LUA_OK) return lua_error(L);
+  const char* mode = guest_may(L, SLUA_MAY_ANYTHING) ? NULL : "t";
+  if (guest_loaded(L, luaL_loadfilex(L, name, mode)) != LUA_OK) return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 1, all_results);
   return all_results(L, LUA_OK, 1);
 }
@@ -453,18 +454,12 @@ static void set_libraries(lua_State* L) {
     guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
   guest_wrap(L, LUA_TABLIBNAME, "sort", table_sort);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
-  set_random(L);
+  if (guest_of(L)->repeatable) set_random(L);
   lua_settop(L, 0);
 }
 
-static void remove_field(lua_State* L, const char* library, const char* name) {
-  lua_getglobal(L, library);
-  lua_pushnil(L);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
-}
-
 static void set_searchers(lua_State* L) {
+  if (guest_may(L, SLUA_MAY_ANYTHING)) return;
   lua_getglobal(L, LUA_LOADLIBNAME);
   lua_getfield(L, -1, "searchers");
   for (lua_Integer i = luaL_len(L, -1); i > 2; i--) {
@@ -475,25 +470,6 @@ static void set_searchers(lua_State* L) {
   lua_getfield(L, -1, "searchpath");
   lua_pushcclosure(L, search_file, 2);
   lua_seti(L, -2, 2);
-}
-
-static void leave_out(lua_State* L) {
-  remove_field(L, LUA_LOADLIBNAME, "loadlib");
-  remove_field(L, LUA_OSLIBNAME, "execute");
-  remove_field(L, LUA_IOLIBNAME, "popen");
-  lua_getglobal(L, LUA_DBLIBNAME);
-  lua_createtable(L, 0, 2);
-  for (const char* const* name = (const char* const[]){"traceback", "getinfo", NULL}; *name != NULL;
-       name++) {
-    lua_getfield(L, -2, *name);
-    lua_setfield(L, -2, *name);
-  }
-  lua_pushvalue(L, -1);
-  lua_setglobal(L, LUA_DBLIBNAME);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, LUA_DBLIBNAME);
-  lua_settop(L, 0);
 }
 
 /* Those that return functions need closures to return. */
@@ -515,6 +491,7 @@ static void set_iterators(lua_State* L) {
 }
 
 void guest_open_libraries(lua_State* L) {
+  luaL_requiref(L, LUA_STRLIBNAME, guest_open_string, true); /* which luaL_openlibs keeps */
   luaL_openlibs(L);
   luaL_requiref(L, "rc", luaopen_rc, true);
   lua_settop(L, 0);
@@ -522,10 +499,11 @@ void guest_open_libraries(lua_State* L) {
   set_libraries(L);
   guest_open_text(L);
   set_searchers(L);
-  leave_out(L);
+  guest_permit(L);
   lua_newtable(L); /* closures */
   lua_newtable(L); /* seen */
   set_iterators(L);
+  if (!guest_of(L)->repeatable) return;
   lua_pushvalue(L, LUA_REGISTRYINDEX);
   close_functions(L);
   lua_pushliteral(L, ""); /* strings share a metatable, which no table refers to */
