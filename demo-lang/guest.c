@@ -140,8 +140,7 @@ static void seed(guest* g, void* block) {
 }
 
 /* A request got `q`, and there is something to look at: a limit, a refusal, or much to collect. */
-static __attribute__((noinline)) void* look(guest* g, void* q, void* p, size_t osize,
-                                            size_t nsize) {
+static void* look(guest* g, void* q, void* p, size_t osize, size_t nsize) {
   if (!g->seeded) seed(g, q);
   if (q == NULL) {
     q = refused(g, p, osize, nsize);
@@ -154,19 +153,20 @@ static __attribute__((noinline)) void* look(guest* g, void* q, void* p, size_t o
   return q;
 }
 
+static __attribute__((noinline)) void* resize(guest* g, void* p, size_t osize, size_t nsize) {
+  void* q = rt_realloc(p, osize, nsize);
+  return q != NULL && !rt_is_watched() ? q : look(g, q, p, osize, nsize);
+}
+
 /* lua_Alloc. For a new block, osize is Lua's type of object. */
 static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
-  if (nsize == 0) {
-    rt_free_sized(p, osize);
-    return NULL;
-  }
   if (p == NULL) {
     void* q = rt_alloc_quick(nsize);
-    if (q != NULL) return q;
-    osize = 0;
+    return q != NULL || nsize == 0 ? q : resize(ud, p, 0, nsize);
   }
-  void* q = rt_realloc(p, osize, nsize);
-  return q != NULL && !rt_is_watched() ? q : look(ud, q, p, osize, nsize);
+  if (nsize != 0) return resize(ud, p, osize, nsize);
+  rt_free_sized(p, osize);
+  return NULL;
 }
 
 /* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:

@@ -84,7 +84,7 @@ static void* alloc_either(rt_task* t, size_t size, size_t held, size_t watched) 
   uint64_t ticks = rt_ticks(t);
   void* p = rt_alloc_quick(size);
   quick += p != NULL;
-  if (p != NULL) assert_true(held + size <= watched);
+  if (p != NULL) assert_true(held + size <= watched && mi_usable_size(p) == mi_good_size(size));
   assert_int_equal(rt_bytes(t), p != NULL ? held + size : held);
   assert_int_equal(rt_ticks(t), p != NULL ? ticks + 1 : ticks);
   return p != NULL ? p : rt_alloc(size);
