@@ -219,7 +219,7 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
 bench-lua: setup ## Lua scripts in slua, as ratios to lua5.4; some five minutes
 	@$(MAKE) --no-print-directory -s -j2 $(B)/slua
-	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg $(B)
+	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg --markdown $(B)/bench-lua.md $(B)
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair

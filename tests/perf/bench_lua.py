@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Lua scripts in slua, as ratios to the system's lua5.4.
 
-    bench_lua.py [BUILD] [--rounds N] [--only SCRIPT,...] [--budget SECONDS] [--svg FILE] [--markdown FILE]
+    bench_lua.py [BUILD] [--rounds N] [--only SCRIPT,...] [--budget SECONDS] [--hook]
+                 [--svg FILE] [--markdown FILE]
 
 The scripts are in lua/; the first line of each tells what it does, and whether it allocates much. `slua` has no
-limits; `limits` has both, larger than is needed; `hook` has them, too, and counts instructions by Lua's count
-hook. A round runs each script once with each, in an order that rotates; shown are medians of the ratios within a
-round, of processor time, the start included, and of peak memory (where it is more than this script's own). All
-must print the same. --markdown writes the first table for a README."""
+limits; `limits` has both, larger than is needed; with --hook, `hook` has them, too, and counts instructions by
+Lua's count hook. A round runs each script once with each, in an order that rotates; shown are medians of the
+ratios within a round, of processor time, the start included, and of peak memory (where it is more than this
+script's own). All must print the same. --markdown writes the first table for a README."""
 
 import argparse
 import glob
@@ -24,12 +25,14 @@ ALLOCATES = "-- allocates: "
 LIMIT = 2.5  # of the picture
 
 
-def commands(build):
+def commands(build, hook):
     """{name: (command, what is added to the environment)}"""
     slua = os.path.join(build, "slua")
     limited = [slua, "--heartbeats", "1000000000000", "--memory", "1G"]
-    return {REFERENCE: (["lua5.4"], {}), "slua": ([slua], {}), "limits": (limited, {}),
-            "hook": (limited, {"SLUICE_COUNT_HOOK": "1"})}
+    of = {REFERENCE: (["lua5.4"], {}), "slua": ([slua], {}), "limits": (limited, {})}
+    if hook:
+        of["hook"] = (limited, {"SLUICE_COUNT_HOOK": "1"})
+    return of
 
 
 def path_of(script):
@@ -98,12 +101,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(scripts()), help="scripts, with commas between")
     parser.add_argument("--budget", type=float, default=600, help="seconds")
+    parser.add_argument("--hook", action="store_true", help="limits by Lua's count hook, too")
     parser.add_argument("--svg", metavar="FILE", help="write a bar chart to FILE")
     parser.add_argument("--markdown", metavar="FILE", help="write the table of times to FILE")
     options = parser.parse_args()
     if options.rounds < 1 or not set(options.only.split(",")) <= set(scripts()):
         parser.error("--rounds must be at least 1, and scripts of: " + ", ".join(scripts()))
-    of, results = commands(options.build), {}
+    of, results = commands(options.build, options.hook), {}
     values = measure.measure_rounds(options.only.split(","), list(of), options.rounds, options.budget, 1,
                                     lambda script, name: run(script, *of[name], results))
     times, sizes = pick(values, 0), large(pick(values, 1))
