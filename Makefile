@@ -137,6 +137,8 @@ $(B)/cfrac: tests/real/cfrac.c Makefile
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
 $(B)/rc_pair: tests/perf/rc_pair.c $(B)/libsluice.a Makefile
 	$(CC) $(CSTD) $(WARN) -I. -O2 -DNDEBUG $< $(B)/libsluice.a -pthread -o $@
+$(B)/lua_strings: tests/perf/lua_strings.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g $(filter-out Makefile,$^) -o $@ $(LUA_L) -lm -ldl -pthread
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
@@ -173,6 +175,9 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 # Tests of what demo-lang offers to hosts.
 LUA_UNIT = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_test.c))
 TEST_PROGRAMS += $(foreach t,$(LUA_UNIT),$(foreach v,plain asan tsan,$(B)/tests/$(v)/$(t)))
+# What calls the guest's libraries at random, or as an enemy.
+LUA_RANDOM = $(patsubst tests/lua/%.c,%,$(filter-out %_test.c,$(wildcard tests/lua/*.c)))
+TEST_PROGRAMS += $(foreach t,$(LUA_RANDOM),$(foreach v,plain asan,$(B)/tests/$(v)/$(t)))
 define lua_test_variant
 $(B)/tests/$(1)/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_LIB)) $$(LIB_$(1)) Makefile
 	@mkdir -p $$(@D)
@@ -183,7 +188,8 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo determinism bench bench-checked bench-rc bench-pause bench-lua instructions model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause bench-lua instructions instructions-lua \
+        model install clean help
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
@@ -224,6 +230,10 @@ instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair
 	@tests/perf/instructions.sh $(B)
+instructions-lua: setup ## how many instructions uses of Lua's string library take, and with the guest's
+	@tests/setup.sh instructions
+	@$(MAKE) --no-print-directory -s -j2 $(B)/lua_strings
+	@tests/perf/lua_strings.sh $(B)
 
 test-aarch64 test-musl: test-%:
 	@tests/setup.sh $*

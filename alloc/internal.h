@@ -306,6 +306,8 @@ void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
+/* on_alarm is called by the charge that carries the ticks to `tick`, or by the next one, if they are there. */
+void task_set_alarm(mi_task_t* task, uint64_t tick);
 extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered */
 /* Set by rc/ while work waits that ended threads left: for any thread's own task without a `drain`
 ** of its own. A hint, so relaxed. */
@@ -333,6 +335,7 @@ void task_force(mi_task_t* task); /* out of memory, or collect: everything that 
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
 ** before the answer is no. */
 bool task_make_room(mi_task_t* task, size_t bytes);
+void task_free_all(mi_task_t* task); /* does that */
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
 /* Around what may take long: end gets what begin gave. */

@@ -67,6 +67,7 @@ static void give_up(table_node* node, void* arg) {
 /* Nothing is allocated for the slots any more. */
 void account_end(mi_task_t* task) {
   rc_account* a = state_of(task)->account;
+  if (CHECKED) check_at((const char*)(uintptr_t)account_end + 1);
   for (struct recent* r = a->recent; r < a->recent + RECENT; r++) {
     held* h = r->change != 0 ? (held*)(void*)table_find(&a->table, r->o) : NULL;
     if (h != NULL)

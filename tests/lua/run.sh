@@ -68,6 +68,9 @@ cases() {
   beats 'allocation in C' 'for i = 1, 1e9 do local s = ("x"):rep(1000) end'
   beats 'recursion' 'local function f() return pcall(f) end while true do f() end'
   beats 'gsub' '("x"):rep(1000):gsub(".", function() while true do end end)'
+  beats 'pattern' 'string.find(("a"):rep(5000), ("a-"):rep(30) .. "b")'
+  beats 'pattern, caught' 'while true do pcall(string.gsub, ("a"):rep(5000), ("(a*)"):rep(9) .. "%9b", "") end'
+  beats 'rep' 'print(#("x"):rep(1 << 30))'
 
   bytes 'tables' 'local t = {} while true do t[#t + 1] = {} end'
   bytes 'caught' 'local t = {} while true do pcall(function() t[#t + 1] = {} end) end'
