@@ -148,6 +148,30 @@ static void test_exact_blocks(void** state) {
 }
 
 /* Sizes that cannot be change nothing, with a limit and without one. */
+/* What is watched is there again after a scope that ran out. */
+static void test_watch_after_scope(void** state) {
+  (void)state;
+  rt_task* t = begin_limited(100000);
+  void* p = rt_alloc(1000);
+  rt_watch(5000);
+  assert_non_null(rt_alloc(64));
+  rt_scope s;
+  rt_scope_begin(&s, &(rt_limits){.bytes = 2000});
+  assert_true(CHECKED || rt_alloc_quick(64) != NULL);
+  assert_false(rt_is_watched());
+  rt_expire(RT_MEMORY);
+  assert_true(rt_is_watched() && rt_alloc_quick(64) == NULL);
+  rt_scope_end(&s);
+  assert_false(rt_is_watched());
+  assert_true(CHECKED || rt_alloc_quick(64) != NULL);
+  p = rt_realloc(p, 1000, 4800);
+  assert_true(rt_bytes(t) > 4800 && rt_bytes(t) <= 5000 && !rt_is_watched());
+  assert_null(rt_alloc_quick(5001 - (size_t)rt_bytes(t)));
+  p = rt_realloc(p, 4800, 5000);
+  assert_true(rt_is_watched());
+  end(t);
+}
+
 static void test_impossible_sizes(void** state) {
   (void)state;
   volatile size_t all = SIZE_MAX, most = PTRDIFF_MAX, petabyte = (size_t)1 << 50;
@@ -689,6 +713,7 @@ static void test_callback_at_the_limit(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exact_blocks),
+      cmocka_unit_test(test_watch_after_scope),
       cmocka_unit_test(test_impossible_sizes),
       cmocka_unit_test(test_shrinking_never_fails),
       cmocka_unit_test(test_block_of_another_task),
