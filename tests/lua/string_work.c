@@ -12,7 +12,8 @@ static void load_work(lua_State* L, const char* setup, const char* work, size_t 
   char text[1024];
   snprintf(text, sizeof text, "local n = %zu local a = ('a'):rep(n) %s return function() %s end", n,
            setup, work);
-  if (luaL_loadstring(L, text) == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK) return;
+  if (guest_loaded(L, luaL_loadstring(L, text)) == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK)
+    return;
   printf("%s\n", lua_tostring(L, -1));
   exit(1);
 }
@@ -176,6 +177,7 @@ int main(void) {
   const slua_config unlimited = {0};
   static guest g;
   alarm(SECONDS);
+  setvbuf(stdout, NULL, _IOLBF, 0);
   if (!guest_open(&g, &unlimited)) return 1;
   guest_open_libraries(g.L);
   for (size_t i = 0; i < sizeof laws / sizeof laws[0]; i++)
