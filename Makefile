@@ -113,6 +113,15 @@ $(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
 $(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# Programs with a guest in them
+GUEST_SRC = $(filter-out demo-lang/slua.c,$(LUA_SRC))
+$(B)/tests/plain/%_random: tests/lua/%_random.c $(call objects,plain,$(GUEST_SRC)) $(B)/libsluice.a
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -I$(LUA_I) $(FLAGS_plain) $^ -o $@ $(LUA_L) -lm -ldl -pthread
+$(B)/tests/asan/%_random: tests/lua/%_random.c $(call objects,asan,$(GUEST_SRC)) $(B)/libsluice-asan.a
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -I$(LUA_I) $(FLAGS_asan) $^ -o $@ $(LUA_L) -lm -ldl -pthread
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -131,10 +140,12 @@ $(B)/noise.so: tests/demo/noise.c
 
 UNIT   = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
+RANDOM_LUA = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_random.c))
 THREADED = $(patsubst tests/unit/%.c,%,$(shell grep -l pthread_create tests/unit/*.c))
 TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug secure asan,$(B)/tests/$(v)/$(t))) \
                 $(THREADED:%=$(B)/tests/tsan/%) \
-                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t)))
+                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t))) \
+                $(foreach t,$(RANDOM_LUA),$(foreach v,plain asan,$(B)/tests/$(v)/$(t)))
 
 LIB_plain = $(B)/libsluice-plain.a
 LIB_debug = $(B)/libsluice-checked.a
@@ -198,7 +209,7 @@ test-aarch64: ## the unit and stress tests on 64-bit ARM, by emulation
 test-musl: ## the same with musl as the C library
 
 # Three builds of everything, slow and with counters.
-COVERED = $(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS))
+COVERED = $(filter-out %_random,$(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS)))
 covered: all $(COVERED)
 coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \

@@ -23,6 +23,11 @@ mkdir -p "$log" && : >"$log/results"
       echo "unit $variant/$name $build/tests/$variant/$name"
     done
   done
+  for source in tests/lua/*_random.c; do
+    name=$(basename "$source" .c)
+    echo "script plain/$name $build/tests/plain/$name 100000"
+    echo "script asan/$name $build/tests/asan/$name 10000"
+  done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
