@@ -106,21 +106,30 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 
 # ---- Programs
 
-LUA_SRC = $(wildcard demo-lang/*.c demo-lang/lib/*.c)
-$(call objects,plain,$(LUA_SRC)) $(call objects,asan,$(LUA_SRC)): EXTRA = -I$(LUA_I)
-$(B)/slua: $(call objects,plain,$(LUA_SRC)) $(B)/libsluice.a
+LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
+$(foreach v,plain asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
+$(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
-$(B)/slua-asan: $(call objects,asan,$(LUA_SRC)) $(B)/libsluice-asan.a
+$(B)/slua-asan: $(call objects,asan,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
-# Programs with a guest in them
-GUEST_SRC = $(filter-out demo-lang/slua.c,$(LUA_SRC))
-$(B)/tests/plain/%_random: tests/lua/%_random.c $(call objects,plain,$(GUEST_SRC)) $(B)/libsluice.a
+# The example of a host, where there is libmicrohttpd.
+HOST = $(if $(wildcard /usr/include/microhttpd.h),$(B)/host)
+$(B)/host: demo-lang/examples/host.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g -pthread -o $@ $^ $(LUA_L) -lmicrohttpd -lm -ldl
+
+# With the checks of the other two libraries inside; and programs to compare what they print.
+$(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
+DETERMINISM = $(call objects,plain,$(addprefix tests/determinism/,main.c plain.c counted.c))
+$(B)/programs: $(DETERMINISM) $(B)/libsluice.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/programs-debug $(B)/programs-secure: $(B)/programs-%: $(DETERMINISM) $(B)/libsluice-%.a
+	$(CC) -pthread -o $@ $^ -Wl,-E
+$(B)/disturb.so: tests/determinism/disturb.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -I$(LUA_I) $(FLAGS_plain) $^ -o $@ $(LUA_L) -lm -ldl -pthread
-$(B)/tests/asan/%_random: tests/lua/%_random.c $(call objects,asan,$(GUEST_SRC)) $(B)/libsluice-asan.a
-	@mkdir -p $(@D)
-	$(CC) $(BASE) -I$(LUA_I) $(FLAGS_asan) $^ -o $@ $(LUA_L) -lm -ldl -pthread
+	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
 
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
@@ -140,12 +149,10 @@ $(B)/noise.so: tests/demo/noise.c
 
 UNIT   = $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 STRESS = $(patsubst tests/stress/%.c,%,$(wildcard tests/stress/*.c))
-RANDOM_LUA = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_random.c))
 THREADED = $(patsubst tests/unit/%.c,%,$(shell grep -l pthread_create tests/unit/*.c))
 TEST_PROGRAMS = $(foreach t,$(UNIT),$(foreach v,plain debug secure asan,$(B)/tests/$(v)/$(t))) \
                 $(THREADED:%=$(B)/tests/tsan/%) \
-                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t))) \
-                $(foreach t,$(RANDOM_LUA),$(foreach v,plain asan,$(B)/tests/$(v)/$(t)))
+                $(foreach t,$(STRESS),$(foreach v,plain debug secure tsan,$(B)/tests/$(v)/$(t)))
 
 LIB_plain = $(B)/libsluice-plain.a
 LIB_debug = $(B)/libsluice-checked.a
@@ -162,12 +169,26 @@ $(B)/tests/$(1)/%: tests/stress/%.c $$(LIB_$(1)) Makefile
 endef
 $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 
+# Tests of what demo-lang offers to hosts.
+LUA_UNIT = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_test.c))
+TEST_PROGRAMS += $(foreach t,$(LUA_UNIT),$(foreach v,plain asan tsan,$(B)/tests/$(v)/$(t)))
+LUA_RANDOM = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_random.c))
+TEST_PROGRAMS += $(foreach t,$(LUA_RANDOM),$(foreach v,plain asan,$(B)/tests/$(v)/$(t)))
+define lua_test_variant
+$(B)/tests/$(1)/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_LIB)) $$(LIB_$(1)) Makefile
+	@mkdir -p $$(@D)
+	$(CC) $(BASE) -I$(LUA_I) $$(FLAGS_$(1)) $$< -o $$@ $$(filter %.o,$$^) $$(LIB_$(1)) $(LUA_L) -lcmocka -lm -ldl -pthread -Wl,-E
+endef
+$(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
+
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo bench bench-checked bench-rc bench-pause instructions model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause instructions model install clean help
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS)
+REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
+
+build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -215,6 +236,12 @@ coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \
 	  CC='$(CC) --coverage -fprofile-update=atomic' covered
 	@CC='$(CC) --coverage' tests/coverage.py $(B)/coverage
+
+determinism: setup ## many programs under many conditions and in many builds: the same output, ticks and stopping points; some ten minutes
+	@tests/setup.sh determinism || true
+	@$(MAKE) --no-print-directory -s -j2 all $(REPEATING)
+	@tests/determinism/build.sh $(B)
+	@tests/determinism/run.py $(B)
 
 model: setup ## check the protocols between threads with spin
 	@tests/model/run.sh

@@ -73,10 +73,9 @@ static block_t* refill(mi_heap_t* heap, unsigned class) {
 static __attribute__((noinline)) block_t* refill_timed(mi_heap_t* heap, unsigned class) {
   if (heap == &heap_none && (heap = task_default_heap()) == NULL) return fail();
   mi_task_t* task = heap->task;
-  if (!task->measure) return refill(heap, class);
-  uint64_t since = os_now_ns(), units = task->units;
+  pause_t pause = pause_begin(task);
   block_t* block = refill(heap, class);
-  pause_record(task, PAUSE_REFILL, task->units - units, since);
+  pause_end(task, refill_kind(class_words(class)), pause);
   return block;
 }
 
@@ -125,10 +124,10 @@ static page_t* single_page(mi_heap_t* heap, size_t size, size_t align, size_t sh
 
 static page_t* single_page_timed(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
   mi_task_t* task = task_self();
-  if (task == NULL || !task->measure) return single_page(heap, size, align, shift);
-  uint64_t since = os_now_ns(), units = task->units;
+  if (task == NULL) return single_page(heap, size, align, shift);
+  pause_t pause = pause_begin(task);
   page_t* page = single_page(heap, size, align, shift);
-  pause_record(task, PAUSE_REFILL, task->units - units, since);
+  pause_end(task, PAUSE_REQUEST, pause);
   return page;
 }
 

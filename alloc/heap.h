@@ -204,10 +204,18 @@ typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
 
 enum task_hooks { HOOK_DRAIN = 1, HOOK_HEAPS = 2 };
 
+/* What makes a program stand still: the last reference to an object goes; a refill, of blocks up to QUANTUM_WORDS
+** or of larger ones; a beat; a drain of everything, by itself or in one of the others. Pauses nest, and the outermost
+** is noted, as `forced` if there was one within. Units are those of draining. */
+enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_REQUEST, PAUSE_BEAT, PAUSE_FORCED, PAUSE_KINDS };
+enum { QUANTUM_WORDS = 256 };
 typedef struct pause_record {
   uint64_t count, units, ns, total_ns;
 } pause_record_t;
-enum { PAUSE_RC_DEC, PAUSE_REFILL, PAUSE_BEAT, PAUSE_KINDS };
+typedef struct pause {
+  int kind;
+  uint64_t units, since_ns, ns; /* times are 0 unless they are measured */
+} pause_t;
 
 struct mi_task {
   /* To the limit, in logical bytes: held are bytes_limit - room. (In a thread's own task it may be above the limit:
@@ -228,7 +236,10 @@ struct mi_task {
   uint64_t period;
   uint64_t age; /* of its arena's decay, see task.c */
   bool in_callback;
-  bool measure;
+  bool notes_pauses;
+  bool measure;                /* with their times */
+  bool forced;                 /* in the pause that goes on everything was drained */
+  unsigned pauses_open;        /* that have begun: each in the one before */
   bool implicit;               /* a thread's own */
   bool exact_hidden;           /* from inlined constructors: each is looked at */
   size_t quantum;              /* words that a refill hands out while work waits */
@@ -242,6 +253,8 @@ struct mi_task {
   bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
   uint64_t units;                 /* of draining, so far */
   pause_record_t pauses[PAUSE_KINDS];
+  void (*on_pause)(mi_task_t*, const pause_t*); /* may not allocate; NULL: none */
+  struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
   mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */

@@ -332,7 +332,18 @@ void task_force(mi_task_t* task); /* out of memory, or collect: everything that 
 bool task_make_room(mi_task_t* task, size_t bytes);
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
-void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns);
+/* Around what may take long: end gets what begin gave. */
+pause_t pause_open(mi_task_t* task);
+void pause_close(mi_task_t* task, int kind, pause_t pause);
+static inline pause_t pause_begin(mi_task_t* task) {
+  return unlikely(task->notes_pauses) ? pause_open(task) : (pause_t){0};
+}
+static inline void pause_end(mi_task_t* task, int kind, pause_t pause) {
+  if (unlikely(task->notes_pauses)) pause_close(task, kind, pause);
+}
+static inline int refill_kind(size_t words) {
+  return words <= QUANTUM_WORDS ? PAUSE_REFILL : PAUSE_REQUEST;
+}
 
 /* The charge of a call that asks for `size` bytes; sizes that cannot be are charged 1. */
 static inline uint64_t ticks_of(size_t size) { return size > PTRDIFF_MAX ? 1 : 1 + size / KiB; }

@@ -117,7 +117,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
   task->period = task->goal = period;
   task->parked = (int64_t)period;
   task->bytes_limit = task->room = task->room_least = BYTES_UNLIMITED;
-  task->quantum = 256;
+  task->quantum = QUANTUM_WORDS;
   task->implicit = implicit;
   if (MI_SECURE && !secure_begin(task)) {
     task_recycle(task);
@@ -322,22 +322,35 @@ bool task_on_refill(mi_heap_t* heap, unsigned class, size_t words) {
 
 void task_force(mi_task_t* task) {
   if (task->in_callback || task != tls.task) return;
+  pause_t pause = pause_begin(task);
   callback_enter(task);
   call_deferred(task, NULL, true);
   drain(task, NULL, 0, 0, DRAIN_ALL);
   if (task->on_force != NULL) task->on_force(task);
   callback_leave(task);
+  pause_end(task, PAUSE_FORCED, pause);
 }
 
 /* ---- Ticks and beats ------------------------------------------------------------------------- */
 
-void pause_record(mi_task_t* task, int kind, uint64_t units, uint64_t since_ns) {
-  pause_record_t* r = &task->pauses[kind];
-  uint64_t ns = ns_since(since_ns);
+pause_t pause_open(mi_task_t* task) {
+  task->pauses_open++;
+  return (pause_t){.units = task->units, .since_ns = task->measure ? os_now_ns() : 0};
+}
+
+void pause_close(mi_task_t* task, int kind, pause_t p) {
+  task->forced |= kind == PAUSE_FORCED;
+  if (--task->pauses_open > 0) return;
+  p.kind = task->forced ? PAUSE_FORCED : kind;
+  p.units = task->units - p.units;
+  p.ns = task->measure ? ns_since(p.since_ns) : 0;
+  task->forced = false;
+  pause_record_t* r = &task->pauses[p.kind];
   r->count++;
-  if (units > r->units) r->units = units;
-  if (ns > r->ns) r->ns = ns;
-  r->total_ns += ns;
+  if (p.units > r->units) r->units = p.units;
+  if (p.ns > r->ns) r->ns = p.ns;
+  r->total_ns += p.ns;
+  if (task->on_pause != NULL) task->on_pause(task, &p);
 }
 
 /* Each DECAY ticks; a heartbeat's period may be anything. */
@@ -350,15 +363,14 @@ static void decay(mi_task_t* task) {
 }
 
 static void beat(mi_task_t* task) {
-  uint64_t since = task->measure ? os_now_ns() : 0;
-  uint64_t units = task->units;
+  pause_t pause = pause_begin(task);
   decay(task);
   if (task->on_look != NULL) task->on_look(task);
   callback_enter(task);
   call_deferred(task, NULL, false);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);
   callback_leave(task);
-  if (task->measure) pause_record(task, PAUSE_BEAT, task->units - units, since);
+  pause_end(task, PAUSE_BEAT, pause);
 }
 
 /* A call that crosses several beats makes one, with the last number. The clock stops at CLOCK_MAX.

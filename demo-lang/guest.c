@@ -2,6 +2,7 @@
 #include "demo-lang/guest.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
-static size_t seed_offset;      /* 0: not found yet */
+static size_t seed_offset;      /* 0: not found */
 
 static void set_seed(char* first_block) { memcpy(first_block + seed_offset, &SEED, sizeof SEED); }
 
@@ -75,15 +76,19 @@ static size_t find_seed(void) {
   return count == 1 ? found : 0;
 }
 
-static bool seed_is_known(void) {
-  if (seed_offset != 0) return true;
+static void look_for_seed(void) {
   seed_offset = find_seed();
   probe b = {0};
   lua_State* L = seed_offset != 0 ? lua_newstate(probe_alloc, &b) : NULL;
   bool right = L != NULL && explains(L, SEED, "heartbeat");
   if (L != NULL) lua_close(L);
   if (!right) seed_offset = 0;
-  return right;
+}
+
+static bool seed_is_known(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, look_for_seed);
+  return seed_offset != 0;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -130,7 +135,7 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     return NULL;
   }
   if (g->first_block == NULL) return g->first_block = rt_alloc(nsize);
-  if (!g->seeded) set_seed(g->first_block);
+  if (!g->seeded && g->repeatable) set_seed(g->first_block);
   g->seeded = true;
   if (p == NULL) osize = 0;
   void* q = rt_realloc(p, osize, nsize);
@@ -156,8 +161,17 @@ static void collect_above(guest* g, uint64_t held) {
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
 void guest_arm(lua_State* L) {
+  if (!guest_of(L)->counted) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
+}
+
+/* The hook as it is between interrupts. */
+static void set_hook(lua_State* L, const guest* g) {
+  if (!g->counted)
+    lua_sethook(L, NULL, 0, 0);
+  else if (lua_gethookcount(L) != PERIOD || lua_gethookmask(L) != LUA_MASKCOUNT)
+    lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
 /* The instructions up to the next call are paid for here. */
@@ -165,12 +179,22 @@ static void hook(lua_State* L, lua_Debug* ar) {
   guest* g = guest_of(L);
   (void)ar;
   guest_check(L);
-  guest_tick(L, PERIOD);
+  if (g->counted) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
     lua_gc(L, LUA_GCCOLLECT);
     collect_above(g, rt_bytes(g->task));
   }
-  if (lua_gethookcount(L) != PERIOD) lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
+  set_hook(L, g);
+  if (g->interrupted) {
+    g->interrupted = false;
+    luaL_error(L, "interrupted!");
+  }
+}
+
+void guest_interrupt(guest* g) {
+  g->interrupted = true;
+  if (g->running != NULL)
+    lua_sethook(g->running, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
 void guest_stop(lua_State* L) {
@@ -187,7 +211,11 @@ void guest_check(lua_State* L) {
   if (stops(g)) guest_stop(L);
 }
 
+/* In pieces, so that the count at a stop is within a beat of the limit. */
 void guest_tick(lua_State* L, uint64_t ticks) {
+  enum { PIECE = 500 };
+  for (; ticks > PIECE; ticks -= PIECE)
+    if (rt_tick(PIECE) != RT_OK) guest_stop(L);
   if (rt_tick(ticks) != RT_OK) guest_stop(L);
 }
 
@@ -264,16 +292,22 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
-bool guest_open(guest* g, const rt_config* config) {
-  *g = (guest){.limit = config->bytes, .collect_above = UINT64_MAX};
-  if (!seed_is_known()) {
+bool guest_open(guest* g, const slua_config* config) {
+  *g = (guest){.may = config->may,
+               .repeatable = config->repeatable,
+               .counted = config->counted || config->limits.heartbeats != 0,
+               .out = stdout,
+               .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
+               .limit = config->limits.bytes,
+               .collect_above = UINT64_MAX};
+  if (g->repeatable && !seed_is_known()) {
     errno = ENOTSUP;
     return false;
   }
-  rt_config repeatable = *config;
-  repeatable.repeatable_addresses = true;
-  repeatable.collects = true;
-  g->task = rt_task_new(&repeatable);
+  rt_config limits = config->limits;
+  limits.repeatable_addresses = g->repeatable;
+  limits.collects = true;
+  g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);
   collect_above(g, 0);
@@ -296,6 +330,17 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
   int status = lua_pcall(g->L, nargs, nresults, handler);
   guest_check(g->L);
   return status == LUA_OK;
+}
+
+bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
+  if (stops(g)) return false;
+  g->stack = stack_pointer();
+  g->running = co;
+  if (setjmp(g->way_out) != 0) return false;
+  *status = lua_resume(co, g->L, nargs, count);
+  g->running = g->L;
+  guest_check(co);
+  return true;
 }
 
 void guest_finish(guest* g) {

@@ -1,14 +1,16 @@
 /* guest.h: a Lua state that runs as a task: all its memory, work and limits are the task's.
 **
+** Internal: what a host calls is in slua.h.
+**
 ** What makes a run repeatable, with the unmodified liblua: the state's memory starts at a
 ** multiple of 4 GiB (Lua hashes the low 32 bits of addresses); its hash seed is overwritten
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: instructions are paid for before they run, some at a time, by a count
-** hook; a limit that is reached sets the hook to the next instruction, which leaves Lua by a
-** longjmp to guest_call. So no pcall, message handler or __close of the guest can hold it up, and
-** the state, left in the middle of something, is not entered again. */
+** What makes limits hold: in a state that is counted, instructions are paid for before they run,
+** some at a time, by a count hook; a limit that is reached sets the hook to the next instruction,
+** which leaves Lua by a longjmp to guest_call. So no pcall, message handler or __close of the guest
+** can hold it up, and the state, left in the middle of something, is not entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
@@ -16,16 +18,25 @@
 #include <lua.h>
 #include <lualib.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
 
-#include "runtime/runtime.h"
+#include "demo-lang/slua.h"
 
-enum { GUEST_WHERE = LUA_IDSIZE + 16 }; /* bytes of script:line */
+enum {
+  GUEST_WHERE = LUA_IDSIZE + 16, /* bytes of script:line */
+  GUEST_ADDRESS = 24             /* bytes of an address as text */
+};
 
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
 ** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
 ** served; so when Lua runs on with another size there, it got over the refusal by an error. */
 typedef struct guest {
   rt_task* task;
+  unsigned may; /* SLUA_MAY_*; fixed, as the next three */
+  bool repeatable;
+  bool counted;
+  FILE* out; /* where print writes */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -39,10 +50,11 @@ typedef struct guest {
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   uintptr_t stack;        /* the C stack at that call */
-  unsigned resets;        /* coroutines that are being closed, each within the one before */
-  bool must_close;        /* something waits for lua_close: a finalizer or a file */
-  bool closing;           /* lua_close runs or has run */
-  bool exits;             /* os.exit was called, with: */
+  volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
+  unsigned resets; /* coroutines that are being closed, each within the one before */
+  bool must_close; /* something waits for lua_close: a finalizer or a file */
+  bool closing;    /* lua_close runs or has run */
+  bool exits;      /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -53,14 +65,20 @@ typedef struct guest {
 ** return. `g` is the caller's and stays where it is; `config` is borrowed. False: errno tells
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
-bool guest_open(guest* g, const rt_config* config);
+bool guest_open(guest* g, const slua_config* config);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
 ** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
 ** used any more. Not from within a call of Lua. */
 bool guest_call(guest* g, int nargs, int nresults, int handler);
+/* lua_resume of a coroutine that guest_arm has seen, from the host; its values are left on its
+** stack, *count of them; false: the guest was stopped, as with guest_call. */
+bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count);
+/* What runs throws the error "interrupted!" at its next instruction. For signal handlers, on the
+** thread that runs it. */
+void guest_interrupt(guest* g);
 /* The end of the script: lua_close if something waits for it and the guest was not stopped. */
 void guest_finish(guest* g);
-/* Ends the task with all its memory, without a look at the objects. */
+/* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
@@ -99,6 +117,12 @@ int guest_open_table(lua_State* L);
 int guest_open_utf8(lua_State* L);
 /* What loadfile, dofile and require do: lua_load's status, and a function or a message. */
 int guest_load_file(lua_State* L, const char* name, const char* mode);
+/* permit.c: takes away what the guest may not use, from the libraries when they are open. */
+void guest_permit(lua_State* L);
+/* May it do that? (SLUA_MAY_*) */
+static inline bool guest_may(lua_State* L, unsigned what) {
+  return (guest_of(L)->may & what) == what;
+}
 /* library.name becomes `f`, which can go on to the original. */
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
@@ -106,6 +130,9 @@ int guest_call_original(lua_State* L);
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);
 const char* guest_tostring(lua_State* L, int index);
+void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
+/* lib/string.c: the library "string", as luaopen_string. */
+int guest_open_string(lua_State* L);
 /* rcmodule.c: the module "rc". */
 int luaopen_rc(lua_State* L);
 

@@ -1,9 +1,9 @@
 /* guestlib.c: Lua's libraries for a guest whose limits hold and whose runs repeat.
 **
 ** lib/ has ours, which pay for what they do. The others are Lua's own, of which a few functions are
-** wrapped here: those whose result depends on an address (also guesttext.c) or a clock, and those
-** that the end of the script must know of. Left out is what could undo that: C modules, bytecode,
-** other programs, and of `debug` all but traceback and getinfo.
+** wrapped here: those whose result depends on an address (also guesttext.c) or a clock, those that
+** the end of the script must know of, and those of which a single call can be long. permit.c takes
+** away what the guest may not use.
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
@@ -90,7 +90,7 @@ static int search_file(lua_State* L) {
   if (lua_isnil(L, -2)) return 1;
   lua_settop(L, 2);
   const char* file = lua_tostring(L, 2);
-  if (guest_load_file(L, file, "t") != LUA_OK)
+  if (guest_load_file(L, file, "bt") != LUA_OK)
     return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file,
                       lua_tostring(L, -1));
   lua_insert(L, 2);
@@ -102,6 +102,29 @@ static int search_file(lua_State* L) {
 static int math_randomseed(lua_State* L) {
   if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
+}
+
+/* Before a walk along a stack: a tick for each level. */
+static void pay_levels(lua_State* L, lua_State* of) {
+  lua_Debug ar;
+  for (int n = 32; lua_getstack(of, n, &ar); n *= 2) guest_tick(L, (uint64_t)n);
+}
+
+static int debug_traceback(lua_State* L) {
+  pay_levels(L, lua_isthread(L, 1) ? lua_tothread(L, 1) : L);
+  return guest_call_original(L);
+}
+
+static int debug_getinfo(lua_State* L) {
+  lua_Integer level = lua_tointeger(L, lua_isthread(L, 1) ? 2 : 1);
+  if (level > 0) guest_tick(L, 1 + (uint64_t)(level < LUAI_MAXSTACK ? level : LUAI_MAXSTACK) / 32);
+  return guest_call_original(L);
+}
+
+/* Each place in the path may be a file to be looked for: a tick for 4 bytes. */
+static int package_searchpath(lua_State* L) {
+  if (lua_type(L, 2) == LUA_TSTRING) guest_tick(L, 1 + lua_rawlen(L, 2) / 4);
+  return guest_call_original(L);
 }
 
 /* What must be known when the script ends. */
@@ -135,18 +158,15 @@ static void set_wrappers(lua_State* L) {
   for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
     guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
-  set_random(L);
+  guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
+  guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
+  guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
+  if (guest_of(L)->repeatable) set_random(L);
   lua_settop(L, 0);
 }
 
-static void remove_field(lua_State* L, const char* library, const char* name) {
-  lua_getglobal(L, library);
-  lua_pushnil(L);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
-}
-
 static void set_searchers(lua_State* L) {
+  if (guest_may(L, SLUA_MAY_ANYTHING)) return;
   lua_getglobal(L, LUA_LOADLIBNAME);
   lua_getfield(L, -1, "searchers");
   for (lua_Integer i = luaL_len(L, -1); i > 2; i--) {
@@ -159,25 +179,6 @@ static void set_searchers(lua_State* L) {
   lua_seti(L, -2, 2);
 }
 
-static void leave_out(lua_State* L) {
-  remove_field(L, LUA_LOADLIBNAME, "loadlib");
-  remove_field(L, LUA_OSLIBNAME, "execute");
-  remove_field(L, LUA_IOLIBNAME, "popen");
-  lua_getglobal(L, LUA_DBLIBNAME);
-  lua_createtable(L, 0, 2);
-  for (const char* const* name = (const char* const[]){"traceback", "getinfo", NULL}; *name != NULL;
-       name++) {
-    lua_getfield(L, -2, *name);
-    lua_setfield(L, -2, *name);
-  }
-  lua_pushvalue(L, -1);
-  lua_setglobal(L, LUA_DBLIBNAME);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, LUA_DBLIBNAME);
-  lua_settop(L, 0);
-}
-
 void guest_open_libraries(lua_State* L) {
   static const luaL_Reg libraries[] = {{LUA_GNAME, guest_open_base},
                                        {LUA_LOADLIBNAME, luaopen_package},
@@ -185,7 +186,7 @@ void guest_open_libraries(lua_State* L) {
                                        {LUA_TABLIBNAME, guest_open_table},
                                        {LUA_IOLIBNAME, luaopen_io},
                                        {LUA_OSLIBNAME, luaopen_os},
-                                       {LUA_STRLIBNAME, luaopen_string},
+                                       {LUA_STRLIBNAME, guest_open_string},
                                        {LUA_MATHLIBNAME, luaopen_math},
                                        {LUA_UTF8LIBNAME, guest_open_utf8},
                                        {LUA_DBLIBNAME, luaopen_debug},
@@ -198,9 +199,10 @@ void guest_open_libraries(lua_State* L) {
   set_wrappers(L);
   guest_open_text(L);
   set_searchers(L);
-  leave_out(L);
+  guest_permit(L);
   lua_newtable(L); /* closures */
   lua_newtable(L); /* seen */
+  if (!guest_of(L)->repeatable) return;
   lua_pushvalue(L, LUA_REGISTRYINDEX);
   close_functions(L);
   lua_pushliteral(L, ""); /* strings share a metatable, which no table refers to */

@@ -1,41 +1,48 @@
-/* slua.c: a standalone Lua whose scripts run as a task: the command line around guest.c. */
+/* slua.c: a standalone Lua whose scripts run as a task: the command line around slua.h. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "alloc/mimalloc.h"
-#include "demo-lang/guest.h"
+#include "demo-lang/run.h"
 
-enum { EXIT_OK = 0, EXIT_LUA = 1, EXIT_USAGE = 2, EXIT_HEARTBEATS = 3, EXIT_MEMORY = 4 };
+enum { EXIT_OK = 0, EXIT_LUA = 1, EXIT_HEARTBEATS = 3, EXIT_MEMORY = 4 };
 
 typedef struct options {
-  rt_config limits;
-  bool stats, ticks, interactive;
-  char** code; /* of -e, in order; `codes` of them */
-  int codes;
-  char** rest;          /* SCRIPT ARGS..., ends in NULL */
-  bool started, failed; /* how far it came: the first chunk; a chunk had an error */
+  slua_config config;
+  bool stats, ticks, pauses, sandbox, no_environment;
+  const char** reports; /* files of --report; ends in NULL */
+  size_t report_count;
+  command command;
 } options;
 
 static const char usage_text[] =
     "usage: slua [options] [script [args]]\n"
     "  --heartbeats N  stop at heartbeat N (1000 ticks each): exit code 3\n"
     "  --memory SIZE   let it have SIZE bytes (also 64K, 16M, 2G): exit code 4\n"
+    "  --repeatable    do the same in every run, to the tick; so do the limits and --ticks\n"
+    "  --sandbox       no files, clock, environment, exit; limits: 10000 heartbeats, 64M\n"
     "  --stats         print statistics at exit\n"
-    "  --pauses        print the longest pauses at exit\n"
+    "  --pauses        print how long it stood still, and why, at exit\n"
+    "  --report=FILE   write what it did, by the name's end: .html, .json, .trace.json, .txt\n"
     "  --ticks         print the ticks used at exit\n"
+    "and those of lua5.4:\n"
     "  -e CODE         run CODE\n"
-    "  -i              read lines from the terminal after that\n"
-    "A script of - is standard input. Other exit codes: 1 error in Lua, 2 wrong usage.\n";
+    "  -l [NAME=]MOD   require MOD as the global MOD, or NAME\n"
+    "  -i              read lines from the terminal in the end\n"
+    "  -v              print the version\n"
+    "  -E              ignore the environment\n"
+    "  -W              show warnings\n"
+    "  --              no options behind this\n"
+    "  -               run standard input, with args\n";
 
 /* ---- The command line ------------------------------------------------------------------------ */
 
-static _Noreturn void wrong_usage(const char* fact, const char* argument) {
-  fprintf(stderr, "slua: %s: '%s'\n%s", fact, argument, usage_text);
-  exit(EXIT_USAGE);
+static _Noreturn void wrong_usage(const char* before, const char* argument, const char* behind) {
+  fprintf(stderr, "slua: %s'%s'%s\n%s", before, argument, behind, usage_text);
+  exit(EXIT_LUA);
 }
 
 /* A positive number, with a suffix out of `suffixes`, each 1024 times the one before. */
@@ -47,264 +54,224 @@ static uint64_t parse_number(const char* text, const char* suffixes, const char*
   const char* suffix = *end != '\0' ? strchr(suffixes, *end) : NULL;
   unsigned shift = suffix != NULL ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
   if (suffix != NULL) end++;
-  if (!right || *end != '\0' || n > UINT64_MAX >> shift) wrong_usage(fact, text);
+  if (!right || *end != '\0' || n > UINT64_MAX >> shift) wrong_usage(fact, text, "");
   return (uint64_t)n << shift;
 }
 
-static void parse(options* o, int argc, char** argv) {
-  enum { HEARTBEATS = 256, MEMORY, STATS, PAUSES, TICKS, HELP };
-  static const struct option names[] = {{"heartbeats", required_argument, NULL, HEARTBEATS},
-                                        {"memory", required_argument, NULL, MEMORY},
-                                        {"stats", no_argument, NULL, STATS},
-                                        {"pauses", no_argument, NULL, PAUSES},
-                                        {"ticks", no_argument, NULL, TICKS},
-                                        {"help", no_argument, NULL, HELP},
-                                        {NULL, 0, NULL, 0}};
-  for (int c; (c = getopt_long(argc, argv, "+e:i", names, NULL)) != -1;) {
-    switch (c) {
-      case HEARTBEATS:
-        o->limits.heartbeats = parse_number(optarg, "", "not a number of heartbeats (1 or more)");
-        break;
-      case MEMORY:
-        o->limits.bytes =
-            parse_number(optarg, "KMG", "not a size in bytes (such as 65536, 64K, 16M, 2G)");
-        break;
-      case STATS:
-        o->stats = true;
-        break;
-      case PAUSES:
-        o->limits.measure_pauses = true;
-        break;
-      case TICKS:
-        o->ticks = true;
-        break;
-      case 'e':
-        o->code[o->codes++] = optarg;
-        break;
-      case 'i':
-        o->interactive = true;
-        break;
-      case HELP:
-        fputs(usage_text, stdout);
-        exit(EXIT_OK);
-      default:
-        fputs(usage_text, stderr);
-        exit(EXIT_USAGE);
-    }
+typedef enum own_option {
+  HEARTBEATS,
+  MEMORY,
+  REPEATABLE,
+  SANDBOX,
+  STATS,
+  PAUSES,
+  REPORT,
+  TICKS,
+  HELP
+} own_option;
+static const struct {
+  const char* name;
+  own_option option;
+  bool has_value;
+} own_options[] = {
+    {"heartbeats", HEARTBEATS, true}, {"memory", MEMORY, true}, {"repeatable", REPEATABLE, false},
+    {"sandbox", SANDBOX, false},      {"stats", STATS, false},  {"pauses", PAUSES, false},
+    {"report", REPORT, true},         {"ticks", TICKS, false},  {"help", HELP, false},
+};
+
+static void record(rt_config* config) {
+  config->measure_pauses = true;
+  config->record = 256 * 1024;
+}
+
+static void set_option(options* o, own_option option, const char* value) {
+  switch (option) {
+    case HEARTBEATS:
+      o->config.limits.heartbeats =
+          parse_number(value, "", "not a number of heartbeats (1 or more): ");
+      break;
+    case MEMORY:
+      o->config.limits.bytes =
+          parse_number(value, "KMG", "not a size in bytes (such as 65536, 64K, 16M, 2G): ");
+      break;
+    case REPEATABLE:
+      o->config.repeatable = true;
+      break;
+    case SANDBOX:
+      o->sandbox = true;
+      break;
+    case STATS:
+      o->stats = true;
+      break;
+    case PAUSES:
+      o->pauses = true;
+      record(&o->config.limits);
+      break;
+    case REPORT:
+      if (!rt_report_knows(value)) wrong_usage("not the name of a report: ", value, "");
+      o->reports[o->report_count++] = value;
+      record(&o->config.limits);
+      break;
+    case TICKS:
+      o->ticks = true;
+      break;
+    case HELP:
+      fputs(usage_text, stdout);
+      exit(EXIT_OK);
   }
-  o->rest = argv + optind;
 }
 
-/* ---- Running --------------------------------------------------------------------------------- */
-
-static int traceback(lua_State* L) {
-  const char* message = lua_tostring(L, 1);
-  if (message == NULL) {
-    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
-    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+/* --name, --name value, --name=value; `next` is what stands behind. True: that was the value. */
+static bool parse_own(options* o, const char* argument, const char* next) {
+  const char* name = argument + 2;
+  size_t n = strcspn(name, "=");
+  for (size_t i = 0; i < sizeof own_options / sizeof own_options[0]; i++) {
+    if (strlen(own_options[i].name) != n || memcmp(own_options[i].name, name, n) != 0) continue;
+    if (name[n] == '=' && !own_options[i].has_value) break;
+    const char* value = name[n] == '=' ? name + n + 1 : next;
+    if (own_options[i].has_value && value == NULL) wrong_usage("", argument, " needs argument");
+    set_option(o, own_options[i].option, value);
+    return own_options[i].has_value && value == next;
   }
-  luaL_traceback(L, L, message, 1);
-  return 1;
+  wrong_usage("unrecognized option ", argument, "");
 }
 
-/* A light function is hashed by its address in the program, and debug.getinfo gives the guest
-** each one that is on the stack: so they are closures. */
-static void push_closure(lua_State* L, lua_CFunction f, void* upvalue) {
-  lua_pushlightuserdata(L, upvalue);
-  lua_pushcclosure(L, f, 1);
-}
-
-static void say(lua_State* L) {
-  const char* text = lua_tostring(L, -1);
-  fprintf(stderr, "slua: %s\n", text != NULL ? text : "(error without a message)");
-}
-
-/* Calls the function below `nargs` arguments; false: an error, which was reported. */
-static bool run(lua_State* L, int nargs, int nresults) {
-  int function = lua_gettop(L) - nargs;
-  push_closure(L, traceback, NULL);
-  lua_insert(L, function);
-  int status = lua_pcall(L, nargs, nresults, function);
-  guest_check(L);
-  if (status != LUA_OK) say(L);
-  lua_remove(L, function);
-  return status == LUA_OK;
-}
-
-/* The same for what lua_load left: a function or a message. */
-static bool run_loaded(lua_State* L, int status, int nargs) {
-  if (status == LUA_OK) return run(L, nargs, 0);
-  say(L);
+/* An option of lua5.4's, which ends the options if it is - or --. True: the next argument is its
+** value. */
+static bool parse_lua(options* o, const char* argument, const char* next) {
+  command* c = &o->command;
+  bool longer = argument[2] != '\0';
+  switch (argument[1]) {
+    case 'E':
+      o->no_environment = true;
+      break;
+    case 'i':
+      c->interactive = c->version = true;
+      break;
+    case 'v':
+      c->version = true;
+      break;
+    case 'W':
+      break;
+    case 'e':
+    case 'l':
+      if (argument[1] == 'e') c->code = true;
+      if (longer) return false;
+      if (next == NULL || next[0] == '-') wrong_usage("", argument, " needs argument");
+      return true;
+    default:
+      longer = true;
+  }
+  if (longer) wrong_usage("unrecognized option ", argument, "");
   return false;
 }
 
-static bool run_code(lua_State* L, const char* code) {
-  int status = luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t");
-  return run_loaded(L, guest_loaded(L, status), 0);
-}
-
-static bool run_script(lua_State* L, char** rest) {
-  bool input = rest[0] == NULL || strcmp(rest[0], "-") == 0;
-  int status = guest_loaded(L, luaL_loadfilex(L, input ? NULL : rest[0], "t")), nargs = 0;
-  if (status == LUA_OK && rest[0] != NULL) {
-    for (; rest[nargs + 1] != NULL; nargs++) {
-      luaL_checkstack(L, 1, "too many arguments");
-      lua_pushstring(L, rest[nargs + 1]);
+/* Own options leave argv. */
+static void parse(options* o, int argc, char** argv) {
+  command* c = &o->command;
+  c->argv = argv;
+  int i = 1, kept = 1;
+  for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+    const char* next = i + 1 < argc ? argv[i + 1] : NULL;
+    if (argv[i][1] == '-' && argv[i][2] != '\0') {
+      if (parse_own(o, argv[i], next)) i++;
+      continue;
     }
-  }
-  return run_loaded(L, status, nargs);
-}
-
-/* Does the message at the top say that the chunk is not complete? */
-static bool is_incomplete(lua_State* L) {
-  size_t n;
-  const char* text = lua_tolstring(L, -1, &n);
-  return n >= 5 && strcmp(text + n - 5, "<eof>") == 0;
-}
-
-/* A chunk from standard input, as an expression if it is one: a function is left on the stack,
-** or a message, with the status. False: end of input. */
-static bool read_chunk(lua_State* L, int* status) {
-  char line[4096];
-  lua_pushliteral(L, "");
-  for (const char* prompt = "> "; fputs(prompt, stdout), fflush(stdout), true; prompt = ">> ") {
-    if (fgets(line, sizeof line, stdin) == NULL) return lua_gettop(L) > 1;
-    lua_settop(L, 1);
-    lua_pushstring(L, line);
-    lua_concat(L, 2);
-    const char* text = lua_tostring(L, 1);
-    const char* expression = lua_pushfstring(L, "return %s", text);
-    *status = luaL_loadbufferx(L, expression, strlen(expression), "=stdin", "t");
-    if (*status == LUA_OK) break;
-    lua_settop(L, 1);
-    *status = luaL_loadbufferx(L, text, strlen(text), "=stdin", "t");
-    if (*status != LUA_ERRSYNTAX || !is_incomplete(L)) break;
-  }
-  *status = guest_loaded(L, *status);
-  return true;
-}
-
-static void interact(lua_State* L) {
-  int status;
-  while (lua_settop(L, 0), read_chunk(L, &status)) {
-    lua_replace(L, 1);
-    lua_settop(L, 1);
-    if (status != LUA_OK) {
-      say(L);
-    } else if (run(L, 0, LUA_MULTRET) && lua_gettop(L) > 0) {
-      lua_getglobal(L, "print");
-      lua_insert(L, 1);
-      run(L, lua_gettop(L) - 1, 0);
+    argv[kept++] = argv[i];
+    if (argv[i][1] == '-') {
+      i++;
+      break;
     }
+    if (parse_lua(o, argv[i], next)) argv[kept++] = argv[++i];
   }
-  putchar('\n');
+  c->script = kept;
+  while (i < argc) argv[kept++] = argv[i++];
+  c->argc = kept;
 }
 
-/* As the standalone Lua's, without the options: --ticks must not change the ticks. */
-static void set_arg(lua_State* L, char** rest) {
-  lua_newtable(L);
-  lua_pushliteral(L, "slua");
-  lua_rawseti(L, -2, rest[0] != NULL ? -1 : 0);
-  for (int i = 0; rest[i] != NULL; i++) {
-    lua_pushstring(L, rest[i]);
-    lua_rawseti(L, -2, i);
-  }
-  lua_setglobal(L, "arg");
-}
-
-static bool run_chunks(lua_State* L, const options* o) {
-  for (int i = 0; i < o->codes; i++)
-    if (!run_code(L, o->code[i])) return false;
-  bool script = o->rest[0] != NULL, nothing = o->codes == 0 && !script && !o->interactive;
-  if ((script || (nothing && !isatty(STDIN_FILENO))) && !run_script(L, o->rest)) return false;
-  if (o->interactive || (nothing && isatty(STDIN_FILENO))) interact(L);
-  return true;
-}
-
-/* All that the guest does. The guest can get hold of this function, but not run it again. */
-static int run_all(lua_State* L) {
-  options* o = lua_touserdata(L, lua_upvalueindex(1));
-  if (o->started) return luaL_error(L, "the main function is running");
-  o->started = true;
-  o->failed = !run_chunks(L, o);
-  return 0;
-}
-
-/* What comes before, protected too, since memory can lack. Returns run_all. */
-static int prepare(lua_State* L) {
-  options* o = lua_touserdata(L, 1);
-  guest_open_libraries(L);
-  set_arg(L, o->rest);
-  lua_gc(L, LUA_GCGEN, 0, 0); /* as the original lua does */
-  push_closure(L, run_all, o);
-  return 1;
+/* What follows from the options. */
+static void configure(options* o) {
+  slua_config* c = &o->config;
+  if (o->sandbox && c->limits.heartbeats == 0) c->limits.heartbeats = 10000;
+  if (o->sandbox && c->limits.bytes == 0) c->limits.bytes = 64 << 20;
+  if (o->ticks || c->limits.heartbeats != 0 || c->limits.bytes != 0) c->repeatable = true;
+  c->counted = c->repeatable;
+  c->may = SLUA_MAY_FILES | SLUA_MAY_ASK | SLUA_MAY_EXIT | SLUA_MAY_TRACE;
+  if (o->sandbox)
+    c->may = 0;
+  else if (!c->repeatable)
+    c->may = SLUA_MAY_ANYTHING;
+  c->no_environment = o->no_environment;
+  o->command.init = !c->repeatable && !o->no_environment;
+  o->command.binary = c->repeatable ? "t" : NULL;
 }
 
 /* ---- Reports --------------------------------------------------------------------------------- */
 
 static _Noreturn void cannot_start(const options* o, int error) {
+  uint64_t bytes = o->config.limits.bytes;
   if (error == ENOTSUP)
     fprintf(
         stderr,
         "slua: this liblua keeps its hash seed where it was not expected; runs would not repeat\n");
-  else if (o->limits.bytes != 0)
+  else if (bytes != 0)
     fprintf(stderr,
             "slua: a memory limit of %llu bytes is below what Lua needs to start; give it 64K or "
             "more\n",
-            (unsigned long long)o->limits.bytes);
+            (unsigned long long)bytes);
   else
     fprintf(stderr, "slua: no memory to start\n");
-  exit(o->limits.bytes != 0 && error == ENOMEM ? EXIT_MEMORY : EXIT_LUA);
+  exit(bytes != 0 && error == ENOMEM ? EXIT_MEMORY : EXIT_LUA);
 }
 
-static int report_limit(const guest* g, const options* o) {
-  rt_limit limit = rt_expired(g->task);
-  bool memory = limit == RT_MEMORY;
-  fprintf(stderr, "slua: %s of %llu%s reached after %llu ticks, at %s\n", rt_limit_name(limit),
-          (unsigned long long)(memory ? o->limits.bytes : o->limits.heartbeats),
-          memory ? " bytes" : "", (unsigned long long)rt_ticks(g->task),
-          g->where[0] != '\0' ? g->where : "the end");
+static int report_limit(slua_stop stop, const rt_config* limits) {
+  bool memory = stop.limit == RT_MEMORY;
+  fprintf(stderr, "slua: %s of %llu%s reached after %llu ticks, at %s\n", rt_limit_name(stop.limit),
+          (unsigned long long)(memory ? limits->bytes : limits->heartbeats), memory ? " bytes" : "",
+          (unsigned long long)stop.ticks, stop.where[0] != '\0' ? stop.where : "the end");
   return memory ? EXIT_MEMORY : EXIT_HEARTBEATS;
 }
 
-static void report_use(const guest* g, const options* o) {
-  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(g->task));
-  if (o->limits.measure_pauses) {
-    rt_pause pauses[RT_PAUSE_KINDS];
-    rt_get_pauses(g->task, pauses);
-    for (int i = 0; i < RT_PAUSE_KINDS; i++)
-      fprintf(stderr, "pause %s units=%llu us=%llu\n", rt_pause_name((rt_pause_kind)i),
-              (unsigned long long)pauses[i].units,
-              (unsigned long long)((pauses[i].ns + 999) / 1000));
+/* False: one could not be written, which was told. */
+static bool write_reports(rt_task* task, const options* o) {
+  bool ok = true;
+  if (o->pauses) ok = rt_report(task, stderr, RT_REPORT_TEXT) == 0;
+  for (const char** file = o->reports; *file != NULL; file++) {
+    int error = rt_report_file(task, *file);
+    if (error != 0) fprintf(stderr, "slua: cannot write %s: %s\n", *file, strerror(error));
+    ok = ok && error == 0;
   }
+  return ok;
+}
+
+static void report_use(const rt_task* task, const options* o) {
+  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(task));
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",
-            (unsigned long long)rt_ticks(g->task), (unsigned long long)rt_heartbeats(g->task),
-            (unsigned long long)rt_bytes(g->task), (unsigned long long)rt_bytes_peak(g->task));
+            (unsigned long long)rt_ticks(task), (unsigned long long)rt_heartbeats(task),
+            (unsigned long long)rt_bytes(task), (unsigned long long)rt_bytes_peak(task));
 }
 
 int main(int argc, char** argv) {
-  static char name[] = "slua";
-  if (argc > 0) argv[0] = name;                      /* for getopt's messages */
-  options o = {.limits = {.heartbeat_period = 1000}, /* whatever the environment says */
-               .code = calloc((size_t)argc + 1, sizeof *o.code)};
-  guest g;
-  if (o.code == NULL) cannot_start(&o, ENOMEM);
+  options o = {.config.limits.heartbeat_period = 1000, /* whatever the environment says */
+               .reports = calloc((size_t)argc + 1, sizeof *o.reports)};
+  if (o.reports == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
-  if (!guest_open(&g, &o.limits)) cannot_start(&o, errno);
-  lua_pushcfunction(g.L, prepare);
-  lua_pushlightuserdata(g.L, &o);
-  bool ok = guest_call(&g, 1, 1, 0);
-  if (!ok && rt_expired(g.task) != RT_HEARTBEATS) cannot_start(&o, ENOMEM);
-  ok = ok && guest_call(&g, 0, 0, 0);
-  if (!ok && rt_expired(g.task) == RT_NONE && !g.exits) say(g.L);
-  guest_finish(&g);
-  int status = g.exits ? g.exit_status : ok && !o.failed ? EXIT_OK : EXIT_LUA;
+  configure(&o);
+  slua* s = slua_new(&o.config);
+  if (s == NULL) cannot_start(&o, errno);
+  o.command.state = s;
+  slua_status end = slua_call(s, run_command, &o.command);
+  if (end == SLUA_ERROR) fprintf(stderr, "slua: %s\n", slua_text(s, 0));
+  end = slua_finish(s);
+  int status = o.command.succeeded ? EXIT_OK : EXIT_LUA;
+  if (end == SLUA_EXIT) status = slua_exit_status(s);
   fflush(stdout);
-  if (rt_expired(g.task) != RT_NONE) status = report_limit(&g, &o);
-  report_use(&g, &o);
-  guest_end(&g);
-  free(o.code);
+  if (end == SLUA_STOPPED) status = report_limit(slua_stop_of(s), &o.config.limits);
+  report_use(slua_task(s), &o);
+  if (!write_reports(slua_task(s), &o) && status == EXIT_OK) status = EXIT_LUA;
+  slua_close(s);
+  free(o.reports);
   if (o.stats) mi_stats_print(NULL);
   return status;
 }

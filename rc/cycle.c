@@ -57,21 +57,13 @@ void note_move(rc_cycles* c, note* n, enum place to) {
 
 note* note_find(rc_cycles* c, const rc_object* o) { return (note*)(void*)table_find(&c->table, o); }
 
-/* Called in the midst of anything, so no callback may run. NULL: no memory. */
 note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
-  mi_task_t* task = tls.task;
-  int error = errno;
-  bool hushed = task_hush(task);
-  mi_heap_t* heap = heap_of_thread();
-  note* n = heap != NULL ? heap_alloc(heap, sizeof *n, true) : NULL;
-  if (n != NULL) {
-    n->node.key = o;
-    table_enter(&c->table, &n->node, heap);
-    list_append(c, n, place);
-    o->kind |= (uint8_t)flag;
-  }
-  if (hushed) task_unhush(task);
-  errno = error;
+  note* n = hushed_alloc(sizeof *n);
+  if (n == NULL) return NULL;
+  n->node.key = o;
+  table_enter(&c->table, &n->node);
+  list_append(c, n, place);
+  o->kind |= (uint8_t)flag;
   return n;
 }
 
@@ -107,17 +99,12 @@ static void cycles_look(mi_task_t* task) {
 static rc_cycles* cycles_make(mi_task_t* task) {
   rc_state* s = state_of(task);
   if (s->cycles != NULL) return s->cycles;
-  int error = errno;
-  bool hushed = task_hush(task);
-  mi_heap_t* heap = heap_of_thread();
-  s->cycles = heap != NULL ? heap_alloc(heap, sizeof *s->cycles, true) : NULL;
-  if (hushed) task_unhush(task);
-  errno = error;
+  s->cycles = hushed_alloc(sizeof *s->cycles);
   if (s->cycles == NULL) return NULL;
   s->cycles->candidates_most = CANDIDATES_LEAST;
   s->cycles->bytes_most = SIZE_MAX;
   cycles_drained(task);
-  task->on_delete = cycles_end;
+  task->on_delete = task_ends;
   task->on_force = cycles_force;
   task->on_look = cycles_look;
   return s->cycles;
@@ -245,7 +232,6 @@ void cycles_end(mi_task_t* task, bool objects_stay) {
   table_end(&c->table);
   mi_free(c);
   state_of(task)->cycles = NULL;
-  task->on_delete = NULL;
   task->on_force = NULL;
   task->on_look = NULL;
 }

@@ -26,20 +26,29 @@ static __attribute__((noinline)) void special_child_ends(sink_t* to, rc_object* 
   if (object_ends(to, child, false)) sink_take(to, child, rc_kind(child));
 }
 
+void shared_ends(sink_t* to, rc_object* o) {
+  if (o->kind > RC_BYTES && !object_ends(to, o, true)) return;
+  if (to->shared) {
+    sink_take(to, o, rc_kind(o));
+  } else {
+    if (CHECKED) check_dies(o);
+    dead_link(o, rc_kind(o), NULL);
+    shared_push(o, o);
+  }
+}
+
+void shared_child_gone(sink_t* to, rc_object* child) {
+  if (shared_dec(child)) shared_ends(to, child);
+}
+
 static __attribute__((noinline)) void shared_child_dec(sink_t* to, rc_object* child) {
   if (rc_is_cyclic(child)) {
     if (cyclic_dec(child)) special_child_ends(to, child);
     return;
   }
-  if (is_dead(child) || !shared_dec(child)) return;
-  if (child->kind > RC_BYTES && !object_ends(to, child, true)) return;
-  if (to->shared) {
-    sink_take(to, child, rc_kind(child));
-  } else {
-    if (CHECKED) check_dies(child);
-    dead_link(child, rc_kind(child), NULL);
-    shared_push(child, child);
-  }
+  if (is_dead(child)) return;
+  if (!to->shared) account(child, -1);
+  shared_child_gone(to, child);
 }
 
 static inline void child_gone(sink_t* to, rc_object* child) {
@@ -223,10 +232,9 @@ static size_t fields_only(mi_task_t* task, rc_object* o) {
 
 static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object* o,
                                                       size_t (*release)(mi_task_t*, rc_object*)) {
-  uint64_t since = unlikely(task->measure) ? os_now_ns() : 0;
-  size_t units = release(task, o);
-  count_units(task, &state_of(task)->counted.dec_units_max, units);
-  if (unlikely(task->measure)) pause_record(task, PAUSE_RC_DEC, units, since);
+  pause_t pause = pause_begin(task);
+  count_units(task, &state_of(task)->counted.dec_units_max, release(task, o));
+  pause_end(task, PAUSE_RC_DEC, pause);
 }
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
@@ -240,7 +248,9 @@ static bool has_no_objects(const rc_object* o) {
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   bool cyclic = rc_is_cyclic(o), shared = rc_count(o) < 0 && !cyclic;
-  if (is_dead(o) || (cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
+  if (is_dead(o)) return;
+  if (shared) account(o, -1);
+  if ((cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
 }
@@ -297,7 +307,7 @@ void rc_dec_last(rc_object* o) {
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
   if (unlikely((dead_word(o) & COUNT_AND_KIND) != 1 || o->n > SMALL || !has_no_objects(o) ||
-               page_owner(page) != (uintptr_t)task || task->measure)) {
+               page_owner(page) != (uintptr_t)task || task->notes_pauses)) {
     dec_last_slow(o);
     return;
   }

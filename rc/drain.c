@@ -234,8 +234,8 @@ size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
 
 /* Near the byte limit memory is worth more than time: c doubles when a quarter of it is left, and is 8 at least
 ** when a tenth is. (Not where moments must repeat: plain mi_ calls count against the limit, too.) */
-uint32_t pace_of(const mi_task_t* task) {
-  const rc_state* s = state_of_const(task);
+uint32_t pace_of(mi_task_t* task) {
+  const rc_state* s = state_of(task);
   uint32_t pace = s->paced ? s->pacing.pace : PACE;
   if (likely(!task_is_limited(task)) || s->pacing.deterministic) return pace;
   if (task->room < task->bytes_limit / 10) return pace > PACE_URGENT ? pace : PACE_URGENT;
@@ -285,9 +285,9 @@ static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes)
 
 void pay_for_request(mi_task_t* task, size_t bytes) {
   if (likely(!task->exact_hidden)) return;
-  uint64_t since = task->measure ? os_now_ns() : 0, units = task->units;
+  pause_t pause = pause_begin(task);
   pay_at_once(task, bytes);
-  if (task->measure) pause_record(task, PAUSE_REFILL, task->units - units, since);
+  pause_end(task, refill_kind(bytes_to_words(bytes)), pause);
 }
 
 /* What a refill pays for the task's own dead objects. */

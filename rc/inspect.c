@@ -60,7 +60,7 @@ int survey_begin(survey* s) {
   s->pages = heap_alloc(heap, s->count * sizeof *s->pages, false);
   if (s->pages == NULL) return ENOMEM;
   survey_pages(s, task);
-  for (size_t i = 0; i < s->count; i++) table_enter(&s->by_page, &s->pages[i].node, heap);
+  for (size_t i = 0; i < s->count; i++) table_enter(&s->by_page, &s->pages[i].node);
   return 0;
 }
 

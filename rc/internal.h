@@ -2,7 +2,7 @@
 **
 ** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; drain.c goes on with that; last.c
 ** does what some objects need then: weak references and finalizers; cycle.c and collect.c find dead cycles; own.c
-** changes in place; shared.c counts what several threads have, share.c makes objects so; inspect.c looks at what
+** changes in place; shared.c counts what several threads have, account.c which of them a task holds, share.c makes objects so; inspect.c looks at what
 ** lives, leaks.c at why. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
@@ -23,8 +23,9 @@
 ** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, or a
 ** member of the collection in progress (cycle.c). All three are changed by the object's thread alone.
 **
-** A typed object whose type has a trace or a finalizer has a word of the library's behind its bytes, the
-** tail: the next one in the queue while it waits for its finalizer; when dead, the cursor of the trace. */
+** A typed object whose type has a trace or a finalizer has words of the library's behind its bytes, the tail. The
+** first one is the next object in the queue while it waits for its finalizer; when dead, the cursor of the trace. Before, in
+** a task of runtime/, the two of an object with a finalizer are the older and the newer one (last.c). */
 enum {
   KIND_MASK = 3,
   KIND_MEMBER = 0x08,
@@ -44,8 +45,8 @@ enum { DEAD_NEGATIVE = CHECKED && ADDRESS_BITS < 48 };
 static inline const rc_type* typed_as(const rc_object* o) {
   return ((const rc_type* const*)(const void*)o)[1];
 }
-static inline bool type_has_tail(const rc_type* type) {
-  return type->trace != NULL || type->finalize != NULL;
+static inline size_t type_tail(const rc_type* type) { /* words */
+  return type->finalize != NULL ? 2 : type->trace != NULL;
 }
 static inline uint64_t long_length(const rc_object* o) { return ((const uint64_t*)o)[1]; }
 
@@ -58,7 +59,7 @@ static inline size_t object_fields(const rc_object* o, unsigned kind) {
 
 static inline size_t type_bytes(const rc_type* type) {
   size_t raw = ((size_t)type->bytes + WORD - 1) & ~(size_t)(WORD - 1);
-  return 2 * WORD + WORD * (size_t)type->words + raw + (type_has_tail(type) ? WORD : 0);
+  return 2 * WORD + WORD * (size_t)type->words + raw + WORD * type_tail(type);
 }
 /* Logical bytes, and words of the block (before rounding to a class). */
 static inline size_t object_bytes(const rc_object* o, unsigned kind) {
@@ -68,7 +69,8 @@ static inline size_t object_bytes(const rc_object* o, unsigned kind) {
 }
 static inline size_t bytes_to_words(size_t bytes) { return (bytes + WORD - 1) / WORD; }
 static inline uint64_t* object_tail(rc_object* o) {
-  return (uint64_t*)o + bytes_to_words(type_bytes(typed_as(o))) - 1;
+  const rc_type* type = typed_as(o);
+  return (uint64_t*)o + bytes_to_words(type_bytes(type)) - type_tail(type);
 }
 /* References to a local object; below 0: to a shared one. */
 static inline int32_t object_count(const rc_object* o) {
@@ -111,24 +113,26 @@ static inline bool is_traced(const rc_object* o, unsigned bits) {
 
 /* ---- table.c: nodes by address -----------------------------------------------------------------
 **
-** All zero is an empty table. Of the chains, the first ones are in `first`, and segment[i] has as many as all before. */
-enum { TABLE_FIRST = 64, TABLE_DOUBLINGS = 42 };
+** All zero is an empty table. The first chains are in `first`, the others in blocks, which the directories have. */
+enum { TABLE_FIRST = 64, TABLE_DIRECTORIES = 32 };
 typedef struct table_node {
   struct table_node* next;
   const void* key;
 } table_node;
 typedef struct rc_table {
   size_t chains, nodes;
-  table_node** segment[TABLE_DOUBLINGS];
+  table_node*** directory[TABLE_DIRECTORIES];
   table_node* first[TABLE_FIRST];
 } rc_table;
 table_node* table_find(rc_table* t, const void* key); /* or NULL */
-/* Bytes of the zeroed memory for chains that the next addition can use, or 0. It may be made without the lock that
+/* Bytes of the zeroed memory that the next addition can use, or 0. It may be made without the lock that
 ** guards the table: true if the table has taken it. */
 size_t table_wants(const rc_table* t);
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes);
-void table_enter(rc_table* t, table_node* node, mi_heap_t* heap); /* both; chains in the heap */
-table_node* table_remove(rc_table* t, const void* key);           /* which is there */
+void table_enter(rc_table* t, table_node* node);        /* both; chains as by hushed_alloc */
+table_node* table_remove(rc_table* t, const void* key); /* which is there */
+/* `act` may free the node; then the table may be ended and no more. */
+void table_each(rc_table* t, void (*act)(table_node*, void*), void* arg);
 void table_end(rc_table* t); /* frees the chains, not the nodes */
 
 /* ---- What a task has ---------------------------------------------------------------------------
@@ -146,6 +150,7 @@ void table_end(rc_table* t); /* frees the chains, not the nodes */
 ** Used by the thread that has the task only. Lives in the room that a task has for it and is
 ** born zero. */
 typedef struct rc_cycles rc_cycles;
+typedef struct rc_account rc_account;
 typedef struct rc_state {
   rc_object* dead[CLASS_COUNT];
   rc_object* current;
@@ -153,6 +158,7 @@ typedef struct rc_state {
   uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   rc_object *final_first, *final_last;
+  rc_object* finalizable; /* the newest */
   size_t finals;
   bool polling;
   bool paced; /* pacing was set; else the defaults hold */
@@ -162,13 +168,13 @@ typedef struct rc_state {
   rc_counters counted; /* but for units, which the task has */
   rc_table* weak;      /* of a task of runtime/ */
   rc_cycles* cycles;   /* NULL: there was no candidate yet */
+  rc_account* account; /* of a task of runtime/; NULL: it held no shared object yet */
 } rc_state;
 _Static_assert(sizeof(rc_state) <= UPPER_BYTES, "a task has room for it");
 _Static_assert(CLASS_COUNT <= 64, "`waiting` has a bit for each class");
 
 enum {
   DEC_UNITS = 33, /* most that one rc_dec spends */
-  QUANTUM_WORDS = 256,
   QUANTUM_UNITS = 512,
   REQUEST_UNITS = 8192, /* most that a request for more words pays at once; it owes the rest */
   PACE = 2,
@@ -178,9 +184,6 @@ enum {
 };
 
 static inline rc_state* state_of(mi_task_t* task) { return (rc_state*)(void*)task->upper; }
-static inline const rc_state* state_of_const(const mi_task_t* task) {
-  return (const rc_state*)(const void*)task->upper;
-}
 static inline void count_units(mi_task_t* task, uint64_t* most, size_t units) {
   task->units += units;
   if (units > *most) *most = units;
@@ -198,6 +201,10 @@ rc_object* object_make(size_t bytes);
 rc_object* object_make_shared(size_t bytes);
 mi_heap_t* heap_of_thread(
     void); /* the thread's own, whatever task it has entered; NULL: no memory */
+/* Zeroed memory there, in the midst of anything: no callback runs, nor is errno changed. NULL: no memory. */
+void* hushed_alloc(size_t bytes);
+/* What the record refers to ends before the task's heaps do. */
+void task_ends(mi_task_t* task, bool objects_stay);
 
 /* ---- defer.c ----------------------------------------------------------------------------------- */
 
@@ -211,6 +218,9 @@ typedef struct sink {
 } sink_t;
 
 void child_dec(sink_t* to, rc_object* child);
+/* The same of a shared one that the task does not hold; and the last reference to such a one is gone. */
+void shared_child_gone(sink_t* to, rc_object* child);
+void shared_ends(sink_t* to, rc_object* o);
 /* Spends at most `units` on a dead object that is on no stack. If they do not suffice it waits again: on the
 ** sink's list, or, when draining, as the one object in progress. Returns what was spent. */
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units);
@@ -229,7 +239,7 @@ void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it
 /* A dead object waits, on its class's stack; or as the one in progress, while the stacks are drained. */
 void dead_push(mi_task_t* task, rc_object* o, unsigned bits);
 void current_set(mi_task_t* task, rc_object* o, unsigned bits);
-uint32_t pace_of(const mi_task_t* task);
+uint32_t pace_of(mi_task_t* task);
 uint64_t debt_limit(const rc_state* s);
 /* Pays for a request of so many bytes, in deterministic mode, while objects wait. */
 void pay_for_request(mi_task_t* task, size_t bytes);
@@ -244,6 +254,7 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
 void finals_adopt(rc_state* s, rc_state* left);
+void finalizable_enter(mi_task_t* task, rc_object* o); /* it was constructed */
 bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
 bool is_weak(const rc_object* o);
 /* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
@@ -277,11 +288,26 @@ void cycles_end(mi_task_t* task, bool objects_stay);
 ** saw the count above RC_STICKY may still lower it by one, and there are fewer threads than counts between. */
 enum { STICKY_BOTH = INT32_MIN / 4 * 3 };
 
-bool shared_dec(rc_object* o); /* true: that was the last reference */
+/* These leave accounts alone, see below. */
+void shared_inc(rc_object* o);
+bool shared_dec(rc_object* o);                /* true: that was the last reference */
+void shared_give_up(rc_object* o, int64_t n); /* references; if these are the last, it waits */
 bool shared_inc_if_alive(rc_object* o);
 /* Dead shared objects wait for any thread, linked: from first to last. */
 void shared_push(rc_object* first, rc_object* last);
 size_t shared_drain(mi_task_t* task, size_t units); /* returns what was spent */
+
+/* ---- account.c -----------------------------------------------------------------------------------
+**
+** References that shared objects and tables have are no task's. */
+
+void account_change(mi_task_t* task, rc_object* o, int change);
+void account_end(mi_task_t* task); /* gives up what the task holds */
+/* The calling task holds one more, or one less. */
+static inline void account(rc_object* o, int change) {
+  mi_task_t* task = tls.task;
+  if (task != NO_TASK && !task->implicit) account_change(task, o, change);
+}
 
 /* ---- check.c: called in checked builds only --------------------------------------------------------
 **

@@ -65,7 +65,10 @@ bool is_weak(const rc_object* o) { return rc_kind(o) == RC_TYPED && typed_as(o) 
 static cell* cell_there(rc_table* t, const rc_object* o) {
   if (!has_cell(o)) return NULL;
   cell* c = cell_of(table_find(t, o));
-  rc_inc(&c->head);
+  if (rc_is_shared(&c->head))
+    shared_inc(&c->head);
+  else
+    rc_inc(&c->head);
   return c;
 }
 
@@ -98,11 +101,7 @@ static rc_object* weak_new(rc_table* t, mi_heap_t* heap, rc_object* o, size_t wa
 }
 
 /* All memory comes first: what refills drain takes the lock, and changes the table. */
-rc_object* rc_weak(rc_object* o) {
-  if (CHECKED && !check_lives(o, "rc_weak")) {
-    errno = EINVAL;
-    return NULL;
-  }
+static rc_object* weak_of(rc_object* o) {
   task_charge(ticks_of(sizeof(cell)));
   mi_heap_t* heap = task_exact_heap();
   rc_table* t = heap != NULL ? table_of(heap->task, rc_is_shared(o)) : NULL;
@@ -114,6 +113,16 @@ rc_object* rc_weak(rc_object* o) {
   size_t wanted;
   cell* c = cell_find(t, o, &wanted);
   return c != NULL ? &c->head : weak_new(t, heap, o, wanted);
+}
+
+rc_object* rc_weak(rc_object* o) {
+  if (CHECKED && !check_lives(o, "rc_weak")) {
+    errno = EINVAL;
+    return NULL;
+  }
+  rc_object* w = weak_of(o);
+  if (w != NULL && rc_is_shared(w)) account(w, 1);
+  return w;
 }
 
 static bool is_cell(const rc_object* w, const char* what) {
@@ -143,6 +152,7 @@ rc_object* rc_upgrade(rc_object* w) {
   if (shared) {
     if (o != NULL && !inc_if_alive(o)) o = NULL;
     pthread_mutex_unlock(&weak_lock);
+    if (o != NULL && rc_is_shared(o)) account(o, 1);
   } else if (o != NULL && !inc_if_alive(o)) {
     o = NULL;
   }
@@ -156,7 +166,10 @@ static void weak_clear(sink_t* to, rc_object* o, bool shared) {
   c->node.key = NULL;
   __atomic_fetch_and(&o->kind, (uint8_t)~KIND_WEAK, __ATOMIC_RELAXED);
   unlock_table(t);
-  child_dec(to, &c->head);
+  if (rc_is_shared(&c->head))
+    shared_child_gone(to, &c->head);
+  else
+    child_dec(to, &c->head);
 }
 
 void weak_end(sink_t* to, rc_object* o) {
@@ -208,9 +221,40 @@ static rc_object* take_first(rc_object** first, rc_object** last) {
   return o;
 }
 
+/* Those of a task of runtime/ that were not queued are in a list, since they may never die. An object that another
+** task made is in none. */
+enum { OLDER, NEWER };
+static rc_object* beside(rc_object* o, int side) {
+  return (rc_object*)(uintptr_t)object_tail(o)[side];
+}
+
+void finalizable_enter(mi_task_t* task, rc_object* o) {
+  rc_state* s = state_of(task);
+  if (task->implicit) return;
+  object_tail(o)[OLDER] = (uintptr_t)s->finalizable;
+  if (s->finalizable != NULL) object_tail(s->finalizable)[NEWER] = (uintptr_t)o;
+  s->finalizable = o;
+}
+
+static void finalizable_leave(rc_state* s, rc_object* o) {
+  rc_object *older = beside(o, OLDER), *newer = beside(o, NEWER);
+  if (newer == NULL && s->finalizable != o) return;
+  if (older != NULL) object_tail(older)[NEWER] = (uintptr_t)newer;
+  if (newer != NULL)
+    object_tail(newer)[OLDER] = (uintptr_t)older;
+  else
+    s->finalizable = older;
+}
+
+static void final_append(mi_task_t* task, rc_object* o) {
+  rc_state* s = state_of(task);
+  append(&s->final_first, &s->final_last, o, o);
+  s->finals++;
+  task_keeps_waiting(task);
+}
+
 static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   unsigned kind = __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
-  rc_state* s = state_of(task);
   if (shared) {
     __atomic_store_n(&o->count, -1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&finals_lock);
@@ -220,10 +264,21 @@ static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   } else {
     o->count = (kind & KIND_CYCLIC) != 0 ? o->count - 1 : 1;
     if ((kind & KIND_CYCLIC) != 0) cyclic_touch(o);
-    append(&s->final_first, &s->final_last, o, o);
-    s->finals++;
-    task_keeps_waiting(task);
+    finalizable_leave(state_of(task), o);
+    final_append(task, o);
   }
+}
+
+size_t rc_finalize_all(void) {
+  mi_task_t* task = task_here();
+  size_t n = 0;
+  for (rc_object* o; task != NULL && (o = state_of(task)->finalizable) != NULL; n++) {
+    finalizable_leave(state_of(task), o);
+    __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
+    rc_inc(o);
+    final_append(task, o);
+  }
+  return n;
 }
 
 void finals_adopt(rc_state* s, rc_state* left) {

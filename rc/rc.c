@@ -29,6 +29,23 @@ mi_heap_t* heap_of_thread(void) {
   return task != NULL ? task_backing_of(task) : NULL;
 }
 
+void* hushed_alloc(size_t bytes) {
+  mi_task_t* task = task_self();
+  if (task == NULL) return NULL;
+  int error = errno;
+  bool hushed = task_hush(task);
+  mi_heap_t* heap = heap_of_thread();
+  void* p = heap != NULL ? heap_alloc(heap, bytes, true) : NULL;
+  if (hushed) task_unhush(task);
+  errno = error;
+  return p;
+}
+
+void task_ends(mi_task_t* task, bool objects_stay) {
+  if (state_of(task)->cycles != NULL) cycles_end(task, objects_stay);
+  if (state_of(task)->account != NULL) account_end(task);
+}
+
 rc_object* object_make_shared(size_t bytes) {
   mi_heap_t* heap = heap_of_thread();
   rc_object* o = heap != NULL ? heap_alloc_words(heap, bytes_to_words(bytes)) : NULL;
@@ -119,6 +136,7 @@ rc_object* rc_typed(uint8_t tag, const rc_type* type) {
   ((const rc_type**)(void*)o)[1] = type;
   for (size_t i = 0; i < type->words; i++) object_words(o)[i] = RC_NIL;
   memset(object_words(o) + type->words, 0, type_bytes(type) - WORD * (2 + (size_t)type->words));
+  if (type->finalize != NULL) finalizable_enter(tls.task, o);
   return o;
 }
 

@@ -272,6 +272,10 @@ rc_object* rc_upgrade(rc_object* w);
 ** at safepoints: they are the guest's code. Not from a finalizer (0). In a thread's own task also those of
 ** shared objects. What a finalizer allocates is charged to the caller's task. */
 size_t rc_poll(size_t most);
+/* Queues all objects of the calling task of runtime/ that live and have a finalizer which was not called yet, the newest
+** first, as if they had died; returns how many. For the end of a task: rt_task_end calls no finalizer, so who wants what
+** they stand for (files) to be given up calls this and rc_poll before. A thread's own task: 0. O(number). */
+size_t rc_finalize_all(void);
 /* Objects of the calling task that wait for their finalizer. O(1). They and what they hold are alive until then. */
 size_t rc_finalizers_pending(void);
 
@@ -309,16 +313,25 @@ size_t rc_candidates(void);
 ** by refills of all threads, or rc_drain. (Atomic where it must be only: after Choi et al., "Biased reference
 ** counting", PACT 2018, and Lean's negative counts.)
 **
+** A task of runtime/ holds the references to shared objects that are made in it: by rc_inc, rc_weak and rc_upgrade. Those
+** that it did not give up end with it, wherever they are: in its objects, in variables, or on a stack that was left. So
+** a reference that leaves the task to be used longer goes through rc_share, one that comes in through rc_adopt: from
+** then on it is nobody's, or the task's. Without rc_adopt, what the task still has at its end is never freed; without
+** rc_share, what left it is given up twice. A thread's own task holds nothing, since its objects outlive it.
+**
 ** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
 ** that it holds, if no reference stays behind: neither a weak one nor one of an object that is dead and waits
 ** (there is none when rc_pending() is 0). */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
-** runtime/, which ends with its memory, a copy outside of it. A weak reference is shared with its target. NULL and
+** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is shared with its target. NULL and
 ** ENOMEM, or EINVAL if weak references, or objects of a type with a trace or a finalizer, were to be copied: o is
 ** still the caller's, as it was. O(size of what is not shared yet); in steps: rc_share_begin. */
 rc_object* rc_share(rc_object* o);
-/* The same, never to be freed. Objects of tasks of runtime/ are copied. */
+/* Takes an owned object and returns it: if it is shared, the calling task of runtime/ holds the reference from now on.
+** O(1). If there is no memory to note that, it does not. */
+rc_object* rc_adopt(rc_object* o);
+/* rc_share for objects that are never to be freed. Objects of tasks of runtime/ are copied. */
 rc_object* rc_immortal(rc_object* o);
 static inline bool rc_is_shared(const rc_object* o) {
   int32_t count = rc_count(o);

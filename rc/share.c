@@ -74,7 +74,7 @@ static void mark(rc_sharing* s, rc_object* o) {
 
 static rc_object* copy_of(rc_sharing* s, rc_object* o) {
   unsigned kind = rc_kind(o);
-  if (kind == RC_TYPED && (type_has_tail(typed_as(o)) || is_weak(o))) {
+  if (kind == RC_TYPED && (type_tail(typed_as(o)) > 0 || is_weak(o))) {
     s->error = EINVAL;
     return NULL;
   }
@@ -99,7 +99,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
   }
   r->copy = copy;
   if (s->copies)
-    table_enter(&s->table, &r->node, heap_of_thread());
+    table_enter(&s->table, &r->node);
   else
     mark(s, o);
   return true;
@@ -111,7 +111,7 @@ static bool reach(rc_sharing* s, rc_object* o) {
 static bool copy_field(rc_sharing* s, rc_object* copy, size_t i) {
   rc_object* child = rc_to(object_words(copy)[i]);
   if (rc_is_shared(child)) {
-    rc_inc(child);
+    shared_inc(child);
     return true;
   }
   table_node* node = table_find(&s->table, child);
@@ -219,7 +219,7 @@ static void undo_copy(const reached* r, size_t scanned) {
   rc_object* o = object_in(r);
   for (size_t i = 0; i < scanned; i++) {
     rc_word w = object_words(o)[i];
-    if (rc_is_object(w) && rc_is_shared(rc_to(w))) rc_dec(rc_to(w));
+    if (rc_is_object(w) && rc_is_shared(rc_to(w))) (void)shared_dec(rc_to(w)); /* not the last */
   }
   object_block_free(r->copy);
 }
@@ -257,6 +257,7 @@ static void sharing_free(rc_sharing* s) {
 /* Of what was copied the caller's reference is given up, and one to the copy made. */
 static rc_object* result_of(rc_sharing* s) {
   rc_object* o = s->root;
+  if (rc_is_shared(o)) account(o, -1);
   if (!s->copies || s->first == NULL) return o;
   rc_object* copy = s->first->at[0].copy;
   if (!s->immortal) copy->count--;
@@ -287,5 +288,9 @@ static rc_object* publish(rc_object* o, bool immortal) {
   return rc_share_end(s);
 }
 
-rc_object* rc_share(rc_object* o) { return rc_is_shared(o) ? o : publish(o, false); }
+rc_object* rc_share(rc_object* o) {
+  if (!rc_is_shared(o)) return publish(o, false);
+  account(o, -1);
+  return o;
+}
 rc_object* rc_immortal(rc_object* o) { return publish(o, true); }

@@ -16,8 +16,14 @@ void rc_inc_slow(rc_object* o) {
   if (count == 0) report_error(EAGAIN, "sluice: error: rc_inc of dead object %p", (void*)o);
   if (rc_is_cyclic(o))
     cyclic_inc(o);
-  else if (count < 0 && count > STICKY_BOTH)
-    __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
+  else if (count < 0 && count > STICKY_BOTH) {
+    shared_inc(o);
+    account(o, 1);
+  }
+}
+
+void shared_inc(rc_object* o) {
+  if (rc_count(o) > STICKY_BOTH) __atomic_fetch_sub(&o->count, 1, __ATOMIC_RELAXED);
 }
 
 /* Release: what this thread did with the object happens before its death; acquire: in the thread where it
@@ -25,6 +31,14 @@ void rc_inc_slow(rc_object* o) {
 bool shared_dec(rc_object* o) {
   if (rc_count(o) <= RC_STICKY) return false;
   return __atomic_fetch_add(&o->count, 1, __ATOMIC_ACQ_REL) == -1;
+}
+
+/* With an account's end a task gives up many at once. */
+void shared_give_up(rc_object* o, int64_t n) {
+  if (CHECKED && !check_lives(o, "rt_task_end")) return;
+  if (rc_count(o) <= RC_STICKY) return;
+  sink_t to = {.task = task_here()};
+  if (__atomic_fetch_add(&o->count, (int32_t)n, __ATOMIC_ACQ_REL) == -n) shared_ends(&to, o);
 }
 
 /* A reference is made from none, by a weak one: unless it is too late. (The count is local while the object is being

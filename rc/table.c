@@ -1,22 +1,63 @@
-/* table.c: a hash table of nodes by address. Chains grow by linear hashing (Litwin, VLDB 1980): a chain is
-** split for each node that is added, so no insertion moves many. If there is no memory to grow, the chains
-** get longer, and no insertion fails. */
+/* table.c: a hash table of nodes by address. Chains grow by linear hashing (Litwin, VLDB 1980): for each node that is
+** added up to two chains are split, and when there are more than twice as many as nodes, two are put together for each
+** that is removed. They are in blocks of 4 KiB. So no call is long, whatever the table has. If there is no memory to
+** grow, the chains get longer, and no insertion fails.
+**
+** Addresses of one page of 4 KiB are in chains beside each other, since they are mostly looked up together. */
 #include "rc/internal.h"
 
+/* ---- Where chains are -------------------------------------------------------------------------- */
+
+/* Block b is in directory 0, or in the one of as many blocks as all before. */
+enum { BLOCK = 512, DIRECTORY = 16 };
+static unsigned log2_of(size_t n) { return 63u - (unsigned)__builtin_clzl(n); }
+static unsigned directory_of(size_t b) { return b < DIRECTORY ? 0 : log2_of(b / DIRECTORY) + 1; }
+static size_t first_of(unsigned d) { return d == 0 ? 0 : (size_t)DIRECTORY << (d - 1); }
+static size_t size_of(unsigned d) { return d == 0 ? DIRECTORY : first_of(d); }
+
+/* Behind the first chains; in a directory that there is. */
+static table_node*** block_at(const rc_table* t, size_t i) {
+  size_t b = i / BLOCK;
+  unsigned d = directory_of(b);
+  return &t->directory[d][b - first_of(d)];
+}
+
 static table_node** chain_at(rc_table* t, size_t i) {
-  if (i < TABLE_FIRST) return &t->first[i];
-  unsigned doubling = 63u - (unsigned)__builtin_clzl(i / TABLE_FIRST);
-  return &t->segment[doubling][i - ((size_t)TABLE_FIRST << doubling)];
+  return i < TABLE_FIRST ? &t->first[i] : &(*block_at(t, i))[i % BLOCK];
 }
 
 /* Chains up to the last power of two, and of the upper half those that were split off already. */
-static size_t power_below(size_t chains) { return (size_t)1 << (63 - __builtin_clzl(chains)); }
+static size_t power_below(size_t chains) { return (size_t)1 << log2_of(chains); }
+
+/* Pages go anywhere, in whatever steps their addresses are. */
+static size_t hash_of(const void* key) {
+  enum { PAGE_SHIFT = 12, CELL_SHIFT = 4 };
+  static const size_t GOLDEN = 0x9e3779b97f4a7c15;
+  size_t page = ((uintptr_t)key >> PAGE_SHIFT) * GOLDEN;
+  page = (page ^ page >> 32) * GOLDEN >> 32;
+  return page + ((uintptr_t)key % (1 << PAGE_SHIFT) >> CELL_SHIFT);
+}
 
 static table_node** chain_of(rc_table* t, const void* key) {
-  size_t hash = (uintptr_t)key * (uintptr_t)0x9e3779b97f4a7c15 >> 16,
-         power = power_below(t->chains);
-  size_t i = hash & (2 * power - 1);
+  size_t hash = hash_of(key), power = power_below(t->chains), i = hash & (2 * power - 1);
   return chain_at(t, i < t->chains ? i : i & (power - 1));
+}
+
+/* ---- More chains, and fewer -------------------------------------------------------------------- */
+
+size_t table_wants(const rc_table* t) {
+  if (t->chains == 0 || t->nodes < t->chains) return 0;
+  unsigned d = directory_of(t->chains / BLOCK);
+  if (t->directory[d] == NULL) return size_of(d) * sizeof(table_node**);
+  return *block_at(t, t->chains) == NULL ? BLOCK * sizeof(table_node*) : 0;
+}
+
+static void take(rc_table* t, void* memory) {
+  unsigned d = directory_of(t->chains / BLOCK);
+  if (t->directory[d] == NULL)
+    t->directory[d] = memory;
+  else
+    *block_at(t, t->chains) = memory;
 }
 
 static void chain_push(table_node** chain, table_node* node) {
@@ -24,25 +65,40 @@ static void chain_push(table_node** chain, table_node* node) {
   *chain = node;
 }
 
-static unsigned doubling_of(const rc_table* t) {
-  return 63u - (unsigned)__builtin_clzl(t->chains / TABLE_FIRST);
-}
-
-size_t table_wants(const rc_table* t) {
-  if (t->chains == 0 || t->nodes < t->chains || t->segment[doubling_of(t)] != NULL) return 0;
-  return ((size_t)TABLE_FIRST << doubling_of(t)) * sizeof(table_node*);
-}
-
-static void grow(rc_table* t) {
-  table_node** from = chain_at(t, t->chains - power_below(t->chains));
-  table_node* node = *from;
-  t->chains++;
-  *from = NULL;
+static void nodes_move(rc_table* t, table_node* node) {
   for (table_node* next; node != NULL; node = next) {
     next = node->next;
     chain_push(chain_of(t, node->key), node);
   }
 }
+
+static void grow(rc_table* t) {
+  table_node** from = chain_at(t, t->chains - power_below(t->chains));
+  table_node* node = *from;
+  *from = NULL;
+  t->chains++;
+  nodes_move(t, node);
+}
+
+/* The chain is the first of a block, or of a directory: that goes, too. */
+static void block_end(rc_table* t, size_t chain) {
+  unsigned d = directory_of(chain / BLOCK);
+  mi_free(*block_at(t, chain));
+  *block_at(t, chain) = NULL;
+  if (chain / BLOCK != first_of(d)) return;
+  mi_free(t->directory[d]);
+  t->directory[d] = NULL;
+}
+
+static void shrink(rc_table* t) {
+  table_node** last = chain_at(t, --t->chains);
+  table_node* node = *last;
+  *last = NULL;
+  nodes_move(t, node);
+  if (t->chains % BLOCK == 0 || t->chains == TABLE_FIRST) block_end(t, t->chains);
+}
+
+/* ---- Nodes ------------------------------------------------------------------------------------- */
 
 table_node* table_find(rc_table* t, const void* key) {
   if (t->chains == 0) return NULL;
@@ -54,16 +110,16 @@ table_node* table_find(rc_table* t, const void* key) {
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes) {
   if (t->chains == 0) t->chains = TABLE_FIRST;
   bool taken = memory != NULL && table_wants(t) == bytes;
-  if (taken) t->segment[doubling_of(t)] = memory;
-  if (t->nodes >= t->chains && t->segment[doubling_of(t)] != NULL) grow(t);
+  if (taken) take(t, memory);
+  for (int i = 0; i < 2 && t->nodes >= t->chains && table_wants(t) == 0; i++) grow(t);
   t->nodes++;
   chain_push(chain_of(t, node->key), node);
   return taken;
 }
 
-void table_enter(rc_table* t, table_node* node, mi_heap_t* heap) {
+void table_enter(rc_table* t, table_node* node) {
   size_t wanted = table_wants(t);
-  void* memory = wanted > 0 ? heap_alloc(heap, wanted, true) : NULL;
+  void* memory = wanted > 0 ? hushed_alloc(wanted) : NULL;
   if (!table_add(t, node, memory, wanted)) mi_free(memory);
 }
 
@@ -72,14 +128,24 @@ table_node* table_remove(rc_table* t, const void* key) {
   while ((*at)->key != key) at = &(*at)->next;
   table_node* node = *at;
   *at = node->next;
-  if (--t->nodes == 0) table_end(t);
+  t->nodes--;
+  for (int i = 0; i < 2 && t->chains > TABLE_FIRST && t->nodes < t->chains / 2; i++) shrink(t);
   return node;
 }
 
+void table_each(rc_table* t, void (*act)(table_node*, void*), void* arg) {
+  for (size_t i = 0; i < t->chains; i++)
+    for (table_node *next, *node = *chain_at(t, i); node != NULL; node = next) {
+      next = node->next;
+      act(node, arg);
+    }
+}
+
 void table_end(rc_table* t) {
-  for (unsigned i = 0; i < TABLE_DOUBLINGS && t->segment[i] != NULL; i++) {
-    mi_free(t->segment[i]);
-    t->segment[i] = NULL;
+  for (unsigned d = 0; d < TABLE_DIRECTORIES; d++) {
+    for (size_t b = 0; t->directory[d] != NULL && b < size_of(d); b++) mi_free(t->directory[d][b]);
+    mi_free(t->directory[d]);
+    t->directory[d] = NULL;
   }
   t->chains = 0;
 }

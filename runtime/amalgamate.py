@@ -52,7 +52,7 @@ def own_names(text):
         own |= set(re.findall(r"(?:^|,)\s*(\w+)", enum))
     for declaration in STATIC.findall(text):
         own |= declared(declaration)
-    return own - {"struct"}
+    return {name for name in own if not re.match("(mi|rc|rt)_|struct$", name)}  # those are public
 
 
 def to_static(text):

@@ -6,8 +6,8 @@
 ** itself. */
 #include "runtime/runtime.h"
 
-#include "alloc/internal.h"
 #include "rc/rc.h"
+#include "runtime/record.h"
 
 /* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
 ** had. `expired` is set once, by the thread that has entered the task; from then the byte limit is
@@ -68,12 +68,13 @@ static bool build(rt_task* t, const rt_config* config) {
     return false;
   }
   t->task->exact = heap_new(t->task, t->task->arena);
-  return t->task->exact != NULL;
+  return t->task->exact != NULL && recorder_begin(t->task, config);
 }
 
 static void unbuild(rt_task* t) {
   if (t->task != NULL) {
     arena_t* arena = t->task->arena;
+    recorder_end(t->task);
     task_delete(t->task, false);
     if (arena != &arena_main) arena_delete(arena);
   }
@@ -97,7 +98,6 @@ rt_task* rt_task_new(const rt_config* config) {
   t->heartbeats = config->heartbeats != 0 ? config->heartbeats : UINT64_MAX;
   t->grace = config->grace_bytes != 0 ? config->grace_bytes : GRACE;
   if (config->bytes != 0) task_set_limit(t->task, config->bytes);
-  t->task->measure = config->measure_pauses;
   t->task->on_beat = on_beat;
   t->task->on_refusal = on_refusal;
   t->collects = config->collects;
@@ -132,6 +132,7 @@ void rt_leave(void) {
 }
 
 rt_task* rt_current(void) { return current; }
+mi_task_t* task_of(const rt_task* t) { return t->task; }
 
 /* By the option: what objects the task ends with, and why. */
 static void show_leaks(rt_task* t) {
@@ -268,7 +269,9 @@ uint64_t rt_offset(const rt_task* t, const void* p) {
 _Static_assert((int)RT_PAUSE_KINDS == (int)PAUSE_KINDS &&
                    (int)RT_PAUSE_RC_DEC == (int)PAUSE_RC_DEC &&
                    (int)RT_PAUSE_REFILL == (int)PAUSE_REFILL &&
-                   (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT,
+                   (int)RT_PAUSE_REQUEST == (int)PAUSE_REQUEST &&
+                   (int)RT_PAUSE_BEAT == (int)PAUSE_BEAT &&
+                   (int)RT_PAUSE_FORCED == (int)PAUSE_FORCED,
                "the kinds are those of the allocator");
 
 void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
@@ -279,6 +282,6 @@ void rt_get_pauses(const rt_task* t, rt_pause out[RT_PAUSE_KINDS]) {
 }
 
 const char* rt_pause_name(rt_pause_kind kind) {
-  static const char* const names[] = {"rc_dec", "refill", "beat"};
-  return names[kind];
+  static const char* const names[] = {"rc_dec", "refill", "request", "beat", "forced"};
+  return (unsigned)kind < RT_PAUSE_KINDS ? names[kind] : "unknown";
 }

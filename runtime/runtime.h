@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -45,7 +46,11 @@ typedef struct rt_config {
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
-  bool measure_pauses;      /* time what rt_get_pauses reports (a clock read for each) */
+  bool measure_pauses;      /* time what rt_get_pauses reports (two clock reads for each) */
+  size_t record; /* bytes for what rt_report tells, mapped apart and charged to nobody: 256 KiB are
+                           plenty, 16 KiB the least; 0: no record */
+  uint64_t record_units; /* a pause of so many units is recorded by itself; 0: 64 */
+  uint64_t record_ns;    /* so is one of so many nanoseconds, if they are measured; 0: 10,000 */
 } rt_config;
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -62,8 +67,9 @@ int rt_enter(rt_task* task);
 void rt_leave(void);
 /* The task that the calling thread has entered last, or NULL. Borrowed. */
 rt_task* rt_current(void);
-/* Ends a task that no thread has entered and frees all its memory without walking its objects:
-** O(pages). Other threads must have stopped using its blocks. 0, or EBUSY. */
+/* Ends a task that no thread has entered and frees all its memory without walking its objects; no finalizer
+** is called (rc_finalize_all). The references to shared objects that it holds are given up (rc/rc.h): O(pages +
+** such objects). Other threads must have stopped using its blocks. 0, or EBUSY. */
 int rt_task_end(rt_task* task);
 /* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat. The task must
 ** not end meanwhile. */
@@ -103,12 +109,15 @@ void rt_free_sized(void* p, size_t size);
 ** and pointers into their memory, else 0. For printing addresses. */
 uint64_t rt_offset(const rt_task* task, const void* p);
 
-/* ---- Pauses ---------------------------------------------------------------------------------- */
+/* ---- Pauses and reports ---------------------------------------------------------------------- */
 
+/* What made the guest wait. One within another is part of that. */
 typedef enum rt_pause_kind {
-  RT_PAUSE_RC_DEC,
-  RT_PAUSE_REFILL,
+  RT_PAUSE_RC_DEC,  /* the last reference to an object went */
+  RT_PAUSE_REFILL,  /* a request of up to 256 words found its free list empty, */
+  RT_PAUSE_REQUEST, /* or a larger one */
   RT_PAUSE_BEAT,
+  RT_PAUSE_FORCED, /* everything that waited was freed: for a request at the limit, or with no memory */
   RT_PAUSE_KINDS
 } rt_pause_kind;
 /* The most units, and the longest time in nanoseconds, that one event of a kind took; the time
@@ -119,10 +128,29 @@ typedef struct rt_pause {
   uint64_t ns;
   uint64_t total_ns;
 } rt_pause;
-/* Fills out[RT_PAUSE_KINDS]; zeros unless the task was made with measure_pauses. */
+/* Fills out[RT_PAUSE_KINDS]; zeros unless the task was made with measure_pauses, or with a record: then times
+** are 0. */
 void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
-/* "rc_dec", "refill", "beat". Static storage. */
+/* "rc_dec", "refill", "request", "beat", "forced"; else "unknown". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
+
+/* What is told of a task that was made with a record: pauses, and memory and waiting objects over time. The
+** same program gives the same report in every run, but for what depends on the clock or the system. */
+typedef enum rt_report_format {
+  RT_REPORT_TEXT, /* a histogram of the pauses for a terminal, in 80 columns */
+  RT_REPORT_HTML, /* a page that needs nothing else */
+  RT_REPORT_JSON, /* all of it, for tools: "repeats" is equal in every run, "measured" is not */
+  RT_REPORT_TRACE, /* Chrome's trace events, for Perfetto; one tick is shown as 1 us if times are not measured */
+} rt_report_format;
+/* Writes a report, and changes nothing that a program can see. The task is the one that the calling thread has
+** entered last, or one that nobody has entered. 0; EBUSY: it is not; EINVAL: it has no record, or there is no such
+** format; or the stream's error. */
+int rt_report(rt_task* task, FILE* out, rt_report_format format);
+/* The same into a file, which is made anew, by what its name ends in: .txt, .html, .trace.json, other .json; EINVAL if
+** in nothing of these. */
+int rt_report_file(rt_task* task, const char* path);
+/* Would it know the format? */
+bool rt_report_knows(const char* path);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

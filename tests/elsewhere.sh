@@ -3,8 +3,8 @@
 # emulation. And the figures that depend on the program alone are those of this system. (On x86 the emulator
 # orders memory as x86 does, so a missing barrier is not found.) What the tests need of others' libraries is
 # compiled from Debian's sources.
-# usage: elsewhere.sh musl|aarch64 BUILD
-system=$1 build=$(realpath "${2:-build}")
+# usage: elsewhere.sh musl|aarch64 BUILD [TARGET...]    with targets, it builds these there, and no more
+system=$1 build=$(realpath "${2:-build}") targets=("${@:3}")
 cd "$(dirname "$0")/.." || exit 1
 there=$build/$system here=$build/here sources=$build/sources
 case $system in
@@ -17,7 +17,8 @@ verdict() { # STATUS NAME
   if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2" && tail -n 15 "$there/out"; fi
 }
 
-# Without telling the system's package manager about a source of sources.
+# Without telling the system's package manager about a source of sources. With Debian's changes to Lua, and its
+# settings: what the state allocates as it starts depends on them.
 fetch_sources() {
   local lists=$sources/lists
   mkdir -p "$lists/partial" && cd "$sources" || return 1
@@ -26,7 +27,8 @@ fetch_sources() {
     -o Dir::Cache="$lists" -o APT::Sandbox::User="$(id -un)")
   "${apt[@]}" update && "${apt[@]}" source --download-only cmocka lua5.4 && mkdir cmocka lua &&
     tar -C cmocka --strip-components=1 -xf cmocka_*.orig.tar.?z && tar -C lua --strip-components=1 -xf lua5.4_*.orig.tar.?z &&
-    rm -rf "$lists"
+    tar -xf lua5.4_*.debian.tar.xz && for fix in debian/patches/000[2-9]*.patch; do patch -s -p1 -d lua <"$fix" || return; done &&
+    echo "#define DEB_HOST_MULTIARCH \"$(gcc -print-multiarch)\"" >lua/src/lua5.4-deb-multiarch.h && rm -rf "$lists" debian
 }
 [ -d "$sources/lua/src" ] || (fetch_sources) || exit 1
 
@@ -34,7 +36,7 @@ compile_libraries() { # SYSTEM CC CROSS
   local objects=$build/$1/objects
   mkdir -p "$objects/cmocka" "$objects/lua" || return 1
   (cd "$objects/cmocka" && $2 -O2 -w -DHAVE_SIGNAL_H -I"$sources/cmocka/include" -c "$sources/cmocka/src/cmocka.c") &&
-    (cd "$objects/lua" && $2 -O2 -w -DLUA_USE_POSIX -c "$sources"/lua/src/l*.c && rm lua.o luac.o) &&
+    (cd "$objects/lua" && $2 -O2 -w -DLUA_COMPAT_5_3 -DLUA_USE_LINUX -c "$sources"/lua/src/l*.c && rm lua.o luac.o) &&
     "$3ar" rcs "$build/$1/libcmocka.a" "$objects"/cmocka/*.o && "$3ar" rcs "$build/$1/liblua5.4.a" "$objects"/lua/*.o
 }
 build_there() { # SYSTEM CC CROSS FLAGS: with the same cmocka and Lua
@@ -42,6 +44,11 @@ build_there() { # SYSTEM CC CROSS FLAGS: with the same cmocka and Lua
   make --no-print-directory -s -j2 B="$build/$1" CROSS="$3" CC="$2 -isystem $sources/cmocka/include -L$build/$1" \
     CFLAGS="-O2 -g $4" LUA_I="$sources/lua/src" "${programs[@]/#/$build/$1/}" "$build/$1/slua"
 }
+if [ ${#targets[@]} -gt 0 ]; then
+  programs=("${targets[@]}")
+  build_there "$system" "$cc" "$cross" "$flags"
+  exit
+fi
 programs=()
 for source in tests/unit/*.c tests/stress/*.c; do programs+=("tests/plain/$(basename "$source" .c)"); done
 build_there "$system" "$cc" "$cross" "$flags" && build_there here gcc '' '' || exit 1

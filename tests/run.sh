@@ -28,11 +28,19 @@ mkdir -p "$log" && : >"$log/results"
     echo "script plain/$name $build/tests/plain/$name 100000"
     echo "script asan/$name $build/tests/asan/$name 10000"
   done
+  for source in tests/lua/*_test.c; do
+    name=$(basename "$source" .c)
+    for variant in plain asan tsan; do echo "unit $variant/$name $build/tests/$variant/$name"; done
+  done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
+  echo "script hostile tests/lua/hostile/run.py $build/slua $build/slua-asan"
+  echo "script determinism tests/determinism/run.py --quick $build"
+  echo "script as-lua tests/lua/as_lua.sh $build/slua $build/slua-asan"
+  echo "script example tests/example/run.py $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done
-  for name in amalgamation dominators names readme; do echo "script $name tests/$name.sh $build"; done
+  for name in amalgamation dominators names readme report; do echo "script $name tests/$name.sh $build"; done
 } >"$list"
 
 # ---- Running one

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what the build and the tests need and this machine lacks (Debian), or names it in one line;
-# with "bench", the allocators to compare with, too, with "bench-rc" the languages, with "instructions" what counts
+# with "bench", the allocators to compare with, too, with "bench-rc" the languages, with "determinism" compilers and libraries of Lua, with "instructions" what counts
 # them, with "real" the programs to run, with "aarch64" or "musl" what runs the tests there. Prints nothing when
 # nothing is missing.
 set -u
@@ -20,6 +20,7 @@ need pkgconf command -v pkg-config
 need libcmocka-dev has_file '/usr/include/cmocka.h'
 need liblua5.4-dev has_file '/usr/include/lua5.4/lua.h'
 need lua5.4 command -v lua5.4
+need libmicrohttpd-dev has_file '/usr/include/microhttpd.h'
 need libmimalloc2.0 has_file '/usr/lib/*/libmimalloc.so.2*'
 need spin command -v spin
 need util-linux command -v setarch
@@ -52,7 +53,17 @@ if [ "${1-}" = aarch64 ]; then
   need libc6-dev-arm64-cross has_file '/usr/aarch64-linux-gnu/include/stdlib.h'
   need qemu-user command -v qemu-aarch64
 fi
+if [ "${1-}" = determinism ]; then
+  need clang command -v clang
+  for package in lua-unit lua-dkjson lua-penlight lua-messagepack lua-moses lua-binaryheap lua-inspect lua-argparse; do
+    need $package has_file "/usr/share/doc/$package/copyright"
+  done
+  need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
+  need libc6-dev-arm64-cross has_file '/usr/aarch64-linux-gnu/include/stdlib.h'
+  need qemu-user command -v qemu-aarch64
+fi
 [ "${1-}" = musl ] && need musl-tools command -v musl-gcc
+case ${1-} in aarch64 | musl | determinism) need patch command -v patch ;; esac
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 

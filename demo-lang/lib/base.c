@@ -253,17 +253,19 @@ static int base_xpcall(lua_State* L) {
 /* ---- Output ---------------------------------------------------------------------------------- */
 
 static int base_print(lua_State* L) {
+  FILE* out = guest_of(L)->out;
   int n = lua_gettop(L);
   for (int i = 1; i <= n; i++) {
     size_t length;
     guest_tostring(L, i);
     const char* s = lua_tolstring(L, -1, &length);
     guest_tick(L, 1 + length / WORK_BYTES);
-    if (i > 1) lua_writestring("\t", 1);
-    lua_writestring(s, length);
+    if (i > 1) putc('\t', out);
+    fwrite(s, 1, length, out);
     lua_pop(L, 1);
   }
-  lua_writeline();
+  putc('\n', out);
+  fflush(out);
   return 0;
 }
 

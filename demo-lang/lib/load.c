@@ -1,5 +1,5 @@
-/* load.c: what makes functions of source, which is text only, since bytecode can do anything. All of
-** it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function gave, or 1
+/* load.c: what makes functions of source, which is text only, since bytecode can do anything, unless
+** the guest may do anything. All of it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function gave, or 1
 ** file (work.h). */
 #include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
@@ -11,6 +11,7 @@
 
 static const char refusal[] = "attempt to load a binary chunk (mode is 't')";
 
+static bool may_be_binary(lua_State* L) { return guest_may(L, SLUA_MAY_ANYTHING); }
 static bool is_text(const char* mode) { return strchr(mode, 't') != NULL; }
 
 /* The results of load: the function or message at the top, the first upvalue of the function being
@@ -45,7 +46,7 @@ static const char* next_piece(lua_State* L, void* begun, size_t* size) {
   lua_replace(L, PIECE);
   const char* piece = lua_tolstring(L, PIECE, size);
   work_pay(L, *size, WORK_SOURCE);
-  if (!*(bool*)begun && *size > 0 && piece[0] == LUA_SIGNATURE[0]) {
+  if (!*(bool*)begun && *size > 0 && piece[0] == LUA_SIGNATURE[0] && !may_be_binary(L)) {
     lua_pushstring(L, refusal);
     lua_error(L);
   }
@@ -61,7 +62,8 @@ static int base_load(lua_State* L) {
   if (text != NULL) {
     const char* name = luaL_optstring(L, 2, text);
     guest_tick(L, 1 + length / WORK_SOURCE);
-    if (length > 0 && text[0] == LUA_SIGNATURE[0]) mode = is_text(mode) ? "t" : "";
+    if (length > 0 && text[0] == LUA_SIGNATURE[0] && !may_be_binary(L))
+      mode = is_text(mode) ? "t" : "";
     int status = luaL_loadbufferx(L, text, length, name, mode);
     return loaded(L, guest_loaded(L, status), environment);
   }
@@ -81,6 +83,7 @@ int guest_load_file(lua_State* L, const char* name, const char* mode) {
   struct stat s;
   bool known = name != NULL && stat(name, &s) == 0 && s.st_size > 0;
   guest_tick(L, 1 + (known ? (uint64_t)s.st_size / WORK_SOURCE : 0));
+  if (may_be_binary(L)) return guest_loaded(L, luaL_loadfilex(L, name, mode));
   int status = luaL_loadfilex(L, name, is_text(mode) ? "t" : "");
   if (status == LUA_ERRSYNTAX && !is_text(mode) && strstr(lua_tostring(L, -1), "a text chunk")) {
     lua_pushfstring(L, "attempt to load a text chunk (mode is '%s')", mode);
@@ -104,7 +107,7 @@ static int results(lua_State* L, int status, lua_KContext skip) {
 static int base_dofile(lua_State* L) {
   const char* name = luaL_optstring(L, 1, NULL);
   lua_settop(L, 1);
-  if (guest_load_file(L, name, "t") != LUA_OK) return lua_error(L);
+  if (guest_load_file(L, name, "bt") != LUA_OK) return lua_error(L);
   lua_callk(L, 0, LUA_MULTRET, 1, results);
   return results(L, LUA_OK, 1);
 }

@@ -8,7 +8,7 @@
 **
 ** The key's node is known from the call before, which remembers the node that comes next, for some
 ** tables at a time. Otherwise all nodes are searched and paid for. Tables with few slots pay
-** nothing. */
+** nothing, nor does a state that is not counted. */
 #include "demo-lang/lib/work.h"
 
 #include <assert.h>
@@ -76,7 +76,7 @@ static bool is_as_expected(lua_State* L) {
 /* A place is a guess: its table may have died and its node may hold another key, so the key is
 ** compared. The upvalue of `next`. */
 typedef struct traversals {
-  bool can_look;
+  bool counts, can_look; /* must walks be paid for; are tables as expected */
   unsigned last, oldest; /* places: the one used last; to be replaced next */
   struct {
     const table* table;
@@ -158,17 +158,22 @@ static void pay_slots(lua_State* L, traversals* all, const table* t) {
   if (i < nodes) remember(all, t, i);
 }
 
-static int base_next(lua_State* L) {
+static void pay_walk(lua_State* L) {
   enum { FEW_BITS = 8 };
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 2);
-  const table* t = lua_topointer(L, 1);
   traversals* all = lua_touserdata(L, lua_upvalueindex(1));
+  const table* t = lua_topointer(L, 1);
+  if (!all->counts) return;
   if (!all->can_look)
-    work_pay(L, (uint64_t)lua_gc(L, LUA_GCCOUNT) * 1024 / sizeof(slot), WORK_SLOTS);
+    work_pay(L, rt_bytes(guest_of(L)->task) / sizeof(slot), WORK_SLOTS);
   else if (t->node_bits > FEW_BITS || t->array_limit > 1 << FEW_BITS)
     pay_slots(L, all, t);
   if (lua_type(L, 2) == LUA_TSTRING) work_pay(L, lua_rawlen(L, 2), WORK_BYTES);
+}
+
+static int base_next(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  pay_walk(L);
   if (lua_next(L, 1)) return 2;
   lua_pushnil(L);
   return 1;
@@ -177,6 +182,7 @@ static int base_next(lua_State* L) {
 void base_push_next(lua_State* L) {
   traversals* all = lua_newuserdatauv(L, sizeof *all, 0);
   memset(all, 0, sizeof *all);
-  all->can_look = is_as_expected(L);
+  all->counts = guest_of(L)->counted;
+  all->can_look = all->counts && is_as_expected(L);
   lua_pushcclosure(L, base_next, 1);
 }

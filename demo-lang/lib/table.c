@@ -181,10 +181,11 @@ static int table_concat(lua_State* L) {
 **
 ** On the stack: 1 the table, 2 the order function or nil. */
 
-/* Is a < b? Indices of the stack, from the top. */
+/* Is a < b? Indices of the stack, from the top. Texts may be equal for long. */
 static bool less(lua_State* L, int a, int b) {
-  guest_tick(L, 1);
-  if (lua_isnil(L, 2)) return lua_compare(L, a, b, LUA_OPLT);
+  bool plain = lua_isnil(L, 2);
+  guest_tick(L, plain && lua_type(L, a) == LUA_TSTRING ? 1 + lua_rawlen(L, a) / WORK_BYTES : 1);
+  if (plain) return lua_compare(L, a, b, LUA_OPLT);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, a - 1);
   lua_pushvalue(L, b - 2);

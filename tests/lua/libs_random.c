@@ -670,7 +670,7 @@ int main(int argc, char** argv) {
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1, failed = 0, passed = 0;
   char folder[] = "/tmp/libs_random.XXXXXX";
   static guest g;
-  const rt_config config = {.heartbeat_period = 1000};
+  const slua_config config = {.may = SLUA_MAY_FILES | SLUA_MAY_TRACE, .repeatable = true, .counted = true};
   if (mkdtemp(folder) == NULL || !guest_open(&g, &config)) return 2;
   if (freopen("/dev/null", "r", stdin) == NULL) return 2;
   make_files(folder);
@@ -685,6 +685,7 @@ int main(int argc, char** argv) {
     screens[i] = fopencookie(printed[i], "w", (cookie_io_functions_t){.write = keep_printed});
     if (screens[i] == NULL) return 2;
   }
+  g.out = screens[1];
   for (size_t f = 0; f < FUNCTIONS; f++) {
     size_t n = strcmp(functions[f].name, "collectgarbage") == 0 ? cases / 50 : cases, bad = 0;
     for (size_t i = 0; i < n && bad < 3; i++)

@@ -193,13 +193,38 @@ static void set_pace(uint64_t* state) {
   if (!rc_set_pacing(&pacing)) fail("the pace cannot be set");
 }
 
-/* Shares a copy out of a task, which holds some shared object meanwhile. */
+/* What comes into a task and leaves it. */
+static rc_object* take_in(slot_t* slots, uint64_t* state) {
+  rc_object* o = swap(slots, NULL, state);
+  return o != NULL ? rc_adopt(o) : NULL;
+}
+static void hand_out(slot_t* slots, rc_object* o, uint64_t* state) {
+  rc_object* other = swap(slots, rc_share(o), state);
+  if (other != NULL) rc_dec(rc_adopt(other));
+}
+
+/* One that the task has: a reference in an object of its own, which lives, waits or is gone when the task ends; one in a
+** variable alone; one that is handed out again. */
+static void hold_one(uint64_t* state) {
+  rc_object *o = take_in(objects, state), *w = take_in(weaks, state);
+  if (w != NULL && rnd_from(state, 2) == 0) (void)rc_upgrade(w);
+  if (o == NULL) return;
+  o = walk(o, state);
+  if (rnd_from(state, 2) == 0) hand_out(weaks, rc_weak(o), state);
+  rc_inc(o);
+  rc_object* holder = node_new(rc_from(o), RC_NIL);
+  if (rnd_from(state, 3) == 0) drop(holder);
+  if (rnd_from(state, 3) == 0) hand_out(objects, o, state);
+}
+
+/* Shares a copy out of a task, which holds some shared objects meanwhile. */
 static void use_task(uint64_t* state) {
   rt_task* t = rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
                                         .repeatable_addresses = rnd_from(state, 8) == 0});
   if (t == NULL || rt_enter(t) != 0) fail("no task");
   set_pace(state);
-  rc_object *held = swap(objects, NULL, state), *o = graph_new(state, true);
+  for (uint64_t n = rnd_from(state, 40); n > 0; n--) hold_one(state);
+  rc_object *held = take_in(objects, state), *o = graph_new(state, true);
   if (held != NULL) o = node_new(rc_from(held), rc_from(o));
   rc_object* w = rc_weak(o);
   rc_inc(o);
@@ -207,7 +232,6 @@ static void use_task(uint64_t* state) {
   if (copy == o || rc_upgrade(w) != o) fail("the original was not left alone");
   rc_dec(o), rc_dec(o);
   rc_drain(rnd_from(state, 4) == 0 ? SIZE_MAX : 100);
-  if (held != NULL) rc_drain(SIZE_MAX); /* what it holds would be lost with it */
   rt_leave();
   if (rt_task_end(t) != 0) fail("a task could not be ended");
   look_at(copy);

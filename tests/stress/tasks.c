@@ -46,6 +46,7 @@ typedef struct block {
 typedef struct job {
   atomic_bool taken;
   rt_task* task;
+  bool recorded;
   uint64_t limit; /* beats */
   uint64_t ticks;
   rc_object* list; /* nodes {next, number, bytes}, the highest number first; or NULL */
@@ -172,7 +173,9 @@ static void job_begin(job* j, uint64_t* state) {
                       .heartbeats = 1 + rnd_from(state, 60),
                       .grace_bytes = PTRDIFF_MAX, /* it goes on for a while */
                       .repeatable_addresses = rnd_from(state, 3) == 0,
-                      .measure_pauses = rnd_from(state, 2) == 0};
+                      .measure_pauses = rnd_from(state, 2) == 0,
+                      .record = rnd_from(state, 2) == 0 ? 20000 : 0};
+  j->recorded = config.record > 0;
   j->limit = config.heartbeats;
   j->ticks = 0;
   atomic_store_explicit(&j->cancelled, false, memory_order_relaxed);
@@ -212,6 +215,15 @@ static void job_empty(job* j) {
   if (counters.dec_units_max > 33) fail("an rc_dec took more than 33 units");
   mi_collect(true);
   if (rt_bytes(j->task) != 0) fail("an emptied task still holds bytes");
+}
+
+/* While others free its blocks. */
+static void job_report(job* j, uint64_t* state) {
+  FILE* nowhere = fopen("/dev/null", "w");
+  if (nowhere == NULL) fail("no /dev/null");
+  int error = rt_report(j->task, nowhere, (rt_report_format)rnd_from(state, 4));
+  if (error != (j->recorded ? 0 : EINVAL)) fail("a report went wrong");
+  fclose(nowhere);
 }
 
 static void job_end(job* j, bool emptied) {
@@ -261,6 +273,7 @@ static void slice(uint64_t* state, int depth) {
   if (rnd_from(state, 200) == 0) mi_collect(true);
   bool expired = job_expired(j);
   rt_leave();
+  if (rnd_from(state, 100) == 0) job_report(j, state);
   if (expired) {
     job_end(j, rnd_from(state, 2) == 0);
     job_begin(j, state);

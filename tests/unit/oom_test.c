@@ -217,7 +217,8 @@ static rc_object* list_of(int n) {
 }
 
 static void a_task(void) {
-  rt_config config = {.repeatable_addresses = true, .bytes = 100 * MiB, .measure_pauses = true};
+  rt_config config = {
+      .repeatable_addresses = true, .bytes = 100 * MiB, .measure_pauses = true, .record = 50000};
   rt_task* task = rt_task_new(&config);
   if (task == NULL) {
     require(errno == ENOMEM);

@@ -74,8 +74,8 @@ static inline uint64_t shadow_bytes(const shadow* s) {
   if (s->kind == CELL) return 32;
   if (s->kind == RC_FIELDS) return 8 + 8 * (uint64_t)s->n;
   if (s->kind != RC_TYPED) return 16 + s->n * (s->kind == RC_ARRAY ? (uint64_t)8 : 1);
-  bool has_tail = s->type->trace != NULL || s->type->finalize != NULL;
-  return 16 + 8 * ((uint64_t)s->type->words + (s->type->bytes + 7) / 8 + has_tail);
+  uint64_t tail = s->type->finalize != NULL ? 2 : s->type->trace != NULL;
+  return 16 + 8 * ((uint64_t)s->type->words + (s->type->bytes + 7) / 8 + tail);
 }
 static inline size_t shadow_values(const shadow* s) {
   return s->kind == RC_BYTES || s->kind == CELL ? 0 : s->n;

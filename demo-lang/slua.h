@@ -1,0 +1,144 @@
+/* slua.h: Lua states for scripts that a host does not trust, or wants many of.
+**
+** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as
+** many as it likes, on as many threads: a state is used by one thread at a time, and any thread may
+** be the next. Nothing but these functions runs the guest, and each comes back: with a value, an
+** error, a yield, or the limit that stopped it.
+**
+**   slua_config config = {.limits = {.heartbeats = 1000, .bytes = 16 << 20}, .repeatable = true};
+**   slua* s = slua_new(&config);
+**   if (slua_run(s, text, strlen(text), "=hello") != SLUA_OK) puts(slua_text(s, 0));
+**   slua_close(s); */
+#ifndef SLUICE_SLUA_H
+#define SLUICE_SLUA_H
+
+#include "runtime/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lua_State;
+typedef struct slua slua;
+
+/* ---- Making and closing ---------------------------------------------------------------------- */
+
+/* What a script may do but compute, print and io.write. Where the answer comes from outside of the
+** state, no run repeats it. */
+enum {
+  SLUA_MAY_FILES = 1, /* io, os.remove, os.rename, os.tmpname, dofile, loadfile, require of files */
+  SLUA_MAY_ASK = 2,   /* os.time, os.clock, os.date, os.getenv, os.setlocale */
+  SLUA_MAY_EXIT = 4,  /* os.exit: the host sees SLUA_EXIT */
+  SLUA_MAY_TRACE = 8, /* debug.traceback, debug.getinfo */
+  SLUA_MAY_ANYTHING =
+      31, /* all that lua5.4 may: C modules, bytecode, other programs, the rest of debug.
+                             That could undo limits, so it goes with none, nor with the two below */
+};
+
+/* What the guest prints, in pieces; `arg` is output_arg. Called within slua_* functions; it must
+** return, and not call them for the same state. */
+typedef void slua_output(void* arg, const char* text, size_t length);
+
+typedef struct slua_config {
+  rt_config limits; /* but for `collects` and `repeatable_addresses`, which are set here; with
+                       heartbeats it is `counted` */
+  unsigned may;     /* SLUA_MAY_* */
+  bool
+      repeatable; /* the same script does the same in every run, to the tick; some 16,000 such states
+                       live in a process, each with at most 4 GiB */
+  bool counted;   /* instructions are charged as ticks, not only what is allocated */
+  bool no_environment; /* LUA_PATH and LUA_CPATH have no say; nor have they in what is repeatable */
+  slua_output* output; /* NULL: stdout, which is flushed at the end of each line */
+  void* output_arg;
+} slua_config;
+
+/* A new state, the caller's until slua_close. `config` is borrowed for the call. NULL and errno:
+** ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
+** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
+** heartbeats than the libraries take, it is stopped from the start. */
+slua* slua_new(const slua_config* config);
+/* Ends a state with all that it has. If a finalizer or an open file waits for the end, slua_finish
+** comes first; else it is O(pages). 0, or EBUSY: a slua_* function runs for it. NULL is fine. */
+int slua_close(slua* s);
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+typedef enum slua_status {
+  SLUA_OK,    /* it ended; results: what it returned */
+  SLUA_YIELD, /* results: what it yielded; slua_resume goes on */
+  SLUA_ERROR, /* results: the error's value, and where: a traceback */
+  SLUA_STOPPED, /* a limit was reached, or the task was cancelled: see slua_stop_of. The state is of no
+                   use any more but for the functions of the last section */
+  SLUA_EXIT,    /* it called os.exit; see slua_exit_status. The same holds */
+  SLUA_BUSY,    /* a slua_* function runs for this state already; nothing was done */
+} slua_status;
+
+typedef enum slua_type {
+  SLUA_NIL,
+  SLUA_BOOLEAN,
+  SLUA_INTEGER,
+  SLUA_NUMBER,
+  SLUA_STRING,
+  SLUA_OTHER /* tables, functions, ...: as a result, with the type's name as text */
+} slua_type;
+
+/* A value on its way. Text is borrowed: the caller's for the call, the state's until the next call
+** of a slua_* function that returns a slua_status; what the state gives ends in a NUL, too. */
+typedef struct slua_value {
+  slua_type type;
+  union {
+    bool boolean;
+    int64_t integer;
+    double number;
+    const char* text;
+  };
+  size_t length; /* of text */
+} slua_value;
+
+/* Loads text (only text) as a function that slua_resume will start; what was loaded before, and has
+** not ended, is given up. `name` is for messages, as for lua_load: "=x" or "@file". SLUA_OK without results,
+** SLUA_ERROR, SLUA_STOPPED. */
+slua_status slua_load(slua* s, const char* text, size_t length, const char* name);
+/* Starts what was loaded, or goes on behind its last yield, with n arguments. SLUA_ERROR, too, if
+** there is nothing to go on with. */
+slua_status slua_resume(slua* s, const slua_value* args, int n);
+/* slua_load and slua_resume without arguments. */
+slua_status slua_run(slua* s, const char* text, size_t length, const char* name);
+
+/* A function of the host's with the whole API of Lua, as a lua_CFunction: what it returns are the
+** results, its errors are SLUA_ERROR. It is called by the main state, where nothing can yield to the
+** host. */
+typedef int slua_function(struct lua_State* L, void* arg);
+slua_status slua_call(slua* s, slua_function* f, void* arg);
+
+/* The number of results of the last such call, and the i-th of them, from 0; nil behind the last. */
+int slua_results(const slua* s);
+slua_value slua_result(const slua* s, int i);
+/* Its text if it is a string, or else the name of its type. */
+const char* slua_text(const slua* s, int i);
+
+/* The end of the script: what waits for it runs, within the limits, unless the guest was stopped.
+** SLUA_OK, SLUA_STOPPED, SLUA_EXIT or SLUA_BUSY. Whatever is called after it fails: SLUA_ERROR. */
+slua_status slua_finish(slua* s);
+
+/* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
+** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
+void slua_interrupt(slua* s);
+
+/* ---- How it went ------------------------------------------------------------------------------
+** By any thread that could use the state, at any time before slua_close. */
+
+typedef struct slua_stop {
+  rt_limit limit; /* RT_NONE: no limit stopped it */
+  uint64_t ticks;
+  const char* where; /* script:line, or "" */
+} slua_stop;
+slua_stop slua_stop_of(const slua* s);
+int slua_exit_status(const slua* s);
+/* Its task, borrowed, for rt_ticks, rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
+rt_task* slua_task(const slua* s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,346 @@
+/* state.c: slua.h, on guest.c.
+**
+** The main state's stack holds, while nothing runs, the closure of `host_function`, what was loaded
+** (a coroutine, or nil), and the results of the last call, unless the coroutine has them. All that
+** can throw is called by that closure, within guest_call. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "demo-lang/guest.h"
+
+enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
+
+struct slua {
+  guest g; /* guest_of gives it, and so the slua */
+  struct {
+    slua_function* f; /* what host_function is to call; NULL once it does */
+    void* arg;
+  } call;
+  lua_State* co;   /* what was loaded; NULL: nothing, or it has ended */
+  lua_State* from; /* which has the results, at its top */
+  int results;
+  bool no_environment;
+  slua_output* output;
+  void* output_arg;
+  char buffer[256]; /* of g.out, if there is an output */
+};
+
+/* ---- Making ---------------------------------------------------------------------------------- */
+
+/* The guest can get hold of it, but not run it again. */
+static int host_function(lua_State* L) {
+  slua* s = (slua*)guest_of(L);
+  slua_function* f = s->call.f;
+  if (f == NULL) return luaL_error(L, "the main function is running");
+  s->call.f = NULL;
+  return f(L, s->call.arg);
+}
+
+static ssize_t write_output(void* cookie, const char* text, size_t length) {
+  slua* s = cookie;
+  s->output(s->output_arg, text, length);
+  return (ssize_t)length;
+}
+
+static bool open_output(slua* s, const slua_config* config) {
+  if (config->output == NULL) return true;
+  s->output = config->output;
+  s->output_arg = config->output_arg;
+  FILE* out = fopencookie(s, "w", (cookie_io_functions_t){.write = write_output});
+  if (out == NULL) return false;
+  setvbuf(out, s->buffer, _IOFBF, sizeof s->buffer);
+  s->g.out = out;
+  return true;
+}
+
+/* io.stdout and what print writes to are one. */
+static void join_outputs(lua_State* L, FILE* out) {
+  lua_getglobal(L, LUA_IOLIBNAME);
+  if (lua_getfield(L, -1, "stdout") == LUA_TUSERDATA)
+    ((luaL_Stream*)luaL_checkudata(L, -1, LUA_FILEHANDLE))->f = out;
+  lua_pop(L, 2);
+}
+
+static int prepare(lua_State* L) {
+  slua* s = (slua*)guest_of(L);
+  if (s->no_environment || s->g.repeatable) { /* the libraries look for that */
+    lua_pushboolean(L, true);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  guest_open_libraries(L);
+  if (s->output != NULL) join_outputs(L, s->g.out);
+  lua_pushnil(L);
+  lua_pushcclosure(L, host_function, 1);
+  return 1;
+}
+
+static bool is_allowed(const slua_config* c) {
+  bool guarded = c->repeatable || c->counted || c->limits.heartbeats != 0 || c->limits.bytes != 0;
+  return !guarded || (c->may & SLUA_MAY_ANYTHING) != SLUA_MAY_ANYTHING;
+}
+
+static void release(slua* s) {
+  if (s->output != NULL && s->g.out != NULL) fclose(s->g.out);
+  free(s);
+}
+
+/* False: no memory. */
+static bool start(slua* s, const slua_config* config) {
+  lua_State* L = s->g.L;
+  s->no_environment = config->no_environment;
+  if (!open_output(s, config)) return false;
+  lua_pushcfunction(L, prepare);
+  if (!guest_call(&s->g, 0, 1, 0)) return rt_expired(s->g.task) == RT_HEARTBEATS;
+  lua_settop(L, LOADED);
+  return true;
+}
+
+slua* slua_new(const slua_config* config) {
+  if (!is_allowed(config)) {
+    errno = EINVAL;
+    return NULL;
+  }
+  slua* s = calloc(1, sizeof *s);
+  if (s == NULL) return NULL;
+  if (!guest_open(&s->g, config)) {
+    int error = errno;
+    free(s);
+    errno = error;
+    return NULL;
+  }
+  if (!start(s, config)) {
+    guest_end(&s->g);
+    release(s);
+    errno = ENOMEM;
+    return NULL;
+  }
+  rt_leave();
+  return s;
+}
+
+/* ---- Entering and leaving -------------------------------------------------------------------- */
+
+static slua_status ended(const slua* s) {
+  if (s->g.exits) return SLUA_EXIT;
+  return rt_expired(s->g.task) != RT_NONE ? SLUA_STOPPED : SLUA_OK;
+}
+
+/* Enters the task, for a state without results of an earlier call. Else the status tells why not. */
+static slua_status enter(slua* s) {
+  if (rt_enter(s->g.task) != 0) return SLUA_BUSY;
+  slua_status status = ended(s);
+  if (status == SLUA_OK && s->g.L == NULL) status = SLUA_ERROR;
+  if (status != SLUA_OK) {
+    s->results = 0;
+    rt_leave();
+    return status;
+  }
+  if (s->from != NULL && s->from != s->g.L) lua_pop(s->from, s->results);
+  lua_settop(s->g.L, LOADED);
+  s->results = 0;
+  s->from = NULL;
+  return SLUA_OK;
+}
+
+/* The values at the top of `from` are the results. */
+static slua_status leave(slua* s, slua_status status, lua_State* from, int results) {
+  if (ended(s) != SLUA_OK) {
+    status = ended(s);
+    results = 0;
+    s->co = NULL;
+  }
+  s->from = from;
+  s->results = results;
+  if (s->output != NULL) fflush(s->g.out);
+  rt_leave();
+  return status;
+}
+
+slua_status slua_finish(slua* s) {
+  if (rt_enter(s->g.task) != 0) return SLUA_BUSY;
+  if (s->g.L != NULL) guest_finish(&s->g);
+  return leave(s, SLUA_OK, NULL, 0);
+}
+
+int slua_close(slua* s) {
+  if (s == NULL) return 0;
+  if (slua_finish(s) == SLUA_BUSY) return EBUSY;
+  rt_task_end(s->g.task);
+  release(s);
+  return 0;
+}
+
+static bool call(slua* s, slua_function* f, void* arg, int results) {
+  s->call.f = f;
+  s->call.arg = arg;
+  lua_pushvalue(s->g.L, HOST_FUNCTION);
+  return guest_call(&s->g, 0, results, 0);
+}
+
+static slua_status leave_main(slua* s, slua_status status) {
+  int results = ended(s) == SLUA_OK ? lua_gettop(s->g.L) - LOADED : 0;
+  return leave(s, status, s->g.L, results);
+}
+
+slua_status slua_call(slua* s, slua_function* f, void* arg) {
+  slua_status status = enter(s);
+  if (status != SLUA_OK) return status;
+  return leave_main(s, call(s, f, arg, LUA_MULTRET) ? SLUA_OK : SLUA_ERROR);
+}
+
+/* ---- Loading and running --------------------------------------------------------------------- */
+
+typedef struct chunk {
+  const char *text, *name;
+  size_t length;
+} chunk;
+
+/* Returns a coroutine that will run it. */
+static int load_chunk(lua_State* L, void* arg) {
+  const chunk* c = arg;
+  lua_State* co = lua_newthread(L);
+  if (guest_loaded(L, luaL_loadbufferx(L, c->text, c->length, c->name, "t")) != LUA_OK)
+    return lua_error(L);
+  lua_xmove(L, co, 1);
+  guest_arm(co);
+  return 1;
+}
+
+slua_status slua_load(slua* s, const char* text, size_t length, const char* name) {
+  chunk c = {.text = text, .name = name, .length = length};
+  slua_status status = enter(s);
+  if (status != SLUA_OK) return status;
+  lua_State* L = s->g.L;
+  lua_pushnil(L);
+  lua_replace(L, LOADED);
+  s->co = NULL;
+  if (!call(s, load_chunk, &c, 1)) return leave_main(s, SLUA_ERROR);
+  s->co = lua_tothread(L, -1);
+  lua_replace(L, LOADED);
+  return leave_main(s, SLUA_OK);
+}
+
+typedef struct arguments {
+  const slua_value* at;
+  int n;
+  lua_State* to;
+} arguments;
+
+static void push_value(lua_State* L, const slua_value* v) {
+  switch (v->type) {
+    case SLUA_BOOLEAN:
+      lua_pushboolean(L, v->boolean);
+      break;
+    case SLUA_INTEGER:
+      lua_pushinteger(L, v->integer);
+      break;
+    case SLUA_NUMBER:
+      lua_pushnumber(L, v->number);
+      break;
+    case SLUA_STRING:
+      lua_pushlstring(L, v->text, v->length);
+      break;
+    case SLUA_NIL:
+    case SLUA_OTHER:
+      lua_pushnil(L);
+      break;
+  }
+}
+
+static int push_arguments(lua_State* L, void* arg) {
+  const arguments* a = arg;
+  luaL_checkstack(L, a->n, "too many arguments");
+  if (!lua_checkstack(a->to, a->n)) return luaL_error(L, "too many arguments");
+  for (int i = 0; i < a->n; i++) push_value(L, &a->at[i]);
+  lua_xmove(L, a->to, a->n);
+  return 0;
+}
+
+static int nothing_loaded(lua_State* L, void* arg) {
+  (void)arg;
+  return luaL_error(L, "nothing is loaded, or it has ended");
+}
+
+/* Returns the error that ended a coroutine and a traceback, after what was pending there was
+** closed. */
+static int end_of_error(lua_State* L, void* arg) {
+  lua_State* co = arg;
+  luaL_traceback(L, co, NULL, 0);
+  guest_reset_coroutine(L, co);
+  lua_xmove(co, L, 1);
+  lua_insert(L, -2);
+  return 2;
+}
+
+slua_status slua_resume(slua* s, const slua_value* args, int n) {
+  arguments a = {args, n, s->co};
+  slua_status entered = enter(s);
+  if (entered != SLUA_OK) return entered;
+  if (s->co == NULL) return call(s, nothing_loaded, NULL, 0), leave_main(s, SLUA_ERROR);
+  if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
+  int status, count;
+  lua_State* co = s->co;
+  if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
+  if (status == LUA_YIELD) return leave(s, SLUA_YIELD, co, count);
+  s->co = NULL;
+  if (status == LUA_OK) return leave(s, SLUA_OK, co, count);
+  call(s, end_of_error, co, LUA_MULTRET);
+  return leave_main(s, SLUA_ERROR);
+}
+
+slua_status slua_run(slua* s, const char* text, size_t length, const char* name) {
+  slua_status status = slua_load(s, text, length, name);
+  return status == SLUA_OK ? slua_resume(s, NULL, 0) : status;
+}
+
+/* ---- Results, and how it went ---------------------------------------------------------------- */
+
+int slua_results(const slua* s) { return s->results; }
+
+slua_value slua_result(const slua* s, int i) {
+  slua_value v = {.type = SLUA_NIL};
+  if (i < 0 || i >= s->results) return v;
+  lua_State* L = s->from;
+  int index = i - s->results;
+  switch (lua_type(L, index)) {
+    case LUA_TNIL:
+      break;
+    case LUA_TBOOLEAN:
+      v.type = SLUA_BOOLEAN;
+      v.boolean = lua_toboolean(L, index);
+      break;
+    case LUA_TNUMBER:
+      v.type = lua_isinteger(L, index) ? SLUA_INTEGER : SLUA_NUMBER;
+      if (v.type == SLUA_INTEGER)
+        v.integer = lua_tointeger(L, index);
+      else
+        v.number = lua_tonumber(L, index);
+      break;
+    case LUA_TSTRING:
+      v.type = SLUA_STRING;
+      v.text = lua_tolstring(L, index, &v.length);
+      break;
+    default:
+      v.type = SLUA_OTHER;
+      v.text = luaL_typename(L, index);
+      v.length = strlen(v.text);
+      break;
+  }
+  return v;
+}
+
+const char* slua_text(const slua* s, int i) {
+  static const char* const names[] = {"nil", "boolean", "number", "number"};
+  slua_value v = slua_result(s, i);
+  return v.type < SLUA_STRING ? names[v.type] : v.text;
+}
+
+void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
+
+slua_stop slua_stop_of(const slua* s) {
+  return (slua_stop){rt_expired(s->g.task), rt_ticks(s->g.task), s->g.where};
+}
+
+int slua_exit_status(const slua* s) { return s->g.exit_status; }
+rt_task* slua_task(const slua* s) { return s->g.task; }

@@ -1,0 +1,442 @@
+/* states_test.c: the functions of slua.h: values, errors, limits, output, what is permitted; states that travel
+** between threads. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "demo-lang/slua.h"
+
+static slua* state(slua_config config) {
+  slua* s = slua_new(&config);
+  assert_non_null(s);
+  return s;
+}
+static slua* plain(void) { return state((slua_config){.may = SLUA_MAY_TRACE}); }
+
+static slua_status run(slua* s, const char* text) { return slua_run(s, text, strlen(text), "=t"); }
+static slua_status load(slua* s, const char* text) {
+  return slua_load(s, text, strlen(text), "=t");
+}
+
+static slua_value integer(int64_t i) { return (slua_value){.type = SLUA_INTEGER, .integer = i}; }
+static slua_value string(const char* text, size_t n) {
+  return (slua_value){.type = SLUA_STRING, .text = text, .length = n};
+}
+
+/* ---- Values and errors ----------------------------------------------------------------------- */
+
+static void values_go_in_and_out(void** unused) {
+  (void)unused;
+  slua* s = plain();
+  const slua_value in[] = {integer(INT64_MIN),
+                           {.type = SLUA_NUMBER, .number = 0.5},
+                           {.type = SLUA_BOOLEAN, .boolean = true},
+                           string("a\0b", 3),
+                           {.type = SLUA_NIL},
+                           {.type = SLUA_OTHER}};
+  assert_int_equal(load(s, "return ..., select('#', ...)"), SLUA_OK);
+  assert_int_equal(slua_results(s), 0);
+  assert_int_equal(slua_resume(s, in, 6), SLUA_OK);
+  assert_int_equal(slua_results(s), 2);
+  assert_int_equal(slua_result(s, 0).integer, INT64_MIN);
+  assert_int_equal(slua_result(s, 1).integer, 6);
+  assert_int_equal(load(s, "return ..."), SLUA_OK);
+  assert_int_equal(slua_resume(s, in, 6), SLUA_OK);
+  assert_int_equal(slua_results(s), 6);
+  assert_int_equal(slua_result(s, 1).type, SLUA_NUMBER);
+  assert_true(slua_result(s, 1).number == 0.5);
+  assert_true(slua_result(s, 2).type == SLUA_BOOLEAN && slua_result(s, 2).boolean);
+  assert_int_equal(slua_result(s, 3).length, 3);
+  assert_memory_equal(slua_result(s, 3).text, "a\0b", 4);
+  assert_int_equal(slua_result(s, 5).type, SLUA_NIL);
+  assert_int_equal(slua_result(s, 6).type, SLUA_NIL);
+  assert_int_equal(slua_result(s, -1).type, SLUA_NIL);
+  assert_int_equal(run(s, "return {}, print"), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).type, SLUA_OTHER);
+  assert_string_equal(slua_text(s, 0), "table");
+  assert_string_equal(slua_text(s, 1), "function");
+  assert_string_equal(slua_text(s, 2), "nil");
+  assert_int_equal(slua_close(s), 0);
+}
+
+static void errors_are_values(void** unused) {
+  (void)unused;
+  slua* s = plain();
+  assert_int_equal(load(s, "x ="), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "t:1: unexpected symbol near <eof>");
+  assert_int_equal(slua_resume(s, NULL, 0), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "nothing is loaded, or it has ended");
+  assert_int_equal(run(s, "local function f() error('wrong') end f()"), SLUA_ERROR);
+  assert_int_equal(slua_results(s), 2);
+  assert_string_equal(slua_text(s, 0), "t:1: wrong");
+  assert_non_null(strstr(slua_text(s, 1), "in local 'f'"));
+  assert_int_equal(run(s, "error(42)"), SLUA_ERROR);
+  assert_int_equal(slua_result(s, 0).integer, 42);
+  assert_int_equal(run(s, "error()"), SLUA_ERROR);
+  assert_int_equal(slua_result(s, 0).type, SLUA_NIL);
+  const char* close =
+      "local x <close> = setmetatable({}, {__close = function() closed = true end}) error 'e'";
+  assert_int_equal(run(s, close), SLUA_ERROR);
+  assert_int_equal(run(s, "return closed"), SLUA_OK);
+  assert_true(slua_result(s, 0).boolean);
+  assert_int_equal(slua_run(s, "\033Lua", 4, "=b"), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "attempt to load a binary chunk (mode is 't')");
+  slua_close(s);
+}
+
+static void yields_go_on(void** unused) {
+  (void)unused;
+  slua* s = plain();
+  assert_int_equal(
+      run(s,
+          "local sum = 0 while true do local x = coroutine.yield(sum) if not x then break end "
+          "sum = sum + x end return 'end', sum"),
+      SLUA_YIELD);
+  for (int64_t i = 1; i <= 100; i++) {
+    slua_value x = integer(i);
+    assert_int_equal(slua_resume(s, &x, 1), SLUA_YIELD);
+    assert_int_equal(slua_results(s), 1);
+    assert_int_equal(slua_result(s, 0).integer, i * (i + 1) / 2);
+  }
+  assert_int_equal(slua_resume(s, NULL, 0), SLUA_OK);
+  assert_string_equal(slua_text(s, 0), "end");
+  assert_int_equal(slua_result(s, 1).integer, 5050);
+  assert_int_equal(slua_resume(s, NULL, 0), SLUA_ERROR);
+  assert_int_equal(run(s, "coroutine.yield() gone = true"), SLUA_YIELD);
+  assert_int_equal(run(s, "return gone"), SLUA_OK); /* which gives up what had yielded */
+  assert_int_equal(slua_result(s, 0).type, SLUA_NIL);
+  slua_close(s);
+}
+
+/* ---- Functions of the host's ----------------------------------------------------------------- */
+
+static int add(lua_State* L) {
+  lua_pushinteger(L, luaL_checkinteger(L, 1) + luaL_checkinteger(L, 2));
+  return 1;
+}
+
+static int install(lua_State* L, void* name) {
+  lua_register(L, name, add);
+  lua_pushstring(L, "installed");
+  return 1;
+}
+
+static int inner(lua_State* L, void* s) {
+  lua_pushinteger(L, slua_call(s, inner, s));
+  lua_pushinteger(L, slua_close(s));
+  return 2;
+}
+
+static int raise_error(lua_State* L, void* text) { return luaL_error(L, "%s", (char*)text); }
+
+static void the_host_calls(void** unused) {
+  (void)unused;
+  slua* s = plain();
+  char name[] = "add", text[] = "from the host";
+  assert_int_equal(slua_call(s, install, name), SLUA_OK);
+  assert_string_equal(slua_text(s, 0), "installed");
+  assert_int_equal(run(s, "return add(1, 2)"), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, 3);
+  assert_int_equal(slua_call(s, inner, s), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, SLUA_BUSY);
+  assert_int_equal(slua_result(s, 1).integer, EBUSY);
+  assert_int_equal(slua_call(s, raise_error, text), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "from the host");
+  slua_close(s);
+}
+
+static slua* to_interrupt;
+static int interrupt(lua_State* L) {
+  (void)L;
+  slua_interrupt(to_interrupt);
+  return 0;
+}
+static int install_interrupt(lua_State* L, void* arg) {
+  (void)arg;
+  lua_register(L, "interrupt", interrupt);
+  return 0;
+}
+
+static void interrupts_are_errors(void** unused) {
+  (void)unused;
+  for (int counted = 0; counted < 2; counted++) {
+    slua* s = to_interrupt = state((slua_config){.counted = counted == 1});
+    slua_call(s, install_interrupt, NULL);
+    assert_int_equal(run(s, "interrupt() while true do end"), SLUA_ERROR);
+    assert_string_equal(slua_text(s, 0), "t:1: interrupted!");
+    assert_int_equal(
+        run(s, "return (pcall(coroutine.wrap(function() interrupt() while true do end end)))"),
+        SLUA_OK);
+    assert_int_equal(slua_result(s, 0).type, SLUA_BOOLEAN);
+    assert_false(slua_result(s, 0).boolean);
+    assert_int_equal(run(s, "for i = 1, 1e5 do end return 1"), SLUA_OK);
+    slua_close(s);
+  }
+}
+
+/* ---- Limits ---------------------------------------------------------------------------------- */
+
+static void expect_stopped(slua* s, rt_limit limit, const char* where) {
+  slua_stop stop = slua_stop_of(s);
+  assert_int_equal(stop.limit, limit);
+  assert_string_equal(stop.where, where);
+  assert_int_equal(slua_results(s), 0);
+  assert_int_equal(run(s, "return 1"), SLUA_STOPPED);
+  assert_int_equal(slua_resume(s, NULL, 0), SLUA_STOPPED);
+  assert_int_equal(slua_call(s, install, NULL), SLUA_STOPPED);
+  assert_int_equal(slua_finish(s), SLUA_STOPPED);
+  assert_int_equal(slua_close(s), 0);
+}
+
+static void limits_stop_it(void** unused) {
+  (void)unused;
+  slua* s = state((slua_config){.limits.heartbeats = 50});
+  assert_int_equal(run(s, "\npcall(function() while true do end end)"), SLUA_STOPPED);
+  assert_true(slua_stop_of(s).ticks >= 50000 && slua_stop_of(s).ticks < 51000);
+  expect_stopped(s, RT_HEARTBEATS, "t:2");
+  s = state((slua_config){.limits.bytes = 1 << 20});
+  assert_int_equal(run(s, "local t = {}\nwhile true do t[#t + 1] = {} end"), SLUA_STOPPED);
+  expect_stopped(s, RT_MEMORY, "t:2");
+  s = state((slua_config){.limits.heartbeats = 1, .limits.heartbeat_period = 10});
+  expect_stopped(s, RT_HEARTBEATS, "");
+  s = plain();
+  rt_cancel(slua_task(s));
+  assert_int_equal(run(s, "return 1"), SLUA_STOPPED);
+  expect_stopped(s, RT_CANCELLED, "");
+}
+
+static void exit_is_a_status(void** unused) {
+  (void)unused;
+  slua* s = state((slua_config){.may = SLUA_MAY_EXIT});
+  assert_int_equal(run(s, "pcall(os.exit, 7)"), SLUA_EXIT);
+  assert_int_equal(slua_exit_status(s), 7);
+  assert_int_equal(run(s, "return 1"), SLUA_EXIT);
+  assert_int_equal(slua_finish(s), SLUA_EXIT);
+  slua_close(s);
+}
+
+static void what_waits_for_the_end_runs_once(void** unused) {
+  (void)unused;
+  slua* s = state((slua_config){.limits.bytes = 1 << 20});
+  assert_int_equal(run(s,
+                       "setmetatable({}, {__gc = function() local t = {} while true do t[#t + 1] = "
+                       "{} end end})"),
+                   SLUA_OK);
+  assert_int_equal(slua_finish(s), SLUA_STOPPED);
+  assert_int_equal(slua_stop_of(s).limit, RT_MEMORY);
+  slua_close(s);
+  s = state((slua_config){.limits.bytes = 1 << 20});
+  assert_int_equal(run(s, "setmetatable({}, {__gc = function() print = nil end})"), SLUA_OK);
+  assert_int_equal(slua_finish(s), SLUA_OK);
+  slua_close(s);
+  s = plain();
+  assert_int_equal(slua_finish(s), SLUA_OK);
+  assert_int_equal(run(s, "return 1"), SLUA_ERROR);
+  assert_int_equal(slua_finish(s), SLUA_OK);
+  slua_close(s);
+}
+
+/* With every limit of bytes, each step works, or fails in an orderly way; and none loses memory to
+** others. */
+static void memory_lacks_anywhere(void** unused) {
+  (void)unused;
+  char* text = malloc(20000);
+  int n = snprintf(
+      text, 20000,
+      "local x = ...; local t = {} for i = 1, 100 do t[i] = x .. i end return '%0*d', t[1]", 10000,
+      0);
+  slua_value argument = string(text, 10000);
+  size_t started = 0, loaded = 0, finished = 0;
+  for (size_t bytes = 500; bytes < 1500000; bytes += bytes < 80000 ? 501 : 20001) {
+    slua_config config = {.limits.bytes = bytes, .limits.grace_bytes = 1};
+    slua* s = slua_new(&config);
+    if (s == NULL) {
+      assert_int_equal(errno, ENOMEM);
+      continue;
+    }
+    started++;
+    slua_status status = slua_load(s, text, (size_t)n, "=t");
+    loaded += status == SLUA_OK;
+    if (status == SLUA_OK) status = slua_resume(s, &argument, 1);
+    if (status == SLUA_OK) {
+      assert_int_equal(slua_result(s, 1).length, 10001);
+      finished++;
+    } else {
+      assert_true(status == SLUA_STOPPED ? slua_stop_of(s).limit == RT_MEMORY
+                                         : strcmp(slua_text(s, 0), "not enough memory") == 0);
+    }
+    assert_int_equal(slua_close(s), 0);
+  }
+  assert_true(started > loaded && loaded > finished && finished > 0);
+  free(text);
+}
+
+static void not_all_goes_together(void** unused) {
+  (void)unused;
+  slua_config config = {.may = SLUA_MAY_ANYTHING, .limits.heartbeats = 5};
+  assert_null(slua_new(&config));
+  assert_int_equal(errno, EINVAL);
+  config = (slua_config){.limits.heartbeat_period = UINT64_MAX};
+  assert_null(slua_new(&config));
+  assert_int_equal(errno, EINVAL);
+  assert_int_equal(slua_close(NULL), 0);
+}
+
+/* ---- Output, and what is permitted ----------------------------------------------------------- */
+
+typedef struct text {
+  char at[100000];
+  size_t n;
+} text;
+
+static void append(void* arg, const char* piece, size_t n) {
+  text* t = arg;
+  assert_true(t->n + n < sizeof t->at);
+  memcpy(t->at + t->n, piece, n);
+  t->at[t->n += n] = '\0';
+}
+
+static void output_is_the_hosts(void** unused) {
+  (void)unused;
+  text* t = calloc(1, sizeof *t);
+  slua* s = state((slua_config){.may = SLUA_MAY_FILES, .output = append, .output_arg = t});
+  assert_int_equal(run(s,
+                       "print(1, 'a\\0b') io.write('two', 3, '\\n') io.stdout:write('four') "
+                       "print() io.write('five')"),
+                   SLUA_OK);
+  assert_int_equal(t->n, 20);
+  assert_memory_equal(t->at, "1\ta\0b\ntwo3\nfour\nfive", 20);
+  t->n = 0;
+  assert_int_equal(
+      run(s, "io.write(('x'):rep(50000)) print('y') io.stdout:setvbuf('no') io.write('z')"),
+      SLUA_OK);
+  assert_int_equal(t->n, 50003);
+  assert_memory_equal(t->at + 49998, "xxy\nz", 5);
+  slua_close(s);
+  t->n = 0;
+  s = state((slua_config){.output = append, .output_arg = t, .limits.heartbeats = 5});
+  assert_int_equal(run(s, "io.write('before') while true do end"), SLUA_STOPPED);
+  assert_string_equal(t->at, "before");
+  slua_close(s);
+  free(t);
+}
+
+static void scripts_have_what_they_may(void** unused) {
+  (void)unused;
+  static const struct {
+    unsigned may;
+    const char* names;
+  } cases[] = {
+      {SLUA_MAY_FILES,
+       "io.open io.lines io.read os.remove os.rename os.tmpname dofile loadfile package.path"},
+      {SLUA_MAY_ASK, "os.time os.clock os.date os.getenv os.setlocale"},
+      {SLUA_MAY_EXIT, "os.exit"},
+      {SLUA_MAY_TRACE, "debug.traceback debug.getinfo package.loaded.debug"},
+      {SLUA_MAY_ANYTHING, "debug.sethook os.execute io.popen package.loadlib string.dump"},
+      {0, "print io.write io.stdout os.difftime load require string.rep package.preload rc"}};
+  enum { CASES = sizeof cases / sizeof cases[0] };
+  for (unsigned may = 0; may <= SLUA_MAY_ANYTHING; may++) {
+    slua* s = state((slua_config){.may = may});
+    for (int i = 0; i < CASES; i++) {
+      char code[500];
+      bool there = (may & cases[i].may) == cases[i].may;
+      snprintf(code, sizeof code,
+               "for name in ('%s'):gmatch('%%S+') do local v = _G for part in name:gmatch('[^.]+') "
+               "do v = v and v[part] end "
+               "if name ~= 'string.dump' and (v ~= nil) ~= %s then error(name) end end",
+               cases[i].names, there ? "true" : "false");
+      if (run(s, code) != SLUA_OK) fail_msg("may %u: %s", may, slua_text(s, 0));
+    }
+    slua_close(s);
+  }
+}
+
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+/* Each state is a counter that adds up what it is given; any thread resumes any. */
+enum { STATES = 50, THREADS = 4, TURNS = 3000 };
+static struct {
+  pthread_mutex_t lock;
+  slua* s;
+  int64_t sum;
+} counters[STATES];
+
+static void* travel(void* arg) {
+  uint64_t random = (uint64_t)(uintptr_t)arg * 7919 + 1;
+  for (int i = 0; i < TURNS; i++) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    int k = (int)(random >> 33) % STATES;
+    slua_value x = integer((int64_t)(random >> 50));
+    if (pthread_mutex_trylock(&counters[k].lock) != 0) continue;
+    assert_int_equal(slua_resume(counters[k].s, &x, 1), SLUA_YIELD);
+    counters[k].sum += x.integer;
+    assert_int_equal(slua_result(counters[k].s, 0).integer, counters[k].sum);
+    pthread_mutex_unlock(&counters[k].lock);
+  }
+  return NULL;
+}
+
+static void states_travel(void** unused) {
+  (void)unused;
+  pthread_t threads[THREADS];
+  for (int k = 0; k < STATES; k++) {
+    pthread_mutex_init(&counters[k].lock, NULL);
+    counters[k].s = state((slua_config){.repeatable = k % 2 == 0, .counted = k % 3 == 0});
+    assert_int_equal(run(counters[k].s,
+                         "local sum = 0 while true do local t = {} for i = 1, 20 do t[i] = {} end "
+                         "sum = sum + (coroutine.yield(sum) or 0) end"),
+                     SLUA_YIELD);
+  }
+  for (uintptr_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, travel, (void*)i);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  for (int k = 0; k < STATES; k++) assert_int_equal(slua_close(counters[k].s), 0);
+}
+
+/* The same text, order, addresses and ticks on every thread, at the same time. */
+static void* repeat(void* arg) {
+  slua* s = state((slua_config){
+      .repeatable = true, .limits.heartbeats = 100, .output = append, .output_arg = arg});
+  assert_int_equal(
+      run(s,
+          "local t = {} for i = 1, 300 do t[{}] = i t[print] = i t['k' .. i] = i end\n"
+          "for k, v in pairs(t) do print(k, v) end print(math.random(1000000))\nwhile true do end"),
+      SLUA_STOPPED);
+  text* t = arg;
+  t->n += (size_t)sprintf(t->at + t->n, "%llu %s", (unsigned long long)slua_stop_of(s).ticks,
+                          slua_stop_of(s).where);
+  slua_close(s);
+  return NULL;
+}
+
+static void threads_do_not_matter(void** unused) {
+  (void)unused;
+  pthread_t threads[THREADS];
+  text* texts = calloc(THREADS, sizeof *texts);
+  for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, repeat, &texts[i]);
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  for (int i = 1; i < THREADS; i++) assert_string_equal(texts[i].at, texts[0].at);
+  assert_non_null(strstr(texts[0].at, "t:3"));
+  free(texts);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_go_in_and_out),  cmocka_unit_test(errors_are_values),
+      cmocka_unit_test(yields_go_on),          cmocka_unit_test(the_host_calls),
+      cmocka_unit_test(interrupts_are_errors), cmocka_unit_test(limits_stop_it),
+      cmocka_unit_test(exit_is_a_status),      cmocka_unit_test(what_waits_for_the_end_runs_once),
+      cmocka_unit_test(memory_lacks_anywhere), cmocka_unit_test(not_all_goes_together),
+      cmocka_unit_test(output_is_the_hosts),   cmocka_unit_test(scripts_have_what_they_may),
+      cmocka_unit_test(states_travel),         cmocka_unit_test(threads_do_not_matter),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
