@@ -97,9 +97,24 @@ static int search_file(lua_State* L) {
   return 2;
 }
 
+/* What wants numbers may be given long numerals in strings. */
+static void pay_numerals(lua_State* L) {
+  enum { CHARS = 256 };
+  for (int i = lua_gettop(L); i > 0; i--)
+    if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) >= CHARS)
+      guest_tick(L, lua_rawlen(L, i) / CHARS);
+}
+
+/* Upvalues: what the original has first, or nil; and the original. */
+static int with_numbers(lua_State* L) {
+  pay_numerals(L);
+  return lua_tocfunction(L, lua_upvalueindex(2))(L);
+}
+
 /* Without arguments: from the ticks, which repeat. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
+  pay_numerals(L);
   if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
@@ -111,6 +126,8 @@ static void pay_levels(lua_State* L, lua_State* of) {
 }
 
 static int debug_traceback(lua_State* L) {
+  enum { SHOWN = 22 }; /* levels, at most */
+  guest_pay_names(L, SHOWN);
   pay_levels(L, lua_isthread(L, 1) ? lua_tothread(L, 1) : L);
   return guest_call_original(L);
 }
@@ -153,6 +170,21 @@ static void set_random(lua_State* L) {
   lua_call(L, 0, 0);
 }
 
+/* All functions of a library become with_numbers. */
+static void wrap_numbers(lua_State* L, const char* library) {
+  lua_getglobal(L, library);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    lua_CFunction f = lua_tocfunction(L, -1);
+    if (f == NULL || f == math_randomseed) continue;
+    lua_pushvalue(L, -2);
+    if (lua_getupvalue(L, -2, 1) == NULL) lua_pushnil(L);
+    lua_pushcfunction(L, f);
+    lua_pushcclosure(L, with_numbers, 2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
+}
+
 static void set_wrappers(lua_State* L) {
   static const char* const opens[] = {"open", "tmpfile", "lines", "input", "output"};
   for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
@@ -162,6 +194,10 @@ static void set_wrappers(lua_State* L) {
   guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
+  if (guest_of(L)->counted) {
+    wrap_numbers(L, LUA_MATHLIBNAME);
+    wrap_numbers(L, LUA_OSLIBNAME);
+  }
   lua_settop(L, 0);
 }
 

@@ -223,6 +223,7 @@ static int base_assert(lua_State* L) {
 /* The results, of which `skip` are not the function's; or false and the error. */
 static int protected_results(lua_State* L, int status, lua_KContext skip) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
+  guest_pay_names(L, 1);
   lua_pushboolean(L, false);
   lua_pushvalue(L, -2);
   return 2;

@@ -28,6 +28,7 @@ static int resume(lua_State* L, lua_State* co, int nargs) {
   guest_run_coroutine(L, before);
   guest_check(L);
   if (status != LUA_OK && status != LUA_YIELD) {
+    guest_pay_names(L, 1);
     lua_xmove(co, L, 1);
     return -1;
   }

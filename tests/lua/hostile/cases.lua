@@ -126,6 +126,14 @@ case["__close while the guest is stopped"] = function()
   spin()
 end
 case["assert"] = function() forever(pcall, assert, false) end
+case["errors, many globals"] = function()
+  for i = 1, 9000 do _G["g" .. i] = i end
+  forever(pcall, string.rep)
+end
+case["stack traces, many globals"] = function()
+  for i = 1, 9000 do _G["g" .. i] = i end
+  forever(debug.traceback)
+end
 case["stack traces of a deep stack"] = function()
   local function deep(n) if n == 0 then forever(debug.traceback) end return (deep(n - 1)) end
   deep(10000)
@@ -279,6 +287,9 @@ end
 case["tonumber of a long numeral"] = function() forever(tonumber, (" "):rep(1000000) .. "1") end
 case["tonumber, with a base"] = function() forever(tonumber, ("1"):rep(1000000), 36) end
 case["select by a long numeral"] = function() forever(select, (" "):rep(1000000) .. "1") end
+case["math by a long numeral"] = function() forever(math.floor, (" "):rep(1000000) .. "1") end
+case["math.random by a long numeral"] = function() forever(math.random, (" "):rep(1000000) .. "1") end
+case["os.date, a long format"] = function() forever(os.date, ("%c"):rep(10000)) end
 case["tostring"] = function() forever(tostring, 0.1) end
 case["utf8.len"] = function() forever(utf8.len, many(1000000)) end
 case["utf8.offset"] = function() forever(utf8.offset, many(1000000), 999999) end
@@ -303,6 +314,31 @@ case["concatenation"] = function() local s = many(100000) while true do local _ 
 case["concatenation that doubles"] = function() local s = "x" while true do s = s .. s end end
 case["print"] = function() forever(print, many(100000)) end
 case["warn"] = function() forever(warn, many(100000)) end
+
+-- ---- Strings
+
+case["string.rep of nothing"] = function() forever(string.rep, "", 1 << 50) end
+case["string.rep"] = function() forever(string.rep, "x", 1000000) end
+case["string.format"] = function() forever(string.format, "%99.99f", 1e300) end
+case["string.find that backtracks"] = function() forever(string.find, many(3000), ".-.-.-.-b") end
+case["string.find of classes"] = function() forever(string.match, many(100000), "[^%w]*[%w]*[%w]*y") end
+case["string.find, anchors and captures"] = function() forever(string.find, many(30000), "^(((x+)+)+)y") end
+case["string.find, %b"] = function() forever(string.find, ("("):rep(30000), "%b()") end
+case["string.find, %f"] = function() forever(string.find, many(300000), "%f[y]") end
+case["string.gsub"] = function() forever(string.gsub, many(100000), "x", "yy") end
+case["string.gsub, a function that spins"] = function() many(9):gsub(".", spin) end
+case["string.gmatch"] = function() ready() while true do for _ in many(10000):gmatch("()") do end end end
+case["string.gmatch of nothing"] = function() ready() while true do for _ in (""):gmatch("") do end end end
+case["string.pack"] = function() forever(string.pack, (" "):rep(1000000)) end
+case["string.packsize"] = function() forever(string.packsize, ("i1"):rep(100000)) end
+case["string.unpack"] = function() forever(string.unpack, ("b"):rep(100), many(1000)) end
+case["string.reverse"] = function() forever(string.reverse, many(1000000)) end
+case["string.byte"] = function() forever(string.byte, many(100000), 1, -1) end
+case["string.upper"] = function() forever(string.upper, many(1000000)) end
+case["string arithmetic"] = function()
+  local s = (" "):rep(1000000) .. "1"
+  forever(function() return s + 1 end)
+end
 
 -- ---- Loading
 
