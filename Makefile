@@ -131,14 +131,23 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
 
+# Reads and writes Lua's bytecode by itself: for the tests.
+$(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ $(LUA_L) -lm -ldl
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
 $(B)/rc_pair: tests/perf/rc_pair.c $(B)/libsluice.a Makefile
 	$(CC) $(CSTD) $(WARN) -I. -O2 -DNDEBUG $< $(B)/libsluice.a -pthread -o $@
+$(B)/lua_strings: tests/perf/lua_strings.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g $(filter-out Makefile,$^) -o $@ $(LUA_L) -lm -ldl -pthread
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
+$(B)/states: tests/perf/states.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 $< $(filter %.o,$^) $(B)/libsluice.a $(LUA_L) -lm -ldl -pthread -o $@
 $(B)/pause: tests/demo/pause.c $(B)/libsluice.a
 	$(CC) $(CSTD) $(WARN) -O2 -g -pthread $< $(B)/libsluice.a -o $@
 $(B)/noise.so: tests/demo/noise.c
@@ -172,7 +181,8 @@ $(foreach v,plain debug secure asan tsan,$(eval $(call test_variant,$(v))))
 # Tests of what demo-lang offers to hosts.
 LUA_UNIT = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_test.c))
 TEST_PROGRAMS += $(foreach t,$(LUA_UNIT),$(foreach v,plain asan tsan,$(B)/tests/$(v)/$(t)))
-LUA_RANDOM = $(patsubst tests/lua/%.c,%,$(wildcard tests/lua/*_random.c))
+# What calls the guest's libraries at random, or as an enemy.
+LUA_RANDOM = $(patsubst tests/lua/%.c,%,$(filter-out %_test.c,$(wildcard tests/lua/*.c)))
 TEST_PROGRAMS += $(foreach t,$(LUA_RANDOM),$(foreach v,plain asan,$(B)/tests/$(v)/$(t)))
 define lua_test_variant
 $(B)/tests/$(1)/%: tests/lua/%.c $$(call objects,$(1),$$(LUA_LIB)) $$(LIB_$(1)) Makefile
@@ -184,11 +194,12 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo determinism bench bench-checked bench-rc bench-pause instructions model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause bench-states instructions \
+        instructions-lua model install clean help
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -218,10 +229,17 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 	@tests/setup.sh bench-rc || true
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
+bench-states: setup ## many Lua states at once: what each costs; half a minute, 5 GB
+	@$(MAKE) --no-print-directory -s -j2 $(B)/states
+	@$(B)/states
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair
 	@tests/perf/instructions.sh $(B)
+instructions-lua: setup ## how many instructions uses of Lua's string library take, and with the guest's
+	@tests/setup.sh instructions
+	@$(MAKE) --no-print-directory -s -j2 $(B)/lua_strings
+	@tests/perf/lua_strings.sh $(B)
 
 test-aarch64 test-musl: test-%:
 	@tests/setup.sh $*

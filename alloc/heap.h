@@ -30,7 +30,8 @@ struct chunk {
   _Atomic uint64_t dirty[BITMAP_WORDS];
   _Atomic uint64_t lazy[BITMAP_WORDS];
   _Atomic uint32_t free_slices;
-  atomic_bool huge_pages; /* were asked for, until some of its memory is given back */
+  atomic_bool huge_pages;     /* were asked for, until some of its memory is given back, or */
+  _Atomic uint32_t nurseries; /* many were made here */
   char* base;
   page_t* records;
   size_t size; /* of the mapping */
@@ -190,14 +191,15 @@ static inline subproc_t* subproc_of(uint32_t id) {
 
 /* ---- Task ---------------------------------------------------------------------------------------
 **
-** The ticks charged so far are goal - countdown. goal is the tick of the next beat, a multiple of
-** period; countdown is in the thread's `tls` while the task runs there and in `parked` else, as
-** it is in a callback. */
+** The ticks charged so far are goal - countdown. countdown is in the thread's `tls` while the task runs there
+** and in `parked` else, as it is in a callback; it is above 0, but while a charge is made. goal is the tick at
+** which something is due: the next beat, at beat_at, a multiple of period; or the alarm, if that comes first (the
+** next charge, if it is due already). */
 enum { UPPER_BYTES = 784 };
 
-typedef enum drain_mode { DRAIN_REFILL, DRAIN_ALL } drain_mode;
+typedef enum drain_mode { DRAIN_REFILL, DRAIN_BEAT, DRAIN_ALL } drain_mode;
 /* What rc/ registers: the refill of `class` wants `words`; spends work in proportion and answers
-** whether work still waits (then the refill hands out no more than `quantum` words). */
+** whether work still waits (then the refill hands out no more than `quantum` words). Called at each beat, too. */
 typedef bool(drain_fun)(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t words,
                         drain_mode mode);
 typedef void(beat_fun)(mi_task_t* task, uint64_t beat);
@@ -233,6 +235,8 @@ struct mi_task {
   subproc_t* subproc; /* written under the heaps' lock */
   int64_t parked;
   uint64_t goal;
+  uint64_t beat_at;
+  uint64_t alarm; /* ALARM_NONE: none; set by task_set_alarm */
   uint64_t period;
   uint64_t age; /* of its arena's decay, see task.c */
   bool in_callback;
@@ -250,12 +254,16 @@ struct mi_task {
   void (*on_force)(mi_task_t*);                /* after a drain of all that waits */
   void (*on_look)(mi_task_t*);                 /* at each beat; may not allocate */
   beat_fun* on_beat;
-  bool (*on_refusal)(mi_task_t*); /* the byte limit is hit; true: it was raised */
-  uint64_t units;                 /* of draining, so far */
+  void (*on_alarm)(
+      mi_task_t*); /* within the charge that reached it, after a beat; sets the next one */
+  bool (*on_refusal)(mi_task_t*,
+                     size_t); /* so many bytes are above the limit; true: it was raised */
+  uint64_t units;             /* of draining, so far */
   pause_record_t pauses[PAUSE_KINDS];
   void (*on_pause)(mi_task_t*, const pause_t*); /* may not allocate; NULL: none */
   struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
+  struct nursery* nursery;       /* of compact tasks, in a block of the exact heap's */
   mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
@@ -274,5 +282,6 @@ extern _Thread_local tls_t tls;
 #define COUNTDOWN_UNBOUND INT64_MAX     /* in callbacks */
 #define BYTES_UNLIMITED (INT64_MAX / 2) /* so that room can be above */
 #define CLOCK_MAX ((uint64_t)1 << 62)
+#define ALARM_NONE UINT64_MAX
 
 #endif

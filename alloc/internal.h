@@ -100,6 +100,7 @@ uint32_t chunk_purge_some(chunk_t* c, uint32_t runs); /* how many runs there wer
 void chunk_purge(chunk_t* c); /* all, so that no memory of free slices is resident */
 void chunk_give(page_t* page);
 bool page_purge(page_t* page);
+void chunk_no_huge_pages(chunk_t* c);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
 /* Pages that ended threads left: */
@@ -303,6 +304,8 @@ void task_delete(mi_task_t* task, bool abandon); /* not bound to any thread */
 void task_recycle(mi_task_t* task);              /* a record that on_exit kept */
 void task_bind(mi_task_t* task); /* makes it the thread's; the one before is parked */
 void task_charge_slow(uint64_t ticks);
+/* on_alarm is called by the charge that carries the ticks to `tick`, or by the next one, if they are there. */
+void task_set_alarm(mi_task_t* task, uint64_t tick);
 extern _Atomic(struct deferred*) deferred; /* the callbacks that are registered */
 /* Set by rc/ while work waits that ended threads left: for any thread's own task without a `drain`
 ** of its own. A hint, so relaxed. */
@@ -330,6 +333,7 @@ void task_force(mi_task_t* task); /* out of memory, or collect: everything that 
 /* Is there room for `bytes` below the limit? All that waits is drained, and what is free collected,
 ** before the answer is no. */
 bool task_make_room(mi_task_t* task, size_t bytes);
+void task_free_all(mi_task_t* task); /* does that */
 bool task_reserve_slow(mi_task_t* task, size_t bytes);
 uint64_t task_ticks(const mi_task_t* task);
 /* Around what may take long: end gets what begin gave. */
@@ -391,6 +395,20 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
   task_note_peak(task);
   task->room += (int64_t)(bytes < held ? bytes : held);
 }
+
+/* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */
+
+/* The task's first slice, in the heap; false: no memory. */
+bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
+void* nursery_alloc(mi_task_t* task, size_t size);
+static inline bool nursery_has(const mi_task_t* task, const void* p) {
+  return task->nursery != NULL && (uintptr_t)p - (uintptr_t)task->nursery < SLICE;
+}
+/* `size` is what the block was asked for. */
+void nursery_free(mi_task_t* task, void* p, size_t size);
+/* Is a block of the one size as good for the other? */
+bool nursery_fits(size_t oldsize, size_t newsize);
 
 /* ---- alloc.c --------------------------------------------------------------------------------- */
 

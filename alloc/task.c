@@ -2,7 +2,7 @@
 ** callbacks.
 **
 ** The clock is a countdown in thread-local storage that each allocating call lowers by its
-** charge; at zero a beat is due. goal is the tick of the next beat, so the ticks so far are goal
+** charge; at zero a beat is due, or the alarm of an upper layer. goal is that tick, so the ticks so far are goal
 ** - countdown, and nothing else needs to be counted. */
 #include "alloc/internal.h"
 
@@ -114,7 +114,8 @@ mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
   memset(task, 0, sizeof *task);
   task->heap = &heap_none;
   task->arena = arena;
-  task->period = task->goal = period;
+  task->period = task->goal = task->beat_at = period;
+  task->alarm = ALARM_NONE;
   task->parked = (int64_t)period;
   task->bytes_limit = task->room = task->room_least = BYTES_UNLIMITED;
   task->quantum = QUANTUM_WORDS;
@@ -368,9 +369,24 @@ static void beat(mi_task_t* task) {
   if (task->on_look != NULL) task->on_look(task);
   callback_enter(task);
   call_deferred(task, NULL, false);
+  if (task->drain != NULL) task->drain(task, NULL, 0, 0, DRAIN_BEAT);
   if (task->on_beat != NULL) task->on_beat(task, task_ticks(task) / task->period);
   callback_leave(task);
   pause_end(task, PAUSE_BEAT, pause);
+}
+
+/* Sets goal; gives the countdown to it. */
+static int64_t wind(mi_task_t* task, uint64_t now) {
+  task->goal = task->beat_at;
+  if (task->alarm < task->goal) task->goal = task->alarm > now ? task->alarm : now + 1;
+  return (int64_t)(task->goal - now);
+}
+
+void task_set_alarm(mi_task_t* task, uint64_t tick) {
+  bool running = task == tls.task && !task->in_callback;
+  uint64_t now = task->goal - (uint64_t)(running ? tls.countdown : task->parked);
+  task->alarm = tick;
+  *(running ? &tls.countdown : &task->parked) = wind(task, now);
 }
 
 /* A call that crosses several beats makes one, with the last number. The clock stops at CLOCK_MAX.
@@ -386,9 +402,11 @@ void task_charge_slow(uint64_t ticks) {
   now += ticks;
   bool stopped = now > CLOCK_MAX; /* the fast path does not look at the end of the clock */
   if (stopped) now = CLOCK_MAX;
-  task->goal = (now / task->period + 1) * task->period;
-  tls.countdown = (int64_t)(task->goal - now);
-  if (!stopped) beat(task);
+  bool beats = now >= task->beat_at, rings = now >= task->alarm;
+  if (beats) task->beat_at = (now / task->period + 1) * task->period;
+  tls.countdown = wind(task, now);
+  if (beats && !stopped) beat(task);
+  if (rings && !stopped) task->on_alarm(task);
 }
 
 uint64_t mi_ticks(void) {
@@ -416,12 +434,17 @@ static bool fits(const mi_task_t* task, size_t bytes) {
   return bytes <= PTRDIFF_MAX && (int64_t)bytes <= task->room;
 }
 
-bool task_make_room(mi_task_t* task, size_t bytes) {
-  if (fits(task, bytes)) return true;
+void task_free_all(mi_task_t* task) {
   task_force(task);
   collect_granted(task);
+}
+
+bool task_make_room(mi_task_t* task, size_t bytes) {
   if (fits(task, bytes)) return true;
-  return task->on_refusal != NULL && task->on_refusal(task) && fits(task, bytes);
+  task_free_all(task);
+  while (!fits(task, bytes))
+    if (task->on_refusal == NULL || !task->on_refusal(task, bytes)) return false;
+  return true;
 }
 
 bool task_reserve_slow(mi_task_t* task, size_t bytes) {

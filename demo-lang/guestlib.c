@@ -213,6 +213,7 @@ static void set_searchers(lua_State* L) {
   lua_getfield(L, -1, "searchpath");
   lua_pushcclosure(L, search_file, 2);
   lua_seti(L, -2, 2);
+  lua_settop(L, 0);
 }
 
 void guest_open_libraries(lua_State* L) {
@@ -227,6 +228,7 @@ void guest_open_libraries(lua_State* L) {
                                        {LUA_UTF8LIBNAME, guest_open_utf8},
                                        {LUA_DBLIBNAME, luaopen_debug},
                                        {"rc", luaopen_rc},
+                                       {"beat", luaopen_beat},
                                        {NULL, NULL}};
   for (const luaL_Reg* l = libraries; l->func != NULL; l++) {
     luaL_requiref(L, l->name, l->func, true);
@@ -236,9 +238,12 @@ void guest_open_libraries(lua_State* L) {
   guest_open_text(L);
   set_searchers(L);
   guest_permit(L);
-  lua_newtable(L); /* closures */
-  lua_newtable(L); /* seen */
-  if (!guest_of(L)->repeatable) return;
+  lua_createtable(L, 0, 200); /* closures */
+  lua_newtable(L);            /* seen */
+  if (!guest_of(L)->repeatable) {
+    lua_settop(L, 0);
+    return;
+  }
   lua_pushvalue(L, LUA_REGISTRYINDEX);
   close_functions(L);
   lua_pushliteral(L, ""); /* strings share a metatable, which no table refers to */

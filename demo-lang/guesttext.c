@@ -1,5 +1,5 @@
-/* guesttext.c: what tostring gives is Lua's, but an address is shown as its offset in the task's
-** region, which is the same in every run. */
+/* guesttext.c: tostring as Lua's, but an address is shown as its offset in the task's region, which is
+** the same in every run. */
 #include "demo-lang/guest.h"
 
 #include <stdio.h>

@@ -75,18 +75,28 @@ static size_t spread(rc_cycles* c, mi_task_t* task, size_t units) {
   return scan(c, NOTE_LIVE, NOTE_LIVE_DONE, edge_lives, units);
 }
 
-/* All at once are dead when this begins, so all lose their weak references. One that is queued for its
-** finalizer becomes live. */
+/* All at once are dead when this begins, so all lose their weak references. */
 static size_t condemn(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)units;
   note* n = c->list[NOTE_SUSPECT].first;
   if (n == NULL) return 0;
   sink_t to = {.task = task};
+  weak_end(&to, note_object(n));
   if (n->touched)
-    weak_end(&to, note_object(n));
-  else if (!object_ends(&to, note_object(n), false))
-    n->touched = true;
-  note_move(c, n, n->touched ? NOTE_LIVE : NOTE_CONDEMNED);
+    note_move(c, n, NOTE_LIVE);
+  else
+    note_move(c, n, finalizer_is_due(note_object(n)) ? NOTE_FINAL : NOTE_CONDEMNED);
+  return 1;
+}
+
+/* The queue's reference makes an object live. */
+static size_t queue(rc_cycles* c, mi_task_t* task, size_t units) {
+  (void)units;
+  const note* n = c->list[NOTE_FINAL].first;
+  if (n == NULL) return 0;
+  sink_t to = {.task = task};
+  (void)object_ends(&to, note_object(n), false);
+  assert(n->place == NOTE_LIVE);
   return 1;
 }
 
@@ -173,9 +183,9 @@ static void round_end(rc_cycles* c, mi_task_t* task) {
 /* Spends up to `units` in one round; it is begun if it is due, or in any case if there are candidates. */
 static size_t cycles_step(rc_cycles* c, mi_task_t* task, size_t units, bool any) {
   static phase_fun* const work[CYCLE_PHASES] = {
-      [CYCLE_GATHER] = gather,   [CYCLE_SORT] = sort,    [CYCLE_SPREAD] = spread,
-      [CYCLE_CONDEMN] = condemn, [CYCLE_SPARE] = spread, [CYCLE_KILL] = take_apart,
-      [CYCLE_FORGET] = forget,
+      [CYCLE_GATHER] = gather,   [CYCLE_SORT] = sort,     [CYCLE_SPREAD] = spread,
+      [CYCLE_CONDEMN] = condemn, [CYCLE_QUEUE] = queue,   [CYCLE_SPARE] = spread,
+      [CYCLE_KILL] = take_apart, [CYCLE_FORGET] = forget,
   };
   size_t spent = 0;
   if (c->phase == CYCLE_IDLE && !c->due && !(any && c->candidates > 0)) return 0;

@@ -19,8 +19,9 @@
 ** that was before the round began, nothing of the cycle was touched in it. If it was later, that object is one of the
 ** next round's candidates, member or not.
 **
-** The objects of D lose their weak references; those with a finalizer are queued for it, which makes them live; of
-** the others the fields are released one by one, and so they die as all objects do. */
+** The objects of D lose their weak references; when all have, those with a finalizer are queued for it, which makes them
+** live, with what they reach. Not before, since finalizers make new weak references, to objects of D too; who asks for
+** one touches the object. Of the others the fields are released one by one, and so they die as all objects do. */
 #include "rc/cycle.h"
 
 /* ---- Notes ------------------------------------------------------------------------------------- */
@@ -170,7 +171,8 @@ bool cyclic_is_condemned(const rc_object* o) {
   rc_cycles* c = cycles_here();
   const note* n = c != NULL ? note_find(c, o) : NULL;
   if (n == NULL || c->phase < CYCLE_CONDEMN || c->phase > CYCLE_KILL) return false;
-  return n->place == NOTE_SUSPECT || n->place == NOTE_CONDEMNED || n->place == NOTE_EMPTIED;
+  return n->place == NOTE_SUSPECT || n->place == NOTE_FINAL || n->place == NOTE_CONDEMNED ||
+         n->place == NOTE_EMPTIED;
 }
 
 void cyclic_forget(rc_object* o) {
@@ -179,14 +181,19 @@ void cyclic_forget(rc_object* o) {
   if (n != NULL) note_drop(c, n);
 }
 
-/* What it holds was counted off the shadows of members: nothing is decided by them. */
-void cyclic_share(rc_object* o) {
-  rc_cycles* c = (o->kind & KIND_MEMBER) != 0 ? cycles_here() : NULL;
-  cyclic_forget(o);
-  o->kind &= (uint8_t)~KIND_CYCLIC;
-  if (c == NULL || c->phase >= CYCLE_KILL) return;
+void cycles_give_up(const rc_state* s) {
+  rc_cycles* c = s->cycles;
+  if (c == NULL || c->phase == CYCLE_IDLE || c->phase >= CYCLE_KILL) return;
   c->failed = true;
   c->phase = CYCLE_FORGET;
+}
+
+/* What it holds was counted off the shadows of members: nothing is decided by them. */
+void cyclic_share(rc_object* o) {
+  bool member = (o->kind & KIND_MEMBER) != 0;
+  cyclic_forget(o);
+  o->kind &= (uint8_t)~KIND_CYCLIC;
+  if (member) cycles_give_up(state_of(task_here()));
 }
 
 void cyclic_unshare(rc_object* o) {

@@ -12,6 +12,7 @@ enum place {
   NOTE_REACHED,   /* not scanned yet */
   NOTE_SCANNED,   /* what they hold was reached, too */
   NOTE_SUSPECT,   /* all was scanned, and the shadow is 0 */
+  NOTE_FINAL,     /* dead, without weak references, to be queued for their finalizer */
   NOTE_LIVE,      /* what they hold is to be made live, too */
   NOTE_LIVE_DONE, /* it was */
   NOTE_CONDEMNED, /* dead, without weak references, and finalized */
@@ -26,7 +27,7 @@ typedef struct note {
   uint8_t place;
   bool root;    /* was a candidate when the round began */
   bool again;   /* may have died since: a candidate when the round ends */
-  bool touched; /* while all suspects were condemned: it lives, without a finalizer's call */
+  bool touched; /* by what waited to be released, while suspects were condemned: it is spared */
 } note;
 
 /* Each phase works on the first of a list until the list is empty, then the next one begins. */
@@ -36,6 +37,7 @@ enum phase {
   CYCLE_SORT,
   CYCLE_SPREAD,
   CYCLE_CONDEMN,
+  CYCLE_QUEUE,
   CYCLE_SPARE,
   CYCLE_KILL,
   CYCLE_FORGET,

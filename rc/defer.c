@@ -239,10 +239,10 @@ static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
 
-static bool has_no_objects(const rc_object* o) {
-  const rc_word* words = (const rc_word*)o + 1;
+static bool has_no_objects(const rc_object* o, size_t n) {
+  const rc_word* words = (const rc_word*)o;
   rc_word all = 1;
-  for (size_t i = 0; i < o->n; i++) all &= words[i];
+  for (size_t i = n; i > 0; i--) all &= words[i];
   return all != 0;
 }
 
@@ -298,7 +298,7 @@ void dec_last_at(rc_object* o, const void* caller) {
   dec_last_slow(o);
 }
 
-/* The usual case, which has no call: a leaf. An owned page tells that there is a task. */
+/* The usual case, which has no call: a leaf of up to 7 fields, as its header tells. An owned page tells that there is a task. */
 void rc_dec_last(rc_object* o) {
   if (CHECKED) {
     if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
@@ -306,12 +306,14 @@ void rc_dec_last(rc_object* o) {
   }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  if (unlikely((dead_word(o) & COUNT_AND_KIND) != 1 || o->n > SMALL || !has_no_objects(o) ||
+  static const uint64_t MANY_FIELDS = (uint64_t)0xfff8 << 48;
+  size_t n = o->n; /* not from the word: a count that was just stored would delay it */
+  if (unlikely((dead_word(o) & (COUNT_AND_KIND | MANY_FIELDS)) != 1 || !has_no_objects(o, n) ||
                page_owner(page) != (uintptr_t)task || task->notes_pauses)) {
     dec_last_slow(o);
     return;
   }
-  size_t units = (size_t)o->n + 1;
+  size_t units = n + 1;
   task_note_peak(task);
   task->room += (int64_t)(WORD * units);
   task->units += units;

@@ -29,7 +29,7 @@ static void hook_set(mi_task_t* task, const rc_state* s, bool set) {
   size_t quantum = s->paced ? s->pacing.quantum : QUANTUM_WORDS;
   task->quantum = cycles_wait(s) && quantum > CYCLE_QUANTUM ? CYCLE_QUANTUM : quantum;
   task_set_drain(task, set ? drain_hook : NULL);
-  task_hide_exact(task, set && s->pacing.deterministic);
+  task_hide_exact(task, set && s->pacing.deterministic != RC_AT_REFILLS);
 }
 
 static void wait_begin(mi_task_t* task, rc_state* s) {
@@ -155,13 +155,15 @@ static size_t price_of(rc_object* o) {
   return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
 }
 
-/* The class that ran dry comes first: its blocks are what is asked for. But while an object is in
+/* The class that ran dry comes first: its blocks are what is asked for. Then the `last` one as long as it has any,
+** as drain_alike does, so that all builds drain in the same order. But while an object is in
 ** progress, no other is begun that would not be finished now: units that are sunk in unfinished
 ** objects give no memory back, so there is one at most (P in the bounds). 0: the one in progress. */
-static unsigned next_class(rc_state* s, unsigned class, size_t units) {
+static unsigned next_class(rc_state* s, unsigned class, unsigned last, size_t units) {
   bool wanted = s->dead[class] != NULL;
   if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return 0;
-  return wanted ? class : (unsigned)__builtin_ctzll(s->waiting);
+  if (wanted) return class;
+  return s->dead[last] != NULL ? last : (unsigned)__builtin_ctzll(s->waiting);
 }
 
 /* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
@@ -217,9 +219,11 @@ size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
+  unsigned last = 0;
   orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
-    unsigned next = next_class(s, class, units - spent);
+    unsigned next = next_class(s, class, last, units - spent);
+    if (next != 0) last = next;
     size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
     spent += now;
     if (now == 0) {
@@ -237,7 +241,7 @@ size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
 uint32_t pace_of(mi_task_t* task) {
   const rc_state* s = state_of(task);
   uint32_t pace = s->paced ? s->pacing.pace : PACE;
-  if (likely(!task_is_limited(task)) || s->pacing.deterministic) return pace;
+  if (likely(!task_is_limited(task)) || s->pacing.deterministic != RC_AT_REFILLS) return pace;
   if (task->room < task->bytes_limit / 10) return pace > PACE_URGENT ? pace : PACE_URGENT;
   return task->room < task->bytes_limit / 4 && pace <= UINT32_MAX / 2 ? 2 * pace : pace;
 }
@@ -269,11 +273,8 @@ static void pay_for_cycles(mi_task_t* task, size_t words) {
   drain_hook_update(task);
 }
 
-/* In deterministic mode, while objects wait: by the size that is asked for alone. */
-static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes) {
+static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t words) {
   rc_state* s = state_of(task);
-  size_t words = bytes_to_words(bytes);
-  s->counted.debt += (uint64_t)pace_of(task) * words;
   size_t pay = pay_debt(s, SIZE_MAX, QUANTUM_UNITS);
   if (s->counted.debt > debt_limit(s)) pay += pay_debt(s, SIZE_MAX, SIZE_MAX);
   uint64_t* most =
@@ -283,11 +284,25 @@ static __attribute__((noinline)) void pay_at_once(mi_task_t* task, size_t bytes)
   pay_for_cycles(task, words);
 }
 
+/* In deterministic mode, while objects wait: by the size that is asked for alone. */
 void pay_for_request(mi_task_t* task, size_t bytes) {
   if (likely(!task->exact_hidden)) return;
+  rc_state* s = state_of(task);
+  size_t words = bytes_to_words(bytes);
+  s->counted.debt += (uint64_t)pace_of(task) * words;
+  if (s->pacing.deterministic == RC_ON_BEATS) return;
   pause_t pause = pause_begin(task);
-  pay_at_once(task, bytes);
-  pause_end(task, refill_kind(bytes_to_words(bytes)), pause);
+  pay_at_once(task, words);
+  pause_end(task, refill_kind(words), pause);
+}
+
+/* What was asked for since the last beat is paid for. */
+static void pay_on_beat(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  size_t units = pay_debt(s, SIZE_MAX, SIZE_MAX);
+  count_units(task, &s->counted.beat_units_max, drain_dead(task, 0, units));
+  pay_for_cycles(task, units / pace_of(task));
+  finals_become_due(task);
 }
 
 /* What a refill pays for the task's own dead objects. */
@@ -309,7 +324,8 @@ static bool drain_hook(mi_task_t* task, mi_heap_t* heap, unsigned class, size_t 
     count_units(task, &s->counted.forced_units_max, drain_dead(task, 0, SIZE_MAX));
     return false;
   }
-  if (s->pacing.deterministic) return false;
+  if (mode == DRAIN_BEAT && s->pacing.deterministic == RC_ON_BEATS) pay_on_beat(task);
+  if (mode == DRAIN_BEAT || s->pacing.deterministic != RC_AT_REFILLS) return false;
   orphans_adopt(task); /* before the debt limit is asked for */
   pay_for_refill(task, heap == task->exact ? class : 0, words);
   pay_for_cycles(task, words);
@@ -335,7 +351,8 @@ size_t rc_pending(void) {
 bool rc_set_pacing(const rc_pacing* pacing) {
   mi_task_t* task = task_self();
   if (task == NULL) return false;
-  if (pacing->pace < 1 || pacing->quantum < 1 || pacing->quantum > QUANTUM_WORDS) {
+  if (pacing->pace < 1 || pacing->quantum < 1 || pacing->quantum > QUANTUM_WORDS ||
+      pacing->deterministic > RC_ON_BEATS) {
     errno = EINVAL;
     return false;
   }

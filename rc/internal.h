@@ -158,8 +158,9 @@ typedef struct rc_state {
   uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   rc_object *final_first, *final_last;
-  rc_object* finalizable; /* the newest */
-  size_t finals;
+  rc_object* finalizable;    /* the newest */
+  size_t finals, finals_due; /* of those queued, the first that may run; with RC_ON_BEATS */
+  uint64_t finals_beat;      /* since which they may */
   bool polling;
   bool paced; /* pacing was set; else the defaults hold */
   bool
@@ -253,14 +254,19 @@ void drain_hook_update(mi_task_t* task); /* after cycles_wait may have changed *
 /* The last reference to an object of a kind above RC_BYTES is gone: its weak reference is cleared; false: it
 ** waits for its finalizer. */
 bool object_ends(sink_t* to, rc_object* o, bool shared);
+bool finalizer_is_due(const rc_object* o); /* when it ends */
 void finals_adopt(rc_state* s, rc_state* left);
+void finals_become_due(mi_task_t* task);               /* a beat has been */
 void finalizable_enter(mi_task_t* task, rc_object* o); /* it was constructed */
 bool weak_is_held(const rc_object* o); /* it is a weak reference that its table has */
 bool is_weak(const rc_object* o);
 /* Of an object that is about to be shared, or was: its weak reference, or, if it is one, its target; owned. NULL if
 ** there is none, or it was shared before. */
 rc_object* weak_partner(rc_object* o);
-void weak_end(sink_t* to, rc_object* o); /* a local object's */
+void weak_end(sink_t* to, rc_object* o);  /* a local object's */
+rc_object* weak_copy(const rc_object* w); /* without a count or kind; see weak_link */
+table_node* weak_node(rc_object* w);
+void weak_link(table_node* node, rc_object* target);
 
 /* ---- cycle.c ----------------------------------------------------------------------------------
 **
@@ -279,7 +285,8 @@ void cycles_pay(mi_task_t* task, size_t words);
 /* For idle times: drains, too. SIZE_MAX: until no cycle is left that can be found. Returns what was spent. */
 size_t cycles_collect(mi_task_t* task, size_t units);
 void cycles_force(mi_task_t* task);
-void cycles_drained(mi_task_t* task); /* nothing waits */
+void cycles_give_up(const rc_state* s); /* the round, if it has not found what is dead */
+void cycles_drained(mi_task_t* task);   /* nothing waits */
 void cycles_end(mi_task_t* task, bool objects_stay);
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */

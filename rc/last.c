@@ -120,6 +120,7 @@ rc_object* rc_weak(rc_object* o) {
     errno = EINVAL;
     return NULL;
   }
+  if (rc_is_cyclic(o)) cyclic_touch(o);
   rc_object* w = weak_of(o);
   if (w != NULL && rc_is_shared(w)) account(w, 1);
   return w;
@@ -192,6 +193,34 @@ rc_object* weak_partner(rc_object* o) {
   return other;
 }
 
+/* Of a copied graph: the node of a copied weak reference has the original's target as its key until weak_link. NULL: no
+** memory. */
+rc_object* weak_copy(const rc_object* w) {
+  cell* c = (cell*)(void*)object_make_shared(sizeof *c);
+  if (c == NULL) return NULL;
+  *c = (cell){.type = &cell_type, .node.key = ((const cell*)(const void*)w)->node.key};
+  return &c->head;
+}
+
+table_node* weak_node(rc_object* w) { return &((cell*)(void*)w)->node; }
+
+/* Nobody knows the target, or NULL, until now; the table has a reference to the cell from now on. */
+void weak_link(table_node* node, rc_object* target) {
+  node->key = target;
+  if (target == NULL) return;
+  cell* c = cell_of(node);
+  if (c->head.count != RC_IMMORTAL) c->head.count--;
+  target->kind |= KIND_WEAK;
+  pthread_mutex_lock(&weak_lock);
+  size_t wanted = table_wants(&process_table);
+  pthread_mutex_unlock(&weak_lock);
+  void* memory = wanted > 0 ? hushed_alloc(wanted) : NULL;
+  pthread_mutex_lock(&weak_lock);
+  bool taken = table_add(&process_table, node, memory, wanted);
+  pthread_mutex_unlock(&weak_lock);
+  if (!taken) mi_free(memory);
+}
+
 /* ---- Finalizers -------------------------------------------------------------------------------- */
 
 /* Of shared objects, for threads' own tasks. */
@@ -221,6 +250,20 @@ static rc_object* take_first(rc_object** first, rc_object** last) {
   return o;
 }
 
+void finals_become_due(mi_task_t* task) {
+  rc_state* s = state_of(task);
+  s->finals_beat = task_ticks(task) / task->period;
+  s->finals_due = s->finals;
+}
+
+static bool is_on_beats(const rc_state* s) { return s->pacing.deterministic == RC_ON_BEATS; }
+
+/* Before anything happens to the queue: was there a beat since something did? */
+static void finals_look(mi_task_t* task) {
+  const rc_state* s = state_of(task);
+  if (is_on_beats(s) && task_ticks(task) / task->period > s->finals_beat) finals_become_due(task);
+}
+
 /* Those of a task of runtime/ that were not queued are in a list, since they may never die. An object that another
 ** task made is in none. */
 enum { OLDER, NEWER };
@@ -248,6 +291,7 @@ static void finalizable_leave(rc_state* s, rc_object* o) {
 
 static void final_append(mi_task_t* task, rc_object* o) {
   rc_state* s = state_of(task);
+  finals_look(task);
   append(&s->final_first, &s->final_last, o, o);
   s->finals++;
   task_keeps_waiting(task);
@@ -269,9 +313,11 @@ static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   }
 }
 
+/* What is queued may be dead, on a cycle of which the weak references are being cleared. */
 size_t rc_finalize_all(void) {
   mi_task_t* task = task_here();
   size_t n = 0;
+  if (task != NULL) cycles_give_up(state_of(task));
   for (rc_object* o; task != NULL && (o = state_of(task)->finalizable) != NULL; n++) {
     finalizable_leave(state_of(task), o);
     __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);
@@ -289,8 +335,10 @@ void finals_adopt(rc_state* s, rc_state* left) {
 
 static rc_object* final_take(mi_task_t* task) {
   rc_state* s = state_of(task);
-  if (s->finals > 0) {
+  finals_look(task);
+  if (s->finals > 0 && (!is_on_beats(s) || s->finals_due > 0)) {
     s->finals--;
+    if (s->finals_due > 0) s->finals_due--;
     return take_first(&s->final_first, &s->final_last);
   }
   if (!task->implicit || atomic_load_explicit(&shared_finals.number, memory_order_relaxed) == 0)
@@ -326,11 +374,14 @@ size_t rc_finalizers_pending(void) {
 
 /* ---- Both -------------------------------------------------------------------------------------- */
 
+bool finalizer_is_due(const rc_object* o) {
+  return (o->kind & (KIND_MASK | KIND_FINALIZED)) == RC_TYPED && typed_as(o)->finalize != NULL;
+}
+
 bool object_ends(sink_t* to, rc_object* o, bool shared) {
   unsigned kind = o->kind;
   if ((kind & KIND_WEAK) != 0) weak_clear(to, o, shared);
-  if ((kind & KIND_MASK) != RC_TYPED || (kind & KIND_FINALIZED) != 0 ||
-      typed_as(o)->finalize == NULL) {
+  if (!finalizer_is_due(o)) {
     if (rc_count(o) == 0 && (kind & KIND_CYCLIC) != 0) cyclic_forget(o);
     return true;
   }

@@ -41,6 +41,12 @@ static rc_object* copy_of(rc_object* o, size_t bytes) {
   return copy;
 }
 
+static bool may_drain(void) {
+  mi_task_t* task = task_here();
+  return task != NULL && state_of(task)->pending > 0 &&
+         state_of(task)->pacing.deterministic != RC_ON_BEATS;
+}
+
 rc_object* rc_make_unique(rc_object* o) {
   if (CHECKED && !check_lives(o, "rc_make_unique")) {
     errno = EINVAL;
@@ -52,7 +58,7 @@ rc_object* rc_make_unique(rc_object* o) {
     errno = EINVAL;
     return NULL;
   }
-  if (rc_count(o) > 1 && rc_pending() > 0) rc_drain(bytes_to_words(bytes));
+  if (rc_count(o) > 1 && may_drain()) rc_drain(bytes_to_words(bytes));
   if (rc_is_unique(o)) return o;
   rc_object* copy = copy_of(o, bytes);
   if (copy != NULL) rc_dec(o);

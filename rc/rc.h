@@ -269,7 +269,7 @@ rc_object* rc_upgrade(rc_object* w);
 /* ---- Finalizers ------------------------------------------------------------------------------------ */
 
 /* Runs finalizers of dead objects, at most so many, in the order in which they died; returns how many. Call it
-** at safepoints: they are the guest's code. Not from a finalizer (0). In a thread's own task also those of
+** at safepoints: they are the guest's code. Not from a finalizer (0). With RC_ON_BEATS: those that are due. In a thread's own task also those of
 ** shared objects. What a finalizer allocates is charged to the caller's task. */
 size_t rc_poll(size_t most);
 /* Queues all objects of the calling task of runtime/ that live and have a finalizer which was not called yet, the newest
@@ -324,9 +324,10 @@ size_t rc_candidates(void);
 ** (there is none when rc_pending() is 0). */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
-** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is shared with its target. NULL and
-** ENOMEM, or EINVAL if weak references, or objects of a type with a trace or a finalizer, were to be copied: o is
-** still the caller's, as it was. O(size of what is not shared yet); in steps: rc_share_begin. */
+** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is
+** shared with its target; a copied one leads to its target's copy, or to nothing, if o does not hold that. NULL
+** and ENOMEM, or EINVAL if objects of a type with a trace or a finalizer were to be copied: o is still the caller's, as
+** it was. O(size of what is not shared yet); in steps: rc_share_begin. */
 rc_object* rc_share(rc_object* o);
 /* Takes an owned object and returns it: if it is shared, the calling task of runtime/ holds the reference from now on.
 ** O(1). If there is no memory to note that, it does not. */
@@ -356,16 +357,18 @@ size_t rc_pending(void);
 ** hands out at most `quantum` words. A request for more than 256 words pays at most 8,192 units and
 ** owes the rest, which later refills pay; all is paid once more than `debt_limit` units are owed.
 ** While dead cycles are looked for, a quantum is 128 words at most. */
+typedef enum rc_moments { RC_AT_REFILLS, RC_AT_REQUESTS, RC_ON_BEATS } rc_moments;
 typedef struct rc_pacing {
   uint32_t
       pace; /* c, at least 1; default 2. Twice that when a quarter of the task's byte limit is left, 8 at
                           least when a tenth is */
   uint32_t quantum;    /* words; default and most 256 */
   uint64_t debt_limit; /* units; RC_DEBT_AUTO: a quarter of the largest live size, in words */
-  /* While objects wait, constructors pay, by what they are asked for alone, up to 512 units at once and owe
-  ** the rest; refills pay nothing. So when an object dies (and is finalized, and its weak reference cleared)
-  ** depends on the program only. */
-  bool deterministic;
+  /* When what waits is paid for. RC_AT_REQUESTS: while objects wait, constructors pay, by what they are asked for
+  ** alone, up to 512 units at once and owe the rest; refills pay nothing. RC_ON_BEATS: they owe all, each beat pays all
+  ** that is owed, and rc_poll runs the finalizers that were queued when the last beat had paid. So when an object dies
+  ** (and is finalized, and its weak reference cleared) depends on the program only. */
+  rc_moments deterministic;
 } rc_pacing;
 #define RC_DEBT_AUTO UINT64_MAX
 /* Sets the calling task's pace; false and EINVAL if a field is out of range. */
@@ -375,14 +378,15 @@ bool rc_set_pacing(const rc_pacing* pacing);
 typedef struct rc_counters {
   uint64_t units; /* spent in all */
   uint64_t
-      dec_units_max; /* most by one rc_dec, but for objects of up to 8 fields without objects */
+      dec_units_max; /* most by one rc_dec, but for objects of up to 7 fields without objects */
   uint64_t refill_units_max;  /* most by one refill of blocks up to 256 words */
   uint64_t request_units_max; /* most by one refill of larger blocks */
   uint64_t shared_units_max;  /* most on shared garbage by one refill, beside the others */
   uint64_t cycle_units_max;   /* most on cycles by one refill or constructor, beside the others */
   uint64_t
       forced_units_max; /* most by one drain of all, before a request is refused or by mi_collect(true) */
-  uint64_t debt;        /* owed now */
+  uint64_t beat_units_max; /* most by one beat */
+  uint64_t debt;           /* owed now */
   int64_t
       objects; /* constructed by the task, and not freed by it; those that it shared are not its own */
 } rc_counters;

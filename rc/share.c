@@ -29,7 +29,8 @@ struct rc_sharing {
   part *first, *last, *scan_part;
   size_t scanned, next;
   bool copies, immortal, holds;
-  int error; /* 0, ENOMEM, or EINVAL: it holds what cannot be copied */
+  table_node* weak; /* of weak references that were copied, by `next`, until they are linked */
+  int error;        /* 0, ENOMEM, or EINVAL: it holds what cannot be copied */
   rc_table table;
 };
 
@@ -74,13 +75,19 @@ static void mark(rc_sharing* s, rc_object* o) {
 
 static rc_object* copy_of(rc_sharing* s, rc_object* o) {
   unsigned kind = rc_kind(o);
-  if (kind == RC_TYPED && (type_tail(typed_as(o)) > 0 || is_weak(o))) {
+  if (kind == RC_TYPED && type_tail(typed_as(o)) > 0) {
     s->error = EINVAL;
     return NULL;
   }
-  rc_object* copy = object_make_shared(object_bytes(o, kind));
+  bool weak = is_weak(o);
+  rc_object* copy = weak ? weak_copy(o) : object_make_shared(object_bytes(o, kind));
   if (copy == NULL) return NULL;
-  memcpy((char*)copy + WORD, (const char*)o + WORD, object_bytes(o, kind) - WORD);
+  if (weak) {
+    weak_node(copy)->next = s->weak;
+    s->weak = weak_node(copy);
+  } else {
+    memcpy((char*)copy + WORD, (const char*)o + WORD, object_bytes(o, kind) - WORD);
+  }
   *copy = (rc_object){s->immortal ? RC_IMMORTAL : 0, o->tag, (uint8_t)kind, o->n};
   return copy;
 }
@@ -254,12 +261,22 @@ static void sharing_free(rc_sharing* s) {
   mi_free(s);
 }
 
+/* A copied weak reference leads to the copy of its target, if something held that. */
+static void weak_link_all(rc_sharing* s) {
+  for (table_node *next, *n = s->weak; n != NULL; n = next) {
+    next = n->next;
+    table_node* target = n->key != NULL ? table_find(&s->table, n->key) : NULL;
+    weak_link(n, target != NULL ? ((reached*)(void*)target)->copy : NULL);
+  }
+}
+
 /* Of what was copied the caller's reference is given up, and one to the copy made. */
 static rc_object* result_of(rc_sharing* s) {
   rc_object* o = s->root;
   if (rc_is_shared(o)) account(o, -1);
   if (!s->copies || s->first == NULL) return o;
   rc_object* copy = s->first->at[0].copy;
+  weak_link_all(s);
   if (!s->immortal) copy->count--;
   rc_dec(o);
   return copy;

@@ -36,7 +36,16 @@ bool shared_dec(rc_object* o) {
 /* With an account's end a task gives up many at once. */
 void shared_give_up(rc_object* o, int64_t n) {
   if (CHECKED && !check_lives(o, "rt_task_end")) return;
-  if (rc_count(o) <= RC_STICKY) return;
+  int32_t count = rc_count(o);
+  if (count <= RC_STICKY) return;
+  if (CHECKED && n > -(int64_t)count) {
+    report_error(
+        EINVAL,
+        "sluice: error: rt_task_end: the task holds %lld references to object %p, which has "
+        "%d: rc_share was missing where one left it",
+        (long long)n, (void*)o, -count);
+    return;
+  }
   sink_t to = {.task = task_here()};
   if (__atomic_fetch_add(&o->count, (int32_t)n, __ATOMIC_ACQ_REL) == -n) shared_ends(&to, o);
 }

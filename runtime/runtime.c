@@ -1,34 +1,15 @@
 /* runtime.c: tasks with limits, on the allocator's tasks.
 **
 ** An rt_task adds to an allocator task (which has the clock, the heaps and the byte count): the
-** limits, the mark of expiry, and the binding to a thread. The heartbeat limit is looked at on
-** beats only, so it costs nothing between them; the byte limit is looked at by the charge
-** itself. */
-#include "runtime/runtime.h"
+** limits (scope.c), its parent (child.c), and the binding to a thread. */
+#include "runtime/internal.h"
 
 #include "rc/rc.h"
 #include "runtime/record.h"
 
-/* Invariants: `entered` is true from rt_enter to rt_leave, and then `before` is what the thread
-** had. `expired` is set once, by the thread that has entered the task; from then the byte limit is
-** what was, or could be, held, and the grace. Other threads touch `entered` and `cancelled` only. */
-struct rt_task {
-  mi_task_t* task;
-  mi_task_t* before;
-  rt_task* outer; /* the rt_task that the thread had entered before */
-  atomic_bool entered;
-  atomic_bool cancelled;
-  rt_limit expired;
-  uint64_t heartbeats; /* UINT64_MAX: no limit */
-  size_t grace;
-  bool collects;
-  rt_task* next; /* free list of records */
-};
-
 static const size_t GRACE = 256 * KiB;
 enum { PERIOD = 1000 }; /* not an option's: limits depend on the program alone */
 
-static _Thread_local rt_task* current;
 static pthread_mutex_t unused_lock = PTHREAD_MUTEX_INITIALIZER;
 static rt_task* unused;
 
@@ -53,9 +34,6 @@ static void record_free(rt_task* t) {
   pthread_mutex_unlock(&unused_lock);
 }
 
-static void on_beat(mi_task_t* task, uint64_t beat);
-static bool on_refusal(mi_task_t* task);
-
 /* The parts that can fail, in order; on failure those before are undone by the caller through
 ** `t`. */
 static bool build(rt_task* t, const rt_config* config) {
@@ -68,7 +46,8 @@ static bool build(rt_task* t, const rt_config* config) {
     return false;
   }
   t->task->exact = heap_new(t->task, t->task->arena);
-  return t->task->exact != NULL && recorder_begin(t->task, config);
+  if (t->task->exact == NULL || !recorder_begin(t->task, config)) return false;
+  return !config->compact || nursery_open(t->task, t->task->exact);
 }
 
 static void unbuild(rt_task* t) {
@@ -78,7 +57,14 @@ static void unbuild(rt_task* t) {
     task_delete(t->task, false);
     if (arena != &arena_main) arena_delete(arena);
   }
+  mi_free(t->log);
   record_free(t);
+}
+
+static void set_pace_of_beats(rt_task* t) {
+  task_resume(t);
+  (void)rc_set_pacing(&(rc_pacing){2, 256, RC_DEBT_AUTO, RC_ON_BEATS});
+  task_suspend(t);
 }
 
 rt_task* rt_task_new(const rt_config* config) {
@@ -95,13 +81,35 @@ rt_task* rt_task_new(const rt_config* config) {
     errno = ENOMEM;
     return NULL;
   }
-  t->heartbeats = config->heartbeats != 0 ? config->heartbeats : UINT64_MAX;
   t->grace = config->grace_bytes != 0 ? config->grace_bytes : GRACE;
-  if (config->bytes != 0) task_set_limit(t->task, config->bytes);
-  t->task->on_beat = on_beat;
-  t->task->on_refusal = on_refusal;
   t->collects = config->collects;
+  t->on_expiry = config->on_expiry;
+  t->on_expiry_arg = config->on_expiry_arg;
+  t->replay = config->replay;
+  t->replay_left = config->replay_count;
+  t->task->on_beat = task_on_beat;
+  t->task->on_alarm = task_on_alarm;
+  t->task->on_refusal = task_on_refusal;
+  scope_root(t, &(rt_limits){config->name, config->heartbeats, config->ticks, config->bytes,
+                             config->depth});
+  if (config->deterministic) set_pace_of_beats(t);
   return t;
+}
+
+void task_resume(rt_task* t) {
+  t->before = tls.task;
+  t->outer = task_current;
+  t->depth_before = rt_depth_left;
+  task_current = t;
+  rt_depth_left = t->depth_left;
+  task_bind(t->task);
+}
+
+void task_suspend(rt_task* t) {
+  task_bind(t->before);
+  task_current = t->outer;
+  t->depth_left = rt_depth_left;
+  rt_depth_left = t->depth_before;
 }
 
 /* Acquire and release: what the task's last thread did happens before what the next one does. */
@@ -111,27 +119,23 @@ int rt_enter(rt_task* t) {
   if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
                                                memory_order_relaxed))
     return EBUSY;
-  t->before = tls.task;
-  t->outer = current;
-  current = t;
-  task_bind(t->task);
+  task_resume(t);
   return 0;
 }
 
 void rt_leave(void) {
-  rt_task* t = current;
+  rt_task* t = task_current;
   if (t == NULL) return;
   if (t->task->in_callback) {
     report_error(EPERM,
                  "sluice: error: rt_leave within a callback of the allocator: the task stays");
     return;
   }
-  task_bind(t->before);
-  current = t->outer;
+  task_suspend(t);
   atomic_store_explicit(&t->entered, false, memory_order_release);
 }
 
-rt_task* rt_current(void) { return current; }
+rt_task* rt_current(void) { return task_current; }
 mi_task_t* task_of(const rt_task* t) { return t->task; }
 
 /* By the option: what objects the task ends with, and why. */
@@ -142,64 +146,25 @@ static void show_leaks(rt_task* t) {
   rt_leave();
 }
 
-int rt_task_end(rt_task* t) {
+bool task_claim(rt_task* t) {
   bool idle = false;
   show_leaks(t);
-  if (!atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
-                                               memory_order_relaxed))
-    return EBUSY;
+  return atomic_load_explicit(&t->children, memory_order_acquire) == 0 &&
+         atomic_compare_exchange_strong_explicit(&t->entered, &idle, true, memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+/* The parent may end from then on. */
+void task_end_claimed(rt_task* t) {
+  rt_task* parent = t->parent;
   unbuild(t);
+  if (parent != NULL) atomic_fetch_sub_explicit(&parent->children, 1, memory_order_release);
+}
+
+int rt_task_end(rt_task* t) {
+  if (!task_claim(t)) return EBUSY;
+  task_end_claimed(t);
   return 0;
-}
-
-void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_order_relaxed); }
-
-/* ---- Expiry ---------------------------------------------------------------------------------- */
-
-static void expire(rt_task* t, rt_limit why) {
-  if (t->expired != RT_NONE || why <= RT_NONE || why > RT_CANCELLED) return;
-  t->expired = why;
-  size_t from = why == RT_MEMORY ? (size_t)t->task->bytes_limit : task_bytes(t->task);
-  task_set_limit(t->task, t->grace < SIZE_MAX - from ? from + t->grace : SIZE_MAX);
-}
-
-static bool on_refusal(mi_task_t* task) {
-  rt_task* t = current;
-  if (t == NULL || t->task != task || t->collects || t->expired != RT_NONE) return false;
-  if (!task_is_limited(task) || task->in_callback) return false;
-  expire(t, RT_MEMORY);
-  return true;
-}
-
-static void on_beat(mi_task_t* task, uint64_t beat) {
-  rt_task* t = current;
-  if (t == NULL || t->task != task) return;
-  if (beat >= t->heartbeats) expire(t, RT_HEARTBEATS);
-  if (atomic_load_explicit(&t->cancelled, memory_order_relaxed)) expire(t, RT_CANCELLED);
-}
-
-rt_status rt_poll(void) {
-  rt_task* t = current;
-  if (t == NULL) return RT_OK;
-  if (unlikely(atomic_load_explicit(&t->cancelled, memory_order_relaxed))) expire(t, RT_CANCELLED);
-  return t->expired != RT_NONE ? RT_EXPIRED : RT_OK;
-}
-
-rt_status rt_tick(uint64_t n) {
-  task_charge(n);
-  return rt_poll();
-}
-
-void rt_expire(rt_limit why) {
-  if (current != NULL) expire(current, why);
-}
-
-rt_limit rt_expired(const rt_task* t) { return t->expired; }
-
-const char* rt_limit_name(rt_limit limit) {
-  static const char* const names[] = {"no limit", "heartbeat limit", "memory limit",
-                                      "cancellation"};
-  return (unsigned)limit <= RT_CANCELLED ? names[limit] : "unknown limit";
 }
 
 uint64_t rt_ticks(const rt_task* t) { return task_ticks(t->task); }
@@ -209,10 +174,15 @@ uint64_t rt_bytes_peak(const rt_task* t) { return task_bytes_peak(t->task); }
 
 /* ---- Memory of known size -------------------------------------------------------------------- */
 
+static void* place(mi_heap_t* heap, size_t size) {
+  void* p = nursery_alloc(heap->task, size);
+  return p != NULL ? p : heap_alloc(heap, size, false);
+}
+
 static void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
-  void* p = heap_alloc(heap, size, false);
+  void* p = place(heap, size);
   if (p == NULL) task_reserve_undo(heap->task, size);
   return p;
 }
@@ -231,6 +201,16 @@ static void* move_here(void* p, size_t oldsize, size_t newsize) {
   return q;
 }
 
+/* The same for a block in the nursery; what is counted is the caller's. */
+static void* nursery_realloc(mi_heap_t* heap, void* p, size_t oldsize, size_t newsize) {
+  if (nursery_fits(oldsize, newsize)) return p;
+  void* q = place(heap, newsize);
+  if (q == NULL) return NULL;
+  memcpy(q, p, oldsize < newsize ? oldsize : newsize);
+  nursery_free(heap->task, p, oldsize);
+  return q;
+}
+
 /* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   task_charge(ticks_of(newsize));
@@ -240,7 +220,8 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   page_t* page = page_of(p);
   if (page != NULL && !page_is_of(page, heap->task)) return move_here(p, oldsize, newsize);
   if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
-  void* q = heap_realloc(heap, p, newsize, 1, 0, false);
+  void* q = nursery_has(heap->task, p) ? nursery_realloc(heap, p, oldsize, newsize)
+                                       : heap_realloc(heap, p, newsize, 1, 0, false);
   if (q == NULL && newsize > oldsize) {
     task_reserve_undo(heap->task, newsize - oldsize);
     return NULL;
@@ -255,7 +236,10 @@ void rt_free_sized(void* p, size_t size) {
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
   if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
-  mi_free(p);
+  if (task != NULL && nursery_has(task, p))
+    nursery_free(task, p, size);
+  else
+    mi_free(p);
 }
 
 uint64_t rt_offset(const rt_task* t, const void* p) {

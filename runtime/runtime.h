@@ -4,15 +4,18 @@
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
 ** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
 **
-** A limit that is reached is sticky: the task is marked, and from then rt_tick and rt_poll answer
-** RT_EXPIRED until it ends. The mark is all: an interpreter polls at its safepoints and stops the
-** guest there. Nothing is torn down behind the guest's back: allocation goes on from a small grace,
-** counted from what is held then, so that the interpreter can unwind (the very request that went beyond the byte limit
-** is served from it, if it fits), and frees always work.
+** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
+** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
+** does the request for memory that would go beyond it. If the host does not extend it (on_expiry),
+** the task has *expired*: from then rt_tick and rt_poll answer RT_EXPIRED until the scope that ran
+** out ends. The mark is all: an interpreter polls at its safepoints and stops the guest there.
+** Nothing is torn down behind the guest's back: allocation goes on from a small grace, counted from
+** what is held then, so that the interpreter can unwind (the very request that went beyond the byte
+** limit is served from it, if it fits), and frees always work. Where a run expires depends on the
+** program alone.
 **
-** Every function concerns the task that the calling thread has entered unless it takes one, which is
-** not NULL. Calling those without an entered task is fine: RT_OK, 0, or as mi_* does.
-*/
+** Every function concerns the task that the calling thread has entered unless it takes one, which
+** is not NULL. Calling those without an entered task is fine: RT_OK, 0, or as mi_* does. */
 #ifndef SLUICE_RUNTIME_H
 #define SLUICE_RUNTIME_H
 
@@ -28,24 +31,64 @@ extern "C" {
 
 typedef struct rt_task rt_task;
 
-typedef enum rt_status { RT_OK = 0, RT_EXPIRED = 1 } rt_status;
+/* RT_TOO_DEEP is of rt_descend, and not of a task that has expired: a guest may catch it. */
+typedef enum rt_status { RT_OK = 0, RT_EXPIRED = 1, RT_TOO_DEEP = 2 } rt_status;
 
-/* Which limit ended a task. */
-typedef enum rt_limit { RT_NONE = 0, RT_HEARTBEATS, RT_MEMORY, RT_CANCELLED } rt_limit;
+/* What can run out, and how else a task ends. */
+typedef enum rt_limit { RT_NONE = 0, RT_HEARTBEATS, RT_MEMORY, RT_DEPTH, RT_CANCELLED } rt_limit;
 
-/* What a task may use; zero everywhere is a task without limits. */
+/* What a scope may use from its begin on; zero everywhere is a scope without limits of its own. */
+typedef struct rt_limits {
+  const char* name;    /* for reports; borrowed while the scope lasts. NULL: "scope" */
+  uint64_t heartbeats; /* run out after so many times the ticks of a beat; 0: no limit */
+  uint64_t ticks;      /* run out with the charge that makes them so many; 0: no limit */
+  uint64_t bytes; /* logical bytes that may be held beside what is held at its begin; 0: no limit */
+  uint64_t depth; /* of calls (rt_descend), below the one at its begin; 0: no limit */
+} rt_limits;
+
+/* A limit that was reached at that tick of the task's clock, and extended by `amount` ticks or
+** bytes. The task is scope 0, others have the number in which they began. */
+typedef struct rt_extension {
+  uint64_t tick;
+  uint64_t amount;
+  uint64_t scope;
+  rt_limit limit; /* RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+} rt_extension;
+
+/* Asked, within the call that reached a limit, before the task expires: by how many ticks or bytes
+** the scope is extended (0: not at all). If that is not enough it is asked again, and for each
+** scope that ran out, the innermost first. Meanwhile the thread has what it had before it entered
+** the task, which stays entered. Must return (no longjmp). */
+typedef uint64_t(rt_on_expiry)(rt_task* task, rt_limit limit, const char* scope, void* arg);
+
+/* What a task is; zero everywhere is one without limits. */
 typedef struct rt_config {
+  const char* name;    /* as in rt_limits, as are the limits; NULL: "task" */
   uint64_t heartbeats; /* expire at this beat; 0: no limit */
+  uint64_t ticks;
+  uint64_t bytes; /* logical bytes; 0: no limit */
+  uint64_t depth;
   uint64_t
       heartbeat_period; /* ticks to a beat, at most 2^62; 0: 1000, whatever the environment says */
-  uint64_t bytes;       /* logical bytes; 0: no limit */
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
+  rt_on_expiry* on_expiry; /* NULL: nothing is extended */
+  void* on_expiry_arg;     /* borrowed */
+  /* The log of another run of the same program (rt_extensions): this one is extended at the same
+  ** points, and not otherwise; on_expiry is not called. Borrowed until the task ends. NULL: no
+  ** replay. */
+  const rt_extension* replay;
+  size_t replay_count;
   bool collects; /* the interpreter has a collector of its own: a request beyond `bytes` is refused
                     and no more, so that it can collect and ask again, or give up: rt_expire */
   bool
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
+  bool
+      compact; /* for a task that may stay small: the first blocks of rt_alloc, up to 64 KiB, lie side by
+                   side, whatever their sizes; all that rt_alloc gave is freed by rt_free_sized, within
+                   the task */
+  bool deterministic;       /* draining and finalizers on beats only (RC_ON_BEATS) */
   bool measure_pauses;      /* time what rt_get_pauses reports (two clock reads for each) */
   size_t record; /* bytes for what rt_report tells, mapped apart and charged to nobody: 256 KiB are
                            plenty, 16 KiB the least; 0: no record */
@@ -62,17 +105,18 @@ rt_task* rt_task_new(const rt_config* config);
 ** meanwhile. 0, or EBUSY if a thread, this one included, has entered it already. O(1). */
 int rt_enter(rt_task* task);
 /* Back to what the thread had before the last rt_enter; nothing, if that was none. Not within a
-** callback of the allocator (reported, and nothing happens). A thread leaves its tasks before it ends:
-** one that it did not leave stays entered for good, and cannot be ended. */
+** callback of the allocator (reported, and nothing happens). A thread leaves its tasks before it
+** ends: one that it did not leave stays entered for good, and cannot be ended. */
 void rt_leave(void);
 /* The task that the calling thread has entered last, or NULL. Borrowed. */
 rt_task* rt_current(void);
-/* Ends a task that no thread has entered and frees all its memory without walking its objects; no finalizer
-** is called (rc_finalize_all). The references to shared objects that it holds are given up (rc/rc.h): O(pages +
-** such objects). Other threads must have stopped using its blocks. 0, or EBUSY. */
+/* Ends a task that no thread has entered and frees all its memory without walking its objects; no
+** finalizer is called (rc_finalize_all). The references to shared objects that it holds are given up
+** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
+** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat. The task must
-** not end meanwhile. */
+/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat, whatever its
+** scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
 /* ---- Work and limits ------------------------------------------------------------------------- */
@@ -81,12 +125,52 @@ void rt_cancel(rt_task* task);
 rt_status rt_tick(uint64_t n);
 /* Has the task expired? For safepoints: no charge, a dozen instructions. */
 rt_status rt_poll(void);
-/* The limit that ended the task first, or RT_NONE. */
+/* Why the task has expired, and the name of the scope that ran out: of several ones the innermost,
+** until that ends. RT_NONE and NULL: it has not. */
 rt_limit rt_expired(const rt_task* task);
-/* Marks the current task as expired for that reason (unless it is already) and opens the grace. */
-void rt_expire(rt_limit why);
+const char* rt_expired_scope(const rt_task* task);
+/* As if the nearest limit of that kind had been reached: on_expiry may extend it (ticks and bytes;
+** then RT_OK), or the task expires (unless it has already). Without such a limit, and for
+** RT_CANCELLED, the whole task does. */
+rt_status rt_expire(rt_limit why);
 /* "heartbeat limit", "memory limit", ... ("unknown limit"): for messages; static storage. */
 const char* rt_limit_name(rt_limit limit);
+/* What is left: ticks (RT_HEARTBEATS), bytes, depth; 0 of ticks and bytes when the task has
+** expired. UINT64_MAX: there is no limit. */
+uint64_t rt_left(rt_limit limit);
+/* What was extended so far, in order; borrowed, until the next extension or the end of the task. */
+const rt_extension* rt_extensions(const rt_task* task, size_t* count);
+
+/* A part of the run with limits of its own; those of the scopes around it, and of the task, hold as
+** well. In the caller's frame, or wherever it stays until its end; the fields are the library's.
+** O(1), no charge; with `bytes`, all that waits to be freed is freed first, so that the limit is
+** exact. */
+typedef struct rt_scope {
+  struct rt_scope *outer, *inner;
+  rt_task* task;
+  const char* name;
+  uint64_t serial;
+  int level;
+  rt_limit expired;
+  int64_t depth;
+  int64_t end[RT_CANCELLED], nearest[RT_CANCELLED];
+} rt_scope;
+/* `limits` is borrowed for the call. */
+void rt_scope_begin(rt_scope* scope, const rt_limits* limits);
+/* Ends it, and those within it that were not ended: so a frame that a longjmp goes to ends its
+** scope, before anything is charged. The depth is again what it was at the begin. RT_EXPIRED if a
+** scope around it has run out, too. To be called with the same task entered (reported if not, and
+** nothing happens). */
+rt_status rt_scope_end(rt_scope* scope);
+
+/* Calls of the guest, counted: how deep they nest does not depend on the C stack. rt_descend tells
+** RT_TOO_DEEP, and counts nothing, if one more is beyond the limit; that is no expiry: a guest may
+** catch it, or the host makes it one (rt_expire). Each that was RT_OK is undone by rt_ascend, or by
+** rt_ascend_to, for the depth that a longjmp goes to. */
+static inline rt_status rt_descend(void);
+static inline void rt_ascend(void);
+uint64_t rt_depth(void);
+void rt_ascend_to(uint64_t depth);
 
 uint64_t rt_ticks(const rt_task* task);      /* charged so far */
 uint64_t rt_heartbeats(const rt_task* task); /* number of its last beat */
@@ -108,6 +192,31 @@ void rt_free_sized(void* p, size_t size);
 /* p as an offset in its task's region, equal in every run; only for tasks with repeatable_addresses
 ** and pointers into their memory, else 0. For printing addresses. */
 uint64_t rt_offset(const rt_task* task, const void* p);
+
+/* ---- Children --------------------------------------------------------------------------------
+**
+** A child is a task whose budget is taken out of its parent's when it is made. It runs in any
+** thread, beside its parent or not; what it did not use is returned when it is joined. So what all
+** of them may use together is what the parent may, and how much each one has does not depend on
+** when it runs. */
+
+/* A task as of rt_task_new, child of the calling thread's. Its limits of ticks and bytes are taken
+** from what the parent has left, in all its scopes: less, if that is less; all that is left
+** (rt_left), if there are none. Its depth is at most what is left of its parent's, which keeps it.
+** A period of 0 is the parent's. Without a parent: as rt_task_new. To know exactly what is left of
+** bytes, the parent frees all that waits. */
+rt_task* rt_task_new_child(const rt_config* config);
+/* How a child ended. */
+typedef struct rt_outcome {
+  rt_limit expired;    /* or RT_NONE */
+  const char* scope;   /* the one that ran out; NULL */
+  uint64_t ticks;      /* charged, with what its own children were charged */
+  uint64_t bytes_peak; /* its own */
+} rt_outcome;
+/* rt_task_end for a child of the calling thread's task: returns all bytes to it, and the ticks that
+** were not charged; ticks beyond its budget and its extensions are charged to the parent. *out is
+** filled unless it is NULL. 0; EBUSY; or EPERM: another task is its parent. */
+int rt_task_join(rt_task* child, rt_outcome* out);
 
 /* ---- Pauses and reports ---------------------------------------------------------------------- */
 
@@ -151,6 +260,17 @@ int rt_report(rt_task* task, FILE* out, rt_report_format format);
 int rt_report_file(rt_task* task, const char* path);
 /* Would it know the format? */
 bool rt_report_knows(const char* path);
+
+/* ---- Depth, inlined -------------------------------------------------------------------------- */
+
+extern __thread int64_t rt_depth_left __attribute__((tls_model("initial-exec")));
+
+static inline rt_status rt_descend(void) {
+  if (__builtin_expect(rt_depth_left <= 0, 0)) return RT_TOO_DEEP;
+  rt_depth_left--;
+  return RT_OK;
+}
+static inline void rt_ascend(void) { rt_depth_left++; }
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

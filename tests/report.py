@@ -19,7 +19,7 @@ def expect(so, *what):
 
 def shows(text, value):
     """Is the text the value, rounded to what it shows?"""
-    number, unit = re.fullmatch(r"([\d,]+(?:\.\d)?) ?(\D*)", text.strip()).groups()
+    number, unit = re.fullmatch(r"(\d{1,3}(?:,\d{3})*(?:\.\d)?) ?(\D*)", text.strip()).groups()
     scale = UNITS[unit]
     digit = 0 if scale == 1 else 0.0500001 * scale
     return abs(float(number.replace(",", "")) * scale - value) <= digit

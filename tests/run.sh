@@ -23,20 +23,22 @@ mkdir -p "$log" && : >"$log/results"
       echo "unit $variant/$name $build/tests/$variant/$name"
     done
   done
-  for source in tests/lua/*_random.c; do
-    name=$(basename "$source" .c)
-    echo "script plain/$name $build/tests/plain/$name 100000"
-    echo "script asan/$name $build/tests/asan/$name 10000"
-  done
   for source in tests/lua/*_test.c; do
     name=$(basename "$source" .c)
     for variant in plain asan tsan; do echo "unit $variant/$name $build/tests/$variant/$name"; done
   done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
   echo "script hostile tests/lua/hostile/run.py $build/slua $build/slua-asan"
+  for source in tests/lua/*.c; do
+    name=$(basename "$source" .c)
+    [[ $name = *_test ]] && continue
+    echo "script plain/$name $build/tests/plain/$name 100000"
+    echo "script asan/$name env ASAN_OPTIONS=detect_leaks=0 $build/tests/asan/$name 20000"
+  done
   echo "script determinism tests/determinism/run.py --quick $build"
   echo "script as-lua tests/lua/as_lua.sh $build/slua $build/slua-asan"
   echo "script example tests/example/run.py $build"
+  echo "script charge tests/charge/run.sh $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done
@@ -83,7 +85,9 @@ equal() { # NAME WORD PROGRAM
 equal beats-equal-in-all-builds beats heartbeat_test
 equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
 equal deaths-equal-in-all-builds deaths rc_types_test
+equal moments-equal-in-all-builds moments runtime_beats_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
+equal compact-addresses-equal-in-all-builds compact runtime_compact_test
 
 # ---- The end, where people look first
 

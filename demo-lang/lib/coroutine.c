@@ -13,42 +13,53 @@ static lua_State* opt_coroutine(lua_State* L) { return lua_isnone(L, 1) ? L : ch
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Moves nargs values to co, runs it, and moves its results back; their number, or -1 and the
-** error. */
+/* Moves nargs values to co, runs it, and moves its results back; their number, or FAILED and the
+** error; or PASS_ON: the call yields without values, and runs co again. */
+enum { FAILED = -1, PASS_ON = -2 };
+
 static int resume(lua_State* L, lua_State* co, int nargs) {
   int count;
   guest_tick(L, 1 + (uint64_t)nargs / WORK_VALUES);
   if (!lua_checkstack(co, nargs)) {
     lua_pushliteral(L, "too many arguments to resume");
-    return -1;
+    return FAILED;
   }
   lua_xmove(L, co, nargs);
-  lua_State* before = guest_run_coroutine(L, co);
-  int status = lua_resume(co, L, nargs, &count);
-  guest_run_coroutine(L, before);
-  guest_check(L);
+  int status = guest_resume_coroutine(L, co, nargs, &count);
+  if (status == GUEST_PASS_ON) return PASS_ON;
   if (status != LUA_OK && status != LUA_YIELD) {
     guest_pay_names(L, 1);
     lua_xmove(co, L, 1);
-    return -1;
+    return FAILED;
   }
   work_pay(L, (uint64_t)count, WORK_VALUES);
   if (!lua_checkstack(L, count + 1)) {
     lua_pop(co, count);
     lua_pushliteral(L, "too many results to resume");
-    return -1;
+    return FAILED;
   }
   lua_xmove(co, L, count);
   return count;
 }
 
-static int co_resume(lua_State* L) {
-  lua_State* co = check_coroutine(L);
-  int n = resume(L, co, lua_gettop(L) - 1);
+static int co_resume_again(lua_State* L, int status, lua_KContext none);
+
+static int co_resume_results(lua_State* L, int n) {
+  if (n == PASS_ON) return lua_yieldk(L, 0, 0, co_resume_again);
   lua_pushboolean(L, n >= 0);
-  if (n < 0) n = 1;
+  if (n == FAILED) n = 1;
   lua_insert(L, -(n + 1));
   return n + 1;
+}
+
+static int co_resume_again(lua_State* L, int status, lua_KContext none) {
+  (void)status, (void)none;
+  lua_settop(L, 1);
+  return co_resume_results(L, resume(L, lua_tothread(L, 1), 0));
+}
+
+static int co_resume(lua_State* L) {
+  return co_resume_results(L, resume(L, check_coroutine(L), lua_gettop(L) - 1));
 }
 
 static int co_yield (lua_State* L) { return lua_yield(L, lua_gettop(L)); }
@@ -66,10 +77,13 @@ static int co_create(lua_State* L) {
 }
 
 /* An error passes through, with the caller's position, and closes the coroutine. */
+static int wrapped_again(lua_State* L, int status, lua_KContext none);
+
 static int wrapped(lua_State* L) {
   lua_State* co = lua_tothread(L, lua_upvalueindex(1));
   int n = resume(L, co, lua_gettop(L));
   if (n >= 0) return n;
+  if (n == PASS_ON) return lua_yieldk(L, 0, 0, wrapped_again);
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
     status = guest_reset_coroutine(L, co);
@@ -81,6 +95,12 @@ static int wrapped(lua_State* L) {
     lua_concat(L, 2);
   }
   return lua_error(L);
+}
+
+static int wrapped_again(lua_State* L, int status, lua_KContext none) {
+  (void)status, (void)none;
+  lua_settop(L, 0);
+  return wrapped(L);
 }
 
 static int co_wrap(lua_State* L) {

@@ -17,6 +17,7 @@ enum {
 /* A specification: as text for printf, and its last byte, which tells what it is. */
 typedef struct spec {
   char text[SPEC];
+  size_t length;
   char conversion;
 } spec;
 
@@ -33,38 +34,51 @@ static void put_paid(formatter* f, const char* s, size_t n) {
 
 /* ---- Specifications -------------------------------------------------------------------------- */
 
+/* Sets of bytes below 64: flags, and what else stands before a conversion. */
+#define BYTE(c) ((uint64_t)1 << (c))
+enum { ASCII_HALF = 64 };
+static const uint64_t DIGITS = BYTE('9' + 1) - BYTE('0');
+static const uint64_t STRING_FLAGS = BYTE('-'), UNSIGNED_FLAGS = BYTE('-') | BYTE('0'),
+                      HEXADECIMAL_FLAGS = BYTE('-') | BYTE('0') | BYTE('#'),
+                      INTEGER_FLAGS = BYTE('-') | BYTE('0') | BYTE('+') | BYTE(' '),
+                      FLOAT_FLAGS = BYTE('-') | BYTE('0') | BYTE('+') | BYTE(' ') | BYTE('#');
+
+static bool is_one_of(uint64_t set, char c) {
+  return (unsigned char)c < ASCII_HALF && (set >> c & 1) != 0;
+}
+
 /* Reads what begins at s, behind the %; gives where it ends. */
 static const char* read_spec(lua_State* L, const char* s, spec* to) {
-  size_t n = strspn(s, "-+ #0123456789.") + 1;
-  if (n >= LONGEST_SPEC) luaL_error(L, "invalid format (too long)");
+  size_t n = 0;
+  while (is_one_of(FLOAT_FLAGS | DIGITS | BYTE('.'), s[n]) && n < LONGEST_SPEC) n++;
+  if (++n >= LONGEST_SPEC) luaL_error(L, "invalid format (too long)");
   to->text[0] = '%';
   memcpy(to->text + 1, s, n);
   to->text[n + 1] = '\0';
+  to->length = n + 1;
   to->conversion = s[n - 1];
   return s + n;
 }
 
-static bool is_digit(char c) { return (unsigned char)(c - '0') < 10; }
-
 static const char* skip_two_digits(const char* s) {
-  if (is_digit(*s)) s++;
-  if (is_digit(*s)) s++;
+  if (is_one_of(DIGITS, *s)) s++;
+  if (is_one_of(DIGITS, *s)) s++;
   return s;
 }
 
 /* Only those flags; a width, and perhaps a precision, of at most two digits. */
-static void check_spec(lua_State* L, const spec* p, const char* flags, bool precision) {
+static void check_spec(lua_State* L, const spec* p, uint64_t flags, bool precision) {
   const char* s = p->text + 1;
-  s += strspn(s, flags);
+  while (is_one_of(flags, *s)) s++;
   if (*s != '0') {
     s = skip_two_digits(s);
     if (*s == '.' && precision) s = skip_two_digits(s + 1);
   }
-  if (s[0] != p->conversion || s[1] != '\0')
+  if (s + 1 != p->text + p->length)
     luaL_error(L, "invalid conversion specification: '%s'", p->text);
 }
 
-static bool is_bare(const spec* p) { return p->text[2] == '\0'; }
+static bool is_bare(const spec* p) { return p->length == 2; }
 
 /* ---- Conversions ----------------------------------------------------------------------------- */
 
@@ -77,7 +91,7 @@ static void put_decimal(formatter* f, lua_Integer n) {
   put(&f->buffer, s, (size_t)(text + sizeof text - s));
 }
 
-static void put_integer(formatter* f, spec* p, const char* flags) {
+static void put_integer(formatter* f, spec* p, uint64_t flags) {
   lua_Integer n = check_integer(f->paid.L, f->arg);
   if (is_bare(p) && (p->conversion == 'd' || p->conversion == 'i')) {
     put_decimal(f, n);
@@ -85,15 +99,20 @@ static void put_integer(formatter* f, spec* p, const char* flags) {
   }
   check_spec(f->paid.L, p, flags, true);
   pay(&f->paid, STEPS_OF_NUMBER);
-  size_t end = strlen(p->text) - 1;
-  snprintf(p->text + end, SPEC - end, "ll%c", p->conversion);
+  char* end = p->text + p->length - 1;
+  memcpy(end, "ll", 2);
+  end[2] = p->conversion;
+  end[3] = '\0';
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, n);
 }
 
+/* Which is wrong is told of the argument first, but in hexadecimal. */
 static void put_float(formatter* f, const spec* p, size_t longest) {
+  bool hexadecimal = p->conversion == 'a' || p->conversion == 'A';
+  if (hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   lua_Number x = check_number(f->paid.L, f->arg);
-  check_spec(f->paid.L, p, "-+ #0", true);
+  if (!hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   pay(&f->paid, STEPS_OF_NUMBER);
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);
   pay(&f->paid, (size_t)n / BYTES_LOOKED_AT);
@@ -101,7 +120,7 @@ static void put_float(formatter* f, const spec* p, size_t longest) {
 }
 
 static void put_character(formatter* f, const spec* p) {
-  check_spec(f->paid.L, p, "-", false);
+  check_spec(f->paid.L, p, STRING_FLAGS, false);
   int c = (int)check_integer(f->paid.L, f->arg);
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, c);
@@ -109,7 +128,7 @@ static void put_character(formatter* f, const spec* p) {
 
 /* Text with the width and precision of the specification. */
 static void put_padded(formatter* f, spec* p, const char* s) {
-  p->text[strlen(p->text) - 1] = 's';
+  p->text[p->length - 1] = 's';
   pay(&f->paid, STEPS_OF_NUMBER);
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, s);
@@ -119,7 +138,7 @@ static void put_pointer(formatter* f, spec* p) {
   lua_State* L = f->paid.L;
   const void* address = lua_topointer(L, f->arg);
   char text[GUEST_ADDRESS] = "(null)";
-  check_spec(L, p, "-", false);
+  check_spec(L, p, STRING_FLAGS, false);
   if (address != NULL) guest_address(L, address, text);
   put_padded(f, p, text);
 }
@@ -139,7 +158,7 @@ static void put_as_string(formatter* f, spec* p) {
     return;
   }
   luaL_argcheck(L, n == strlen(s), f->arg, "string contains zeros");
-  check_spec(L, p, "-", true);
+  check_spec(L, p, STRING_FLAGS, true);
   if (n >= LONG && strchr(p->text, '.') == NULL) {
     luaL_addvalue(&f->buffer);
   } else {
@@ -149,13 +168,16 @@ static void put_as_string(formatter* f, spec* p) {
 }
 
 static void put_string(formatter* f, spec* p) {
+  lua_State* L = f->paid.L;
   size_t n;
-  if (!is_bare(p) || lua_type(f->paid.L, f->arg) != LUA_TSTRING) {
+  if (is_bare(p) && lua_type(L, f->arg) == LUA_TSTRING) {
+    const char* s = lua_tolstring(L, f->arg, &n);
+    put_paid(f, s, n);
+  } else if (is_bare(p) && lua_isinteger(L, f->arg)) {
+    put_decimal(f, lua_tointeger(L, f->arg));
+  } else {
     put_as_string(f, p);
-    return;
   }
-  const char* s = lua_tolstring(f->paid.L, f->arg, &n);
-  put_paid(f, s, n);
 }
 
 /* ---- %q: what Lua reads as the same value ---------------------------------------------------- */
@@ -169,7 +191,7 @@ static size_t escape(char to[5], char c, char next) {
     return 2;
   }
   if (b >= ' ' && b != 127) return 0;
-  return (size_t)snprintf(to, 5, is_digit(next) ? "\\%03d" : "\\%d", b);
+  return (size_t)snprintf(to, 5, is_one_of(DIGITS, next) ? "\\%03d" : "\\%d", b);
 }
 
 static void put_quoted(formatter* f, const char* s, size_t n) {
@@ -241,15 +263,15 @@ static void convert(formatter* f, spec* p) {
       break;
     case 'd':
     case 'i':
-      put_integer(f, p, "-+ 0");
+      put_integer(f, p, INTEGER_FLAGS);
       break;
     case 'u':
-      put_integer(f, p, "-0");
+      put_integer(f, p, UNSIGNED_FLAGS);
       break;
     case 'o':
     case 'x':
     case 'X':
-      put_integer(f, p, "-#0");
+      put_integer(f, p, HEXADECIMAL_FLAGS);
       break;
     case 'a':
     case 'A':
@@ -280,8 +302,11 @@ int string_format(lua_State* L) {
   int top = lua_gettop(L);
   size_t n;
   const char *s = luaL_checklstring(L, 1, &n), *end = s + n;
-  formatter f = {.paid = purse_new(L), .arg = 1};
+  formatter f;
+  f.paid = purse_new(L);
+  f.arg = 1;
   luaL_buffinit(L, &f.buffer);
+  pay(&f.paid, n / BYTES_OF_STEP);
   for (const char* p; (p = memchr(s, '%', (size_t)(end - s))) != NULL;) {
     put_paid(&f, s, (size_t)(p - s));
     pay(&f.paid, 1);

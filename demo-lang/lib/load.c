@@ -1,5 +1,5 @@
-/* load.c: what makes functions of source, which is text only, since bytecode can do anything, unless
-** the guest may do anything. All of it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function gave, or 1
+/* load.c: what makes functions of source, which is text only, since bytecode can do anything (unless
+** the guest may do that, too). All of it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function gave, or 1
 ** file (work.h). */
 #include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
@@ -11,8 +11,13 @@
 
 static const char refusal[] = "attempt to load a binary chunk (mode is 't')";
 
-static bool may_be_binary(lua_State* L) { return guest_may(L, SLUA_MAY_ANYTHING); }
 static bool is_text(const char* mode) { return strchr(mode, 't') != NULL; }
+
+/* What is left of a mode, for Lua. */
+static const char* allowed(lua_State* L, const char* mode) {
+  if (guest_may(L, SLUA_MAY_ANYTHING)) return mode;
+  return is_text(mode) ? "t" : "";
+}
 
 /* The results of load: the function or message at the top, the first upvalue of the function being
 ** the value at `environment`, if that is not 0. */
@@ -46,7 +51,8 @@ static const char* next_piece(lua_State* L, void* begun, size_t* size) {
   lua_replace(L, PIECE);
   const char* piece = lua_tolstring(L, PIECE, size);
   work_pay(L, *size, WORK_SOURCE);
-  if (!*(bool*)begun && *size > 0 && piece[0] == LUA_SIGNATURE[0] && !may_be_binary(L)) {
+  if (!*(bool*)begun && *size > 0 && piece[0] == LUA_SIGNATURE[0] &&
+      !guest_may(L, SLUA_MAY_ANYTHING)) {
     lua_pushstring(L, refusal);
     lua_error(L);
   }
@@ -62,8 +68,7 @@ static int base_load(lua_State* L) {
   if (text != NULL) {
     const char* name = luaL_optstring(L, 2, text);
     guest_tick(L, 1 + length / WORK_SOURCE);
-    if (length > 0 && text[0] == LUA_SIGNATURE[0] && !may_be_binary(L))
-      mode = is_text(mode) ? "t" : "";
+    if (length > 0 && text[0] == LUA_SIGNATURE[0]) mode = allowed(L, mode);
     int status = luaL_loadbufferx(L, text, length, name, mode);
     return loaded(L, guest_loaded(L, status), environment);
   }
@@ -83,8 +88,7 @@ int guest_load_file(lua_State* L, const char* name, const char* mode) {
   struct stat s;
   bool known = name != NULL && stat(name, &s) == 0 && s.st_size > 0;
   guest_tick(L, 1 + (known ? (uint64_t)s.st_size / WORK_SOURCE : 0));
-  if (may_be_binary(L)) return guest_loaded(L, luaL_loadfilex(L, name, mode));
-  int status = luaL_loadfilex(L, name, is_text(mode) ? "t" : "");
+  int status = luaL_loadfilex(L, name, allowed(L, mode));
   if (status == LUA_ERRSYNTAX && !is_text(mode) && strstr(lua_tostring(L, -1), "a text chunk")) {
     lua_pushfstring(L, "attempt to load a text chunk (mode is '%s')", mode);
     lua_replace(L, -2);

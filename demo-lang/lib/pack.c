@@ -207,6 +207,7 @@ typedef struct packer {
 } packer;
 
 static void put_zeros(packer* k, size_t n) {
+  if (n == 0) return;
   pay(&k->layout.paid, n / BYTES_OF_STEP);
   memset(buffer_room(&k->buffer, n), 0, n);
   k->buffer.n += n;
@@ -289,8 +290,9 @@ static bool pack_argument(packer* k, const option* o, int arg) {
 
 /* A nil behind the arguments, where the first one that is missing would be. */
 int string_pack(lua_State* L) {
-  packer k = {.layout = layout_new(L, luaL_checkstring(L, 1))};
+  packer k;
   int arg = 2;
+  k.layout = layout_new(L, luaL_checkstring(L, 1));
   lua_pushnil(L);
   luaL_buffinit(L, &k.buffer);
   while (*k.layout.next != '\0') {

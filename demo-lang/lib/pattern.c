@@ -151,11 +151,11 @@ static const char* window_find(const item* i, const char* s, const char* end, bo
 
 /* The same for the text from s on. */
 static const char* text_find(matcher* m, const item* i, const char* s, bool taken) {
+  bool at_once = i->kind == ANY || (i->kind == BYTE && taken);
   for (;;) {
     const char *from = s, *stop = m->end - s > WINDOW ? s + WINDOW : m->end;
     s = window_find(i, s, stop, taken);
-    pay(&m->paid,
-        (size_t)(s - from) / (i->kind == BYTE && taken ? BYTES_OF_STEP : BYTES_LOOKED_AT));
+    pay(&m->paid, (size_t)(s - from) / (at_once ? BYTES_OF_STEP : BYTES_LOOKED_AT));
     if (s < stop || stop == m->end) return s;
   }
 }
@@ -187,11 +187,11 @@ static inline void choose(matcher* m, path* w, choice made) {
   *w->top++ = made;
 }
 
-/* Another way on from the last choice that has one; false: there is none. */
+/* Another way on from the last choice that has one; false: there is none. Not paid: each way on is
+** a step, and each choice that is dropped was one. */
 static bool retry(matcher* m, path* w) {
   while (w->top > w->stack) {
     choice* c = w->top - 1;
-    pay(&m->paid, 1);
     switch (c->kind) {
       case OPENED:
         m->level--;
@@ -372,7 +372,7 @@ const char* pattern_search(matcher* m, const char* s, bool anchored, const char*
   if (!m->prepared) m->skips = !anchored && begins_with_byte(m);
   m->prepared = true;
   for (;; s++) {
-    if (m->skips) {
+    if (m->skips && (s == m->end || !takes(&m->first, *s))) {
       s = text_find(m, &m->first, s, true);
       if (s == m->end) return NULL;
     }

@@ -64,7 +64,7 @@ static const char* find_bytes(purse* paid, const char* s, size_t n, const char* 
   while (s < end) {
     size_t window = end - s > WINDOW ? WINDOW : (size_t)(end - s);
     const char* at = memchr(s, what[0], window);
-    pay(paid, (at != NULL ? (size_t)(at - s) : window) / BYTES_OF_STEP);
+    pay(paid, 1 + (at != NULL ? (size_t)(at - s) : window) / BYTES_OF_STEP);
     if (at == NULL) {
       s += window;
     } else {
@@ -112,27 +112,20 @@ int string_match(lua_State* L) { return find(L, false); }
 
 /* ---- gmatch ---------------------------------------------------------------------------------- */
 
-/* Upvalues of the iterator. */
-enum {
-  TEXT = 1,
-  PATTERN,
-  FROM, /* the offset to go on from */
-  LAST  /* where the last match ended, or -1 */
-};
+/* An iterator has text and pattern as upvalues, so that they live, and this as the third. */
+typedef struct iteration {
+  matcher matcher;
+  const char* from; /* to go on from; NULL: behind the text */
+} iteration;
 
 static int next_match(lua_State* L) {
-  matcher m;
-  read_arguments(L, &m, lua_upvalueindex(TEXT), lua_upvalueindex(PATTERN));
-  lua_Integer from = lua_tointeger(L, lua_upvalueindex(FROM));
-  lua_Integer last = lua_tointeger(L, lua_upvalueindex(LAST));
-  if (from > m.end - m.text) return 0;
-  if (last >= 0) m.last = m.text + last;
-  const char *start, *end = pattern_search(&m, m.text + from, false, &start);
+  iteration* i = lua_touserdata(L, lua_upvalueindex(3));
+  i->matcher.paid = purse_new(L);
+  if (i->from == NULL) return 0;
+  const char *start, *end = pattern_search(&i->matcher, i->from, false, &start);
   if (end == NULL) return 0;
-  lua_pushinteger(L, end - m.text);
-  lua_copy(L, -1, lua_upvalueindex(FROM));
-  lua_replace(L, lua_upvalueindex(LAST));
-  return push_captures(&m, start, end);
+  i->from = i->matcher.last = end;
+  return push_captures(&i->matcher, start, end);
 }
 
 int string_gmatch(lua_State* L) {
@@ -141,9 +134,10 @@ int string_gmatch(lua_State* L) {
   luaL_checkstring(L, 2);
   size_t from = first_position(opt_integer(L, 3, 1), length) - 1;
   lua_settop(L, 2);
-  lua_pushinteger(L, (lua_Integer)from);
-  lua_pushinteger(L, -1);
-  lua_pushcclosure(L, next_match, 4);
+  iteration* i = lua_newuserdatauv(L, sizeof *i, 0);
+  read_arguments(L, &i->matcher, 1, 2);
+  i->from = from <= length ? i->matcher.text + from : NULL;
+  lua_pushcclosure(L, next_match, 3);
   return 1;
 }
 
@@ -161,13 +155,17 @@ typedef struct replacer {
 } replacer;
 
 static void put_paid(matcher* m, replacer* r, const char* s, size_t n) {
-  pay(&m->paid, n / BYTES_OF_STEP);
-  put(&r->buffer, s, n);
+  if (n == 1) {
+    put_byte(&r->buffer, *s);
+  } else if (n > 0) {
+    pay(&m->paid, n / BYTES_OF_STEP);
+    put(&r->buffer, s, n);
+  }
 }
 
 /* Digit 0: the match [s, e); else that capture. */
 static void put_capture(matcher* m, replacer* r, int digit, const char* s, const char* e) {
-  const capture* c = &m->captures[digit - 1];
+  const capture* c = &m->captures[digit > 0 ? digit - 1 : 0];
   if (digit == 0) {
     put_paid(m, r, s, (size_t)(e - s));
   } else if (digit <= m->level && c->length >= 0) {
@@ -181,6 +179,7 @@ static void put_capture(matcher* m, replacer* r, int digit, const char* s, const
 /* The text, in which % and a digit stands for a capture. */
 static void put_text(matcher* m, replacer* r, const char* s, const char* e) {
   const char *from = r->text, *end = from + r->length;
+  pay(&m->paid, r->length / BYTES_OF_STEP);
   for (const char* p; (p = memchr(from, '%', (size_t)(end - from))) != NULL; from = p + 2) {
     put_paid(m, r, from, (size_t)(p - from));
     pay(&m->paid, 1);
@@ -200,6 +199,7 @@ static bool look_up(matcher* m, const char* s, const char* e) {
   lua_State* L = m->paid.L;
   pay(&m->paid, STEPS_OF_TICK);
   if (lua_istable(L, REPLACEMENT)) {
+    pay(&m->paid, (size_t)(e - s) / BYTES_LOOKED_AT); /* a long key is hashed byte by byte */
     push_capture(m, 0, s, e);
     lua_gettable(L, REPLACEMENT);
   } else {

@@ -11,28 +11,14 @@ void purse_fill(purse* w) {
   guest_tick(w->L, ticks);
 }
 
-static void pay_numeral(lua_State* L, int arg) {
+void pay_numeral(lua_State* L, int arg) {
   enum { TICK = STEPS_OF_TICK * BYTES_LOOKED_AT };
   if (lua_type(L, arg) == LUA_TSTRING && lua_rawlen(L, arg) >= TICK)
     guest_tick(L, lua_rawlen(L, arg) / TICK);
 }
 
-lua_Integer check_integer(lua_State* L, int arg) {
-  pay_numeral(L, arg);
-  return luaL_checkinteger(L, arg);
-}
-
-lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : check_integer(L, arg);
-}
-
-lua_Number check_number(lua_State* L, int arg) {
-  pay_numeral(L, arg);
-  return luaL_checknumber(L, arg);
-}
-
 /* In pieces, the first ones short: most that are compared differ early. */
-bool equal_bytes(purse* w, const char* a, const char* b, size_t n) {
+bool equal_long(purse* w, const char* a, const char* b, size_t n) {
   for (size_t piece = 2 * BYTES_OF_STEP; n > 0; piece = WINDOW) {
     if (piece > n) piece = n;
     pay(w, 1 + piece / BYTES_OF_STEP);
@@ -47,17 +33,12 @@ bool equal_bytes(purse* w, const char* a, const char* b, size_t n) {
 /* ---- Buffers --------------------------------------------------------------------------------- */
 
 /* A collection is work on all that the task holds. */
-static void make_room(lua_State* L, size_t n) {
+void make_room(lua_State* L, size_t n) {
   guest* g = guest_of(L);
   uint64_t held = rt_bytes(g->task);
   if (g->limit == 0 || held + n <= g->limit) return;
   guest_tick(L, 1 + held / 1024);
   lua_gc(L, LUA_GCCOLLECT);
-}
-
-char* buffer_of_size(lua_State* L, luaL_Buffer* b, size_t n) {
-  if (n > LUAL_BUFFERSIZE) make_room(L, n);
-  return luaL_buffinitsize(L, b, n);
 }
 
 char* buffer_grow(luaL_Buffer* b, size_t n) {
@@ -116,23 +97,28 @@ static int string_char(lua_State* L) {
 
 /* ---- Whole strings --------------------------------------------------------------------------- */
 
-/* A block of constant size is one that the compiler turns into vectors. */
-enum { BLOCK = 16 };
-
-static inline char other_case(char c, char first) {
-  return (unsigned char)(c - first) < 26 ? (char)(c ^ ('a' ^ 'A')) : c;
+/* The bit 0x80 of each byte that is `first` or one of the 25 that follow it. All bytes at once:
+** the sums stay within their byte. */
+static inline uint64_t letters(uint64_t bytes, char first) {
+  const uint64_t each = 0x0101010101010101, high = 0x80 * each;
+  uint64_t low = bytes & ~high, from = (uint64_t)(0x80 - first) * each;
+  return ((low + from) ^ (low + from - 26 * each)) & ~bytes & high;
 }
 
 /* Letters of the case whose first letter is given get the other case. */
 static int change_case(lua_State* L, char first) {
-  size_t n, i = 0;
+  size_t n;
   const char* s = luaL_checklstring(L, 1, &n);
   luaL_Buffer b;
   pay_bytes(L, n);
-  char* restrict to = buffer_of_size(L, &b, n);
-  for (; i + BLOCK <= n; i += BLOCK)
-    for (size_t k = i; k < i + BLOCK; k++) to[k] = other_case(s[k], first);
-  for (; i < n; i++) to[i] = other_case(s[i], first);
+  char* to = buffer_of_size(L, &b, n);
+  for (size_t i = 0, k; i < n; i += k) {
+    uint64_t bytes = 0;
+    k = n - i < sizeof bytes ? n - i : sizeof bytes;
+    memcpy(&bytes, s + i, k);
+    bytes ^= letters(bytes, first) >> 2;
+    memcpy(to + i, &bytes, k);
+  }
   luaL_pushresultsize(&b, n);
   return 1;
 }
@@ -209,7 +195,8 @@ static int string_dump(lua_State* L) {
   bool strip = lua_toboolean(L, 2);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  if (lua_dump(L, dump_write, &d, strip) != 0)
+  /* What makes code pay is not the guest's to see. */
+  if (guest_of(L)->counted || lua_dump(L, dump_write, &d, strip) != 0)
     return luaL_error(L, "unable to dump given function");
   luaL_pushresult(&d.buffer);
   return 1;
@@ -219,15 +206,19 @@ static int string_dump(lua_State* L) {
 
 /* Pushes the operand as a number. */
 static bool push_number(lua_State* L, int operand) {
-  if (lua_type(L, operand) == LUA_TNUMBER) {
-    lua_pushvalue(L, operand);
-    return true;
-  }
   size_t length;
-  const char* s = lua_tolstring(L, operand, &length);
-  if (s == NULL) return false;
-  pay_numeral(L, operand);
-  return lua_stringtonumber(L, s) == length + 1;
+  const char* s;
+  switch (lua_type(L, operand)) {
+    case LUA_TNUMBER:
+      lua_pushvalue(L, operand);
+      return true;
+    case LUA_TSTRING:
+      s = lua_tolstring(L, operand, &length);
+      if (length >= BYTES_OF_STEP) pay_numeral(L, operand);
+      return lua_stringtonumber(L, s) == length + 1;
+    default:
+      return false;
+  }
 }
 
 /* The second operand may have a metamethod of its own; the first is a string. */

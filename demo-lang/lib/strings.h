@@ -39,23 +39,46 @@ static inline void pay_bytes(lua_State* L, size_t n) {
   if (n >= STEPS_OF_TICK * BYTES_OF_STEP) guest_tick(L, n / (STEPS_OF_TICK * BYTES_OF_STEP));
 }
 
-/* As luaL_check... and luaL_opt...: a string can be a long numeral. */
-lua_Integer check_integer(lua_State* L, int arg);
-lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise);
-lua_Number check_number(lua_State* L, int arg);
+/* If the argument is a string: it can be a long numeral. */
+void pay_numeral(lua_State* L, int arg);
 
-/* Bytes are equal; pays for those that it compares. */
-bool equal_bytes(purse* w, const char* a, const char* b, size_t n);
+/* luaL_checkinteger, luaL_optinteger, luaL_checknumber. */
+static inline lua_Integer check_integer(lua_State* L, int arg) {
+  if (lua_isinteger(L, arg)) return lua_tointegerx(L, arg, NULL);
+  pay_numeral(L, arg);
+  return luaL_checkinteger(L, arg);
+}
+
+static inline lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
+  return lua_isnoneornil(L, arg) ? otherwise : check_integer(L, arg);
+}
+
+static inline lua_Number check_number(lua_State* L, int arg) {
+  pay_numeral(L, arg);
+  return luaL_checknumber(L, arg);
+}
+
+/* Bytes are equal; pays for those that it compares, but not for the first few. */
+bool equal_long(purse* w, const char* a, const char* b, size_t n);
+static inline bool equal_bytes(purse* w, const char* a, const char* b, size_t n) {
+  return n <= BYTES_OF_STEP ? memcmp(a, b, n) == 0 : equal_long(w, a, b, n);
+}
 
 /* ---- Results that grow -----------------------------------------------------------------------
 **
 ** A luaL_Buffer that does not get its memory raises an error at once; here the collector gets its
 ** chance before. */
 
-/* luaL_buffinitsize. */
-char* buffer_of_size(lua_State* L, luaL_Buffer* b, size_t n);
+/* Bytes that will be asked for: the collector runs if they would not fit in the limit. */
+void make_room(lua_State* L, size_t n);
 /* luaL_prepbuffsize, when there is no room. */
 char* buffer_grow(luaL_Buffer* b, size_t n);
+
+/* luaL_buffinitsize. */
+static inline char* buffer_of_size(lua_State* L, luaL_Buffer* b, size_t n) {
+  if (n > LUAL_BUFFERSIZE) make_room(L, n);
+  return luaL_buffinitsize(L, b, n);
+}
 
 static inline char* buffer_room(luaL_Buffer* b, size_t n) {
   return b->size - b->n >= n ? b->b + b->n : buffer_grow(b, n);

@@ -96,6 +96,28 @@ static void double_decrement_after_thread(void) {
          "a thread");
   rc_dec(o);
 }
+/* A reference leaves a task without rc_share, and is given up outside and with the task. */
+static void given_up_with_task(void) {
+  rc_object* o = rc_share(leaf());
+  rt_task* t = rt_task_new(NULL);
+  expect(o != NULL && t != NULL && rt_enter(t) == 0, "a task");
+  rc_inc(o);
+  rt_leave();
+  rc_dec(o);
+  expect(rt_task_end(t) == 0, "the task's end");
+  rc_dec(o);
+}
+static void held_too_many(void) {
+  rc_object* o = rc_share(leaf());
+  rt_task* t = rt_task_new(NULL);
+  expect(o != NULL && t != NULL && rt_enter(t) == 0, "a task");
+  rc_inc(o);
+  rc_inc(o);
+  rt_leave();
+  rc_dec(o);
+  rc_dec(o);
+  expect(rt_task_end(t) == 0, "the task's end");
+}
 static void increment_of_dead(void) {
   rc_object* o = leaf();
   first_killer(o);
@@ -268,6 +290,8 @@ static const struct misuse {
     CASE(double_decrement_drained),
     CASE(double_decrement_late),
     CASE(double_decrement_shared),
+    CASE(given_up_with_task),
+    CASE(held_too_many),
     CASE(double_decrement_after_thread),
     CASE(increment_of_dead),
     CASE(increment_of_waiting),

@@ -286,6 +286,8 @@ object_misuse double_decrement_child "$(dead rc_dec "$pair")"
 object_misuse double_decrement_drained "$(dead rc_dec "$pair")"
 object_misuse double_decrement_shared "$(dead rc_dec "$pair")"
 object_misuse double_decrement_after_thread "$(dead rc_dec "$pair")"
+object_misuse given_up_with_task "$(dead rc_dec "$pair")"
+object_misuse held_too_many "$error rt_task_end: the task holds 2 references to object $p, which has 1: rc_share was missing where one left it"
 forgotten=$(no_object rc_dec 'is (no object|a freed block of 24 bytes)')
 object_misuse double_decrement_late "($forgotten|$(dead rc_dec "$pair"))"
 object_misuse increment_of_dead "$(dead rc_inc "$pair")"

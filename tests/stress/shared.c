@@ -217,10 +217,23 @@ static void hold_one(uint64_t* state) {
   if (rnd_from(state, 3) == 0) hand_out(objects, o, state);
 }
 
+static void end_task(rt_task* t) {
+  if (t != NULL && rt_task_end(t) != 0) fail("a task could not be ended");
+}
+
+/* Sometimes one that another thread has left. */
+static _Atomic(rt_task*) parked[SLOTS];
+static rt_task* task_of(uint64_t* state) {
+  rt_task* t =
+      atomic_exchange_explicit(&parked[rnd_from(state, SLOTS)], NULL, memory_order_acq_rel);
+  if (t != NULL) return t;
+  return rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
+                                  .repeatable_addresses = rnd_from(state, 8) == 0});
+}
+
 /* Shares a copy out of a task, which holds some shared objects meanwhile. */
 static void use_task(uint64_t* state) {
-  rt_task* t = rt_task_new(&(rt_config){.measure_pauses = rnd_from(state, 2) == 0,
-                                        .repeatable_addresses = rnd_from(state, 8) == 0});
+  rt_task* t = task_of(state);
   if (t == NULL || rt_enter(t) != 0) fail("no task");
   set_pace(state);
   for (uint64_t n = rnd_from(state, 40); n > 0; n--) hold_one(state);
@@ -233,7 +246,9 @@ static void use_task(uint64_t* state) {
   rc_dec(o), rc_dec(o);
   rc_drain(rnd_from(state, 4) == 0 ? SIZE_MAX : 100);
   rt_leave();
-  if (rt_task_end(t) != 0) fail("a task could not be ended");
+  if (rnd_from(state, 2) == 0)
+    t = atomic_exchange_explicit(&parked[rnd_from(state, SLOTS)], t, memory_order_acq_rel);
+  end_task(t);
   look_at(copy);
   drop(swap(objects, copy, state));
 }
@@ -281,6 +296,7 @@ static void clear(slot_t* slots) {
 
 /* Finalizers revive objects, which are in slots then. */
 static void free_all(void) {
+  for (int i = 0; i < SLOTS; i++) end_task(atomic_exchange(&parked[i], NULL));
   do {
     clear(objects), clear(weaks), clear(boxes);
     while (rc_drain(SIZE_MAX) > 0) continue;

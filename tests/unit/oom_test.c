@@ -372,6 +372,38 @@ static void cycles(void) {
   require(rt_task_end(task) == 0);
 }
 
+/* An extension that cannot be logged is none; a child that cannot be made takes nothing. */
+static uint64_t extend(rt_task* t, rt_limit limit, const char* scope, void* asked) {
+  (void)t, (void)limit, (void)scope;
+  ++*(uint64_t*)asked;
+  return 100;
+}
+static void budgets(void) {
+  enum { EXTENSIONS = 20000, CHILDREN = 40 };
+  uint64_t asked = 0;
+  size_t count;
+  rt_task *children[CHILDREN],
+      *t = rt_task_new(&(rt_config){
+          .ticks = 100, .bytes = 100000, .on_expiry = extend, .on_expiry_arg = &asked});
+  if (t == NULL) return;
+  require(rt_enter(t) == 0);
+  for (int i = 0; i < CHILDREN; i++) {
+    uint64_t left = rt_left(RT_HEARTBEATS), bytes = rt_left(RT_MEMORY);
+    children[i] = rt_task_new_child(&(rt_config){.ticks = 2, .bytes = 100});
+    require(rt_left(RT_HEARTBEATS) == left - (children[i] != NULL ? 2 : 0));
+    require(rt_left(RT_MEMORY) == bytes - (children[i] != NULL ? 100 : 0));
+  }
+  for (int i = 0; i < CHILDREN; i++)
+    if (children[i] != NULL) require(rt_task_join(children[i], NULL) == 0);
+  require(rt_left(RT_HEARTBEATS) == 100 && rt_left(RT_MEMORY) == 100000);
+  while (rt_tick(100) == RT_OK && rt_ticks(t) < 100 * EXTENSIONS) continue;
+  const rt_extension* log = rt_extensions(t, &count);
+  require(count == asked && count == rt_ticks(t) / 100 - (rt_poll() == RT_EXPIRED));
+  for (size_t i = 0; i < count; i++) require(log[i].tick == 100 * (i + 1) && log[i].amount == 100);
+  rt_leave();
+  require(rt_task_end(t) == 0);
+}
+
 static const struct scenario {
   const char* name;
   void (*run)(void);
@@ -384,6 +416,7 @@ static const struct scenario {
     {"an arena", arena},
     {"a task", a_task},
     {"cycles", cycles},
+    {"budgets", budgets},
     {"threads", threads},
     {"idle owner", idle_owner},
     {"look", look},

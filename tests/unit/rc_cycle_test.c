@@ -239,6 +239,69 @@ static void test_saved_by_finalizer(void** state) {
   end_empty(t);
 }
 
+/* Finalizers look at others of the dead ring, which have lost their weak references before, and some keep one and its
+** new weak reference, which stays true. Whenever it is that they run. */
+static rc_object *old_weak[2], *new_weak[2], *revived[2];
+static bool found_dead;
+static void look_around(rc_object* o) {
+  rc_object* next = rc_to(rc_get(o, 0));
+  for (int i = 0; i < 2 && found_dead; i++) assert_null(rc_upgrade(old_weak[i]));
+  new_weak[o->tag] = rc_weak(next);
+  rc_object* same = rc_upgrade(new_weak[o->tag]);
+  assert_ptr_equal(same, next);
+  if (o->tag == 0)
+    rc_dec(same);
+  else
+    revived[o->tag] = same;
+}
+static const rc_type looking = {.name = "looking", .words = 1, .finalize = look_around};
+
+/* Two that are finalized, and between them others that are not. */
+static rc_object* looking_ring(void) {
+  enum { N = 6 };
+  rc_object* o[N];
+  for (int i = 0; i < N; i++) {
+    o[i] = i % 3 == 0 ? rc_typed((uint8_t)(i / 3), &looking) : fresh(1);
+    if (i % 3 == 0) rc_cyclic(o[i]);
+  }
+  for (int i = 0; i < 2; i++) old_weak[i] = rc_weak(o[3 * i + 1]);
+  for (int i = 0; i < N; i++) join(o[i], 0, o[(i + 1) % N]);
+  for (int i = 1; i < N; i++) rc_dec(o[i]);
+  return o[0];
+}
+
+static void check_polled_between(size_t units, bool early) {
+  rc_dec(looking_ring());
+  size_t polled = 0;
+  found_dead = !early;
+  if (early) {
+    rc_collect_cycles(units);
+    assert_in_range(rc_finalize_all(), 0, 2);
+    polled = rc_poll(1);
+  }
+  for (; polled < 2; polled += rc_poll(1)) rc_collect_cycles(units);
+  collect_all();
+  for (int i = 0; i < 2; i++) rc_dec(old_weak[i]);
+  assert_ptr_equal(rc_upgrade(new_weak[1]), revived[1]);
+  rc_dec(revived[1]), rc_dec(revived[1]);
+  collect_all();
+  for (int i = 0; i < 2; i++) {
+    assert_null(rc_upgrade(new_weak[i]));
+    rc_dec(new_weak[i]);
+  }
+  assert_int_equal(counters().objects, 0);
+}
+
+static void test_finalizers_between_slices(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t units = 1; units < 100; units++) {
+    check_polled_between(units, false);
+    check_polled_between(units, true);
+  }
+  end_empty(t);
+}
+
 /* A dead array still has a reference to a dead cycle when that is found, and is released at any time: then, too,
 ** there is no reference to the cycle while its finalizer is called. */
 static void check_released_late(size_t before, size_t between) {
@@ -445,6 +508,7 @@ int main(void) {
       cmocka_unit_test(test_finalizers),
       cmocka_unit_test(test_saved_by_finalizer),
       cmocka_unit_test(test_released_late),
+      cmocka_unit_test(test_finalizers_between_slices),
       cmocka_unit_test(test_pace),
       cmocka_unit_test(test_found_without_new_candidates),
       cmocka_unit_test(test_limit),

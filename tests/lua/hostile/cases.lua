@@ -251,7 +251,7 @@ case["many arguments"] = function()
   local function g(...) while true do f(...) end end
   forever(g, many(10000):byte(1, -1))
 end
-case["__call, many tables deep"] = function()
+case["pending: __call, many tables deep"] = function()
   local t = type
   for _ = 1, 1000 do t = setmetatable({}, { __call = t }) end
   forever(pcall, t)
