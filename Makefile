@@ -252,7 +252,7 @@ test-aarch64: ## the unit and stress tests on 64-bit ARM, by emulation
 test-musl: ## the same with musl as the C library
 
 # Three builds of everything, slow and with counters.
-COVERED = $(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS))
+COVERED = $(filter-out %_random,$(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS)))
 covered: all $(COVERED)
 coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \
