@@ -154,7 +154,7 @@ slua_stop slua_stop_of(const slua* s);
 /* The ticks that it has used. rt_ticks of its task has what was granted ahead, too, less than a beat. */
 uint64_t slua_ticks(const slua* s);
 int slua_exit_status(const slua* s);
-/* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
+/* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_report, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
 #ifdef __cplusplus

@@ -82,6 +82,7 @@ cases() {
   bytes 'counted, caught' 'local m = rc.map() for i = 1, 1e9 do pcall(function() m[i] = i end) end'
   expect 'garbage is no use of memory' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 1e5 do local t = {{}, {}} end print "ok"'
   expect 'large garbage neither' 0 '' 'ok' -- --memory 16M -e 'for i = 1, 300 do local s = ("x"):rep(5000000) end print "ok"'
+  expect 'nor what leaves no room for one more' 0 '' 'ok' -- --memory 16M -e 'for i = 1, 100 do local s = ("x"):rep(7000000) end print "ok"'
   expect 'nor dead counted objects' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 100 do
     local l = rc.list() for j = 1, 10000 do l:push(j) end end print "ok"'
   expect 'less than Lua needs' 4 'slua: a memory limit of 1024 bytes is below what Lua needs to start; .*' -- --memory 1K -e ''
