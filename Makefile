@@ -146,6 +146,8 @@ $(B)/lua_strings: tests/perf/lua_strings.c $(call objects,plain,$(LUA_LIB)) $(B)
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
+$(B)/states: tests/perf/states.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 $< $(filter %.o,$^) $(B)/libsluice.a $(LUA_L) -lm -ldl -pthread -o $@
 $(B)/pause: tests/demo/pause.c $(B)/libsluice.a
 	$(CC) $(CSTD) $(WARN) -O2 -g -pthread $< $(B)/libsluice.a -o $@
 $(B)/noise.so: tests/demo/noise.c
@@ -192,8 +194,8 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo determinism bench bench-checked bench-rc bench-pause instructions instructions-lua \
-        model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause bench-states instructions \
+        instructions-lua model install clean help
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
@@ -227,6 +229,9 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 	@tests/setup.sh bench-rc || true
 	@$(MAKE) --no-print-directory -s $(B)/libsluice.a
 	@tests/perf/bench_pause.py --svg $(B)/bench-pause.svg $(B)
+bench-states: setup ## many Lua states at once: what each costs; half a minute, 5 GB
+	@$(MAKE) --no-print-directory -s -j2 $(B)/states
+	@$(B)/states
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair

@@ -189,6 +189,7 @@ static void hook(lua_State* L, lua_Debug* ar) {
     g->interrupted = false;
     luaL_error(L, "interrupted!");
   }
+  if (g->counted && guest_must_yield(L, false)) lua_yield(L, 0);
 }
 
 void guest_interrupt(guest* g) {
@@ -303,6 +304,8 @@ bool guest_open(guest* g, const slua_config* config) {
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
                .out = stdout,
+               .end = UINT64_MAX,
+               .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
@@ -311,8 +314,12 @@ bool guest_open(guest* g, const slua_config* config) {
     return false;
   }
   rt_config limits = config->limits;
+  if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
+  if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
+    g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
+  limits.compact = true;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);
