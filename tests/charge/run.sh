@@ -20,7 +20,7 @@ verdict() { # STATUS NAME DETAILS...
 
 # ---- Reading and writing: the opcodes are luac's, and nothing that is damaged is believed
 
-for script in *.lua ../lua/*.lua; do
+for script in *.lua cost/*.lua ../lua/*.lua; do
   luac5.4 -l -p "$script" | sed -n 's/^\t\([0-9]*\)\t\(\[[0-9-]*\]\)\t\([A-Z0-9]*\).*/\1 \2 \3/p' >"$dir/luac"
   "$build/bytecode" "$script" >"$dir/ours" 2>&1 && cmp -s "$dir/luac" "$dir/ours"
   verdict $? "$script: not the opcodes that luac lists"
@@ -44,6 +44,11 @@ for seed in 2 4 6; do
 done
 same 2 300 'by the hook' env SLUICE_COUNT_HOOK=1 "$build/slua" --ticks
 same 4 100 'checked' "$build/slua-asan" --ticks
+lua5.4 sizes.lua >"$dir/lua"
+for slua in slua slua-asan; do
+  "$build/$slua" --ticks sizes.lua 2>&1 | grep -v '^ticks ' | diff "$dir/lua" - >"$dir/diff"
+  verdict $? "$slua: functions of extreme size" "$dir/diff"
+done
 
 # ---- Ticks: a loop of 4000 turns more costs 4000 more, if it has a tick a turn; give or take ALLOWANCE
 
