@@ -132,6 +132,11 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
 
+# Reads and writes Lua's bytecode by itself: for the tests.
+$(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ $(LUA_L) -lm -ldl
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -142,6 +147,8 @@ $(B)/lua_strings: tests/perf/lua_strings.c $(call objects,plain,$(LUA_LIB)) $(B)
 $(B)/bench: tests/perf/bench.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin -pthread $< -o $@
+$(B)/states: tests/perf/states.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a Makefile
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 $< $(filter %.o,$^) $(B)/libsluice.a $(LUA_L) -lm -ldl -pthread -o $@
 $(B)/pause: tests/demo/pause.c $(B)/libsluice.a
 	$(CC) $(CSTD) $(WARN) -O2 -g -pthread $< $(B)/libsluice.a -o $@
 $(B)/noise.so: tests/demo/noise.c
@@ -188,12 +195,12 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo determinism bench bench-checked bench-rc bench-pause bench-lua instructions instructions-lua \
-        model install clean help
+        demo determinism bench bench-checked bench-rc bench-pause bench-states bench-lua instructions \
+        instructions-lua model install clean help
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests
@@ -226,6 +233,9 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 bench-lua: setup ## Lua scripts in slua, as ratios to lua5.4; some five minutes
 	@$(MAKE) --no-print-directory -s -j2 $(B)/slua
 	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg --markdown $(B)/bench-lua.md $(B)
+bench-states: setup ## many Lua states at once: what each costs; half a minute, 5 GB
+	@$(MAKE) --no-print-directory -s -j2 $(B)/states
+	@$(B)/states
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair

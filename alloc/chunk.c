@@ -229,6 +229,7 @@ bool chunk_init(chunk_t* c, arena_t* arena, char* base, size_t size, bool zero) 
   uint32_t dirty = zero ? 0 : bits_set(c->dirty, 1, slices);
   atomic_fetch_add_explicit(&arena->dirty_slices, dirty, memory_order_relaxed);
   atomic_store_explicit(&c->free_slices, slices - 1, memory_order_relaxed);
+  atomic_store_explicit(&c->nurseries, 0, memory_order_relaxed);
   table_set(base, c->records);
   return true;
 }
@@ -277,8 +278,9 @@ void chunk_give(page_t* page) {
 
 /* ---- Giving back ----------------------------------------------------------------------------- */
 
-/* Else the system may fill again what is given back, once it finds the rest of a huge page in use. */
-static void no_more_huge_pages(chunk_t* c) {
+/* After memory is given back: else the system may fill it again, once it finds the rest of a huge page
+** in use. */
+void chunk_no_huge_pages(chunk_t* c) {
   if (atomic_load_explicit(&c->huge_pages, memory_order_relaxed) &&
       atomic_exchange_explicit(&c->huge_pages, false, memory_order_relaxed))
     os_want_no_huge_pages(c->base, c->size);
@@ -286,7 +288,7 @@ static void no_more_huge_pages(chunk_t* c) {
 
 /* A block that starts in the middle of a system page keeps that. */
 bool page_purge(page_t* page) {
-  no_more_huge_pages(page->chunk);
+  chunk_no_huge_pages(page->chunk);
   size_t part = -(uintptr_t)page->start & (os_page_size() - 1);
   bool ok = arena_may_purge(page->chunk->arena) && os_purge(page->start + part, page->span - part);
   if (CHECKED && page->stride != 0) checked_purged(page);
@@ -297,7 +299,7 @@ bool page_purge(page_t* page) {
 ** nobody insists: then it is not known to be zero. A refusal changes nothing. */
 static void purge_slices(chunk_t* c, uint32_t first, uint32_t end, bool insist) {
   bool lazily = !insist && !option_value(mi_option_purge_decommits);
-  no_more_huge_pages(c);
+  chunk_no_huge_pages(c);
   char* start = c->base + (size_t)first * SLICE;
   size_t size = (size_t)(end - first) * SLICE;
   if (lazily ? !os_purge_lazily(start, size) : !os_purge(start, size)) return;

@@ -30,7 +30,8 @@ struct chunk {
   _Atomic uint64_t dirty[BITMAP_WORDS];
   _Atomic uint64_t lazy[BITMAP_WORDS];
   _Atomic uint32_t free_slices;
-  atomic_bool huge_pages; /* were asked for, until some of its memory is given back */
+  atomic_bool huge_pages;     /* were asked for, until some of its memory is given back, or */
+  _Atomic uint32_t nurseries; /* many were made here */
   char* base;
   page_t* records;
   size_t size; /* of the mapping */
@@ -263,6 +264,7 @@ struct mi_task {
   void (*on_pause)(mi_task_t*, const pause_t*); /* may not allocate; NULL: none */
   struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
+  struct nursery* nursery;       /* of compact tasks, in a block of the exact heap's */
   mi_task_t* next;               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };

@@ -100,6 +100,7 @@ uint32_t chunk_purge_some(chunk_t* c, uint32_t runs); /* how many runs there wer
 void chunk_purge(chunk_t* c); /* all, so that no memory of free slices is resident */
 void chunk_give(page_t* page);
 bool page_purge(page_t* page);
+void chunk_no_huge_pages(chunk_t* c);
 void chunk_mark_abandoned(page_t* page);
 bool chunk_take_abandoned(page_t* page); /* true: the caller owns the page now */
 /* Pages that ended threads left: */
@@ -397,6 +398,20 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
   task_note_peak(task);
   task->room += (int64_t)(bytes < held ? bytes : held);
 }
+
+/* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */
+
+/* The task's first slice, in the heap; false: no memory. */
+bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
+void* nursery_alloc(mi_task_t* task, size_t size);
+static inline bool nursery_has(const mi_task_t* task, const void* p) {
+  return task->nursery != NULL && (uintptr_t)p - (uintptr_t)task->nursery < SLICE;
+}
+/* `size` is what the block was asked for. */
+void nursery_free(mi_task_t* task, void* p, size_t size);
+/* Is a block of the one size as good for the other? */
+bool nursery_fits(size_t oldsize, size_t newsize);
 
 /* ---- alloc.c --------------------------------------------------------------------------------- */
 

@@ -183,25 +183,25 @@ static void collect_above(guest* g, uint64_t held) {
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
 void guest_arm(lua_State* L) {
-  if (!guest_of(L)->counted) return;
+  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
 /* The hook as it is between interrupts. */
 static void set_hook(lua_State* L, const guest* g) {
-  if (!g->counted)
+  if (!g->hooked)
     lua_sethook(L, NULL, 0, 0);
   else if (lua_gethookcount(L) != PERIOD || lua_gethookmask(L) != LUA_MASKCOUNT)
     lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
 
-/* The instructions up to the next call are paid for here. */
+/* An interrupt; or the instructions up to the next call are paid for here. */
 static void hook(lua_State* L, lua_Debug* ar) {
   guest* g = guest_of(L);
   (void)ar;
   guest_check(L);
-  if (g->counted) guest_tick(L, PERIOD);
+  if (g->hooked) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
     lua_gc(L, LUA_GCCOLLECT);
     collect_above(g, rt_bytes(g->task));
@@ -211,6 +211,7 @@ static void hook(lua_State* L, lua_Debug* ar) {
     g->interrupted = false;
     luaL_error(L, "interrupted!");
   }
+  if (g->counted && guest_must_yield(L, false)) lua_yield(L, 0);
 }
 
 void guest_interrupt(guest* g) {
@@ -242,7 +243,12 @@ void guest_tick(lua_State* L, uint64_t ticks) {
 }
 
 int guest_loaded(lua_State* L, int status) {
+  guest* g = guest_of(L);
   guest_check(L);
+  if (status == LUA_OK && g->counted && !guest_charge(L)) {
+    g->hooked = true;
+    guest_arm(L);
+  }
   return status;
 }
 
@@ -278,6 +284,7 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   guest* g = guest_of(L);
   lua_State* before = g->running;
   g->running = co;
+  guest_arm(co);
   return before;
 }
 
@@ -319,6 +326,8 @@ bool guest_open(guest* g, const slua_config* config) {
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
                .out = stdout,
+               .end = UINT64_MAX,
+               .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
@@ -327,6 +336,9 @@ bool guest_open(guest* g, const slua_config* config) {
     return false;
   }
   rt_config limits = config->limits;
+  if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
+  if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
+    g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
   g->task = rt_task_new(&limits);
@@ -342,8 +354,10 @@ bool guest_open(guest* g, const slua_config* config) {
   }
   *(guest**)lua_getextraspace(g->L) = g;
   lua_setwarnf(g->L, warn, g);
-  guest_arm(g->L);
-  return true;
+  if (!g->counted || guest_open_meter(g, &limits)) return true;
+  guest_end(g);
+  errno = ENOMEM;
+  return false;
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
@@ -359,6 +373,7 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
   g->stack = stack_pointer();
   g->running = co;
+  guest_arm(co);
   if (setjmp(g->way_out) != 0) return false;
   *status = lua_resume(co, g->L, nargs, count);
   g->running = g->L;

@@ -7,10 +7,12 @@
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: in a state that is counted, instructions are paid for before they run,
-** some at a time, by a count hook; a limit that is reached sets the hook to the next instruction,
-** which leaves Lua by a longjmp to guest_call. So no pcall, message handler or __close of the guest
-** can hold it up, and the state, left in the middle of something, is not entered again. */
+** What makes limits hold: in a state that is counted, loops and calls are paid for before they run
+** by what is put into the bytecode (charge.h says what, meter.c who pays); if that is not what we
+** expect, some instructions at a time by a count hook. A limit that is reached sets the hook to the
+** next instruction, which leaves Lua by a longjmp to guest_call. So no pcall, message handler or
+** __close of the guest can hold it up, and the state, left in the middle of something, is not
+** entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
@@ -28,6 +30,12 @@ enum {
   GUEST_ADDRESS = 24             /* bytes of an address as text */
 };
 
+/* In ticks; UINT64_MAX: none. At `soft` what runs yields, at `hard` it throws where it cannot (see
+** beat.c). */
+typedef struct deadlines {
+  uint64_t soft, hard;
+} deadlines;
+
 /* Invariants: `running` is the coroutine that executes now, whose hook an interrupt must set.
 ** `refused` is the request that the allocator refused last, with size 0 once Lua's second try was
 ** served; so when Lua runs on with another size there, it got over the refusal by an error. */
@@ -36,7 +44,11 @@ typedef struct guest {
   unsigned may; /* SLUA_MAY_*; fixed, as the next three */
   bool repeatable;
   bool counted;
-  FILE* out; /* where print writes */
+  FILE* out;    /* where print writes */
+  uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
+  deadlines deadline;
+  uint64_t containers; /* of the module rc, made so far */
+  bool yields;         /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -49,6 +61,11 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  lua_State* meter;       /* see meter.c; NULL: not counted, or closed, and then: */
+  uint64_t unused;        /* ticks that were granted and not used */
+  uint64_t tick_limit;    /* UINT64_MAX: none */
+  bool charges;           /* counted, and the bytecode is as expected */
+  bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   unsigned resets; /* coroutines that are being closed, each within the one before */
@@ -94,6 +111,13 @@ void guest_tick(lua_State* L, uint64_t ticks);
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
 _Noreturn void guest_exit(lua_State* L, int status, bool close);
+/* At a place where L could yield without values and go on: must it, since a deadline has come? In a
+** function that the guest calls (not the hook) it throws if it must, but cannot. */
+bool guest_must_yield(lua_State* L, bool in_call);
+/* lua_resume, by a call of the guest's. GUEST_PASS_ON: a deadline has come; the caller yields without
+** values, and when it goes on resumes co again, without values. */
+enum { GUEST_PASS_ON = -1 };
+int guest_resume_coroutine(lua_State* L, lua_State* co, int nargs, int* count);
 /* Pays for the first instructions of a new coroutine. */
 void guest_arm(lua_State* co);
 /* Says which coroutine runs from now on; gives the one before. */
@@ -107,6 +131,12 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* meter.c: prepares a state for chunks that pay; false: no memory. */
+bool guest_open_meter(guest* g, const rt_config* limits);
+/* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
+bool guest_charge(lua_State* L);
+/* Ticks used so far: those of the task without what was granted ahead. */
+uint64_t guest_ticks(const guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
@@ -115,6 +145,14 @@ void guest_permit(lua_State* L);
 static inline bool guest_may(lua_State* L, unsigned what) {
   return (guest_of(L)->may & what) == what;
 }
+/* lib/: those that pay for their work, each a lua_CFunction that gives the library's table, as
+** Lua's luaopen_* do. */
+int guest_open_base(lua_State* L);
+int guest_open_coroutine(lua_State* L);
+int guest_open_table(lua_State* L);
+int guest_open_utf8(lua_State* L);
+/* What loadfile, dofile and require do: lua_load's status, and a function or a message. */
+int guest_load_file(lua_State* L, const char* name, const char* mode);
 /* library.name becomes `f`, which can go on to the original. */
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
@@ -125,7 +163,8 @@ const char* guest_tostring(lua_State* L, int index);
 void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
 /* lib/string.c: the library "string", as luaopen_string. */
 int guest_open_string(lua_State* L);
-/* rcmodule.c: the module "rc". */
+/* rcmodule.c: the module "rc"; beat.c: the module "beat". */
 int luaopen_rc(lua_State* L);
+int luaopen_beat(lua_State* L);
 
 #endif

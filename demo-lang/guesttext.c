@@ -1,5 +1,5 @@
-/* guesttext.c: tostring and print as Lua's, but an address is shown as its offset in the task's
-** region, which is the same in every run. */
+/* guesttext.c: tostring as Lua's, but an address is shown as its offset in the task's region, which is
+** the same in every run. */
 #include "demo-lang/guest.h"
 
 #include <stdio.h>
@@ -48,28 +48,6 @@ const char* guest_tostring(lua_State* L, int index) {
   return lua_tostring(L, -1);
 }
 
-static int base_tostring(lua_State* L) {
-  luaL_checkany(L, 1);
-  guest_tostring(L, 1);
-  return 1;
-}
-
-static int base_print(lua_State* L) {
-  FILE* out = guest_of(L)->out;
-  int n = lua_gettop(L);
-  for (int i = 1; i <= n; i++) {
-    size_t length;
-    guest_tostring(L, i);
-    const char* s = lua_tolstring(L, -1, &length);
-    if (i > 1) putc('\t', out);
-    fwrite(s, 1, length, out);
-    lua_pop(L, 1);
-  }
-  putc('\n', out);
-  fflush(out);
-  return 0;
-}
-
 static int file_tostring(lua_State* L) {
   const luaL_Stream* file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   if (file->closef == NULL) {
@@ -84,10 +62,6 @@ static int file_tostring(lua_State* L) {
 }
 
 void guest_open_text(lua_State* L) {
-  static const luaL_Reg functions[] = {
-      {"print", base_print}, {"tostring", base_tostring}, {NULL, NULL}};
-  lua_pushglobaltable(L);
-  luaL_setfuncs(L, functions, 0);
   luaL_getmetatable(L, LUA_FILEHANDLE);
   lua_pushcfunction(L, file_tostring);
   lua_setfield(L, -2, "__tostring");

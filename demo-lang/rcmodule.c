@@ -33,10 +33,11 @@ static void fresh_slots(lua_State* L, int arguments, int slots) {
   lua_settop(L, arguments + slots);
 }
 
-static bool make_container(handle* h, uint8_t tag) {
-  rc_object* o = object_new(RC_FIELDS, tag, 2);
+static bool make_container(handle* h, uint8_t tag, uint64_t serial) {
+  rc_object* o = object_new(RC_FIELDS, tag, CONTAINER);
   if (o == NULL) return false;
   object_set_count(o, 0);
+  rc_init(o, SERIAL, rc_int((int64_t)serial));
   if (tag != TAG_LIST) {
     rc_object* held = object_new(RC_ARRAY, TAG_PART, FIRST_SIZE);
     if (held == NULL) {
@@ -51,9 +52,10 @@ static bool make_container(handle* h, uint8_t tag) {
 
 static int container_new(lua_State* L, uint8_t tag) {
   handle* h = handle_push(L, handle_types[tag]);
-  if (make_container(h, tag)) return 1;
+  uint64_t serial = guest_of(L)->containers++;
+  if (make_container(h, tag, serial)) return 1;
   lua_gc(L, LUA_GCCOLLECT);
-  if (!make_container(h, tag)) guest_no_memory(L);
+  if (!make_container(h, tag, serial)) guest_no_memory(L);
   return 1;
 }
 
@@ -71,7 +73,7 @@ static int container_length(lua_State* L) {
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool list_prepend(lua_State* L) {
-  rc_object* list = handle_check(L, 1, TAG_LIST)->object;
+  rc_object* list = handle_to_change(L, TAG_LIST);
   value_check(L, 2);
   rc_word value = value_word(L, 2);
   if (value == NO_WORD) return false;
@@ -93,11 +95,10 @@ static int list_push(lua_State* L) {
 }
 
 static int list_pop(lua_State* L) {
-  const handle* h = handle_check(L, 1, TAG_LIST);
   rc_object *list, *node;
   fresh_slots(L, 1, 1);
   do {
-    list = handle_object(L, h);
+    list = handle_to_change(L, TAG_LIST);
     if (object_count(list) == 0) return 0;
     node = rc_to(rc_get(list, HELD));
   } while (!word_offer(L, 2, rc_get(node, VALUE)));
@@ -189,7 +190,7 @@ static bool vector_store(lua_State* L, rc_object* vector, size_t i, int index) {
 }
 
 static bool vector_append(lua_State* L) {
-  rc_object* vector = handle_check(L, 1, TAG_VECTOR)->object;
+  rc_object* vector = handle_to_change(L, TAG_VECTOR);
   return vector_store(L, vector, object_count(vector), 2);
 }
 
@@ -199,12 +200,11 @@ static int vector_push(lua_State* L) {
 }
 
 static int vector_pop(lua_State* L) {
-  const handle* h = handle_check(L, 1, TAG_VECTOR);
   rc_object *vector, *words;
   size_t n;
   fresh_slots(L, 1, 1);
   do {
-    vector = handle_object(L, h);
+    vector = handle_to_change(L, TAG_VECTOR);
     n = object_count(vector);
     if (n == 0) return 0;
     words = rc_to(rc_get(vector, HELD));
@@ -239,7 +239,7 @@ static int vector_index(lua_State* L) {
 }
 
 static bool vector_assign(lua_State* L) {
-  rc_object* vector = handle_check(L, 1, TAG_VECTOR)->object;
+  rc_object* vector = handle_to_change(L, TAG_VECTOR);
   luaL_checktype(L, 2, LUA_TNUMBER);
   lua_Unsigned i = (lua_Unsigned)luaL_checkinteger(L, 2) - 1;
   luaL_argcheck(L, i <= object_count(vector), 2, "index out of range");
@@ -273,7 +273,7 @@ static int vector_pairs(lua_State* L) {
 
 /* ---- Maps ------------------------------------------------------------------------------------ */
 
-/* FNV-1a for bytes; the low 32 bits of an address, which repeat; the word of an integer. */
+/* FNV-1a for bytes; the number of a container; the word of an integer. */
 static uint64_t hash_bytes(const char* data, size_t n) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)data[i]) * 1099511628211u;
@@ -287,7 +287,7 @@ static uint64_t hash_word(rc_word w) {
   if (rc_is_int(w)) return hash_number(w);
   rc_object* o = rc_to(w);
   return o->kind == RC_BYTES ? hash_bytes(rc_data(o), rc_length(o))
-                             : hash_number((uint32_t)(uintptr_t)o);
+                             : hash_number(rc_get(o, SERIAL));
 }
 
 static bool same_key(rc_word a, rc_word b) {
@@ -405,7 +405,7 @@ static bool map_store(lua_State* L, rc_object* map, rc_word key, rc_word value) 
 }
 
 static bool map_assign(lua_State* L) {
-  rc_object* map = handle_check(L, 1, TAG_MAP)->object;
+  rc_object* map = handle_to_change(L, TAG_MAP);
   luaL_argcheck(L, !lua_isnil(L, 2), 2, "a key is nil");
   luaL_argcheck(L, lua_type(L, 2) != LUA_TNUMBER || lua_rawequal(L, 2, 2), 2, "a key is NaN");
   value_check(L, 2);

@@ -51,6 +51,18 @@ handle* handle_check(lua_State* L, int index, int tag) {
   return h;
 }
 
+rc_object* handle_to_change(lua_State* L, int tag) {
+  rc_object* o = handle_check(L, 1, tag)->object;
+  luaL_argcheck(L, !rc_is_shared(o), 1, "is shared, and does not change");
+  return o;
+}
+
+void handle_push_shared(lua_State* L, rc_object* o) {
+  handle* h = handle_push(L, handle_types[o->tag]);
+  rc_inc(o);
+  h->object = o;
+}
+
 rc_object* handle_object(lua_State* L, const handle* h) {
   luaL_argcheck(L, h->object != NULL, 1, "was dropped");
   return h->object;

@@ -14,15 +14,16 @@
 
 /* ---- Objects ------------------------------------------------------------------------------------
 **
-** A container is {what it holds, number of elements}: the place that stays while it grows.
+** A container is {what it holds, number of elements, serial number}: the place that stays while it
+** grows. As a key it is hashed by its number, which a copy has, too.
 **   list     first node or nil; a node is {value, next}
 **   vector   array of words, of which the first `count` are in use
 **   map      array of chains, its length a power of 2; an entry is {key, value, next}
 ** A word that is an integer encodes in its low two bits: 0 nil, 1 a number in the rest, 2 a
 ** boolean. */
 enum { TAG_LIST, TAG_VECTOR, TAG_MAP, TAG_PART, TAG_STRING, TAG_INTEGER, TAG_FLOAT };
-enum { HELD, COUNT };      /* fields of a container */
-enum { VALUE, NEXT, KEY }; /* of a node, and of an entry */
+enum { HELD, COUNT, SERIAL, CONTAINER }; /* fields of a container, and their number */
+enum { VALUE, NEXT, KEY };               /* of a node, and of an entry */
 
 /* A new object, its fields nil; NULL: no memory. */
 rc_object* object_new(int kind, uint8_t tag, size_t n);
@@ -58,6 +59,10 @@ handle* handle_push(lua_State* L, const char* type);
 handle* handle_test(lua_State* L, int index);
 /* The same for one type; throws for anything else. */
 handle* handle_check(lua_State* L, int index, int tag);
+/* The same for a container that is to change, the first argument's: what is shared does not. */
+rc_object* handle_to_change(lua_State* L, int tag);
+/* Pushes a handle of a shared container, which gets a reference of its own. */
+void handle_push_shared(lua_State* L, rc_object* o);
 /* The first argument's container, borrowed; throws if it was dropped. */
 rc_object* handle_object(lua_State* L, const handle* h);
 /* Gives up its reference. */

@@ -195,7 +195,7 @@ static void configure(options* o) {
   if (o->sandbox && c->limits.heartbeats == 0) c->limits.heartbeats = 10000;
   if (o->sandbox && c->limits.bytes == 0) c->limits.bytes = 64 << 20;
   if (o->ticks || c->limits.heartbeats != 0 || c->limits.bytes != 0) c->repeatable = true;
-  c->counted = c->repeatable;
+  c->counted = o->ticks || c->limits.heartbeats != 0;
   c->may = SLUA_MAY_FILES | SLUA_MAY_ASK | SLUA_MAY_EXIT | SLUA_MAY_TRACE;
   if (o->sandbox)
     c->may = 0;
@@ -244,11 +244,12 @@ static bool write_reports(rt_task* task, const options* o) {
   return ok;
 }
 
-static void report_use(const rt_task* task, const options* o) {
-  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)rt_ticks(task));
+static void report_use(const slua* s, const options* o) {
+  const rt_task* task = slua_task(s);
+  if (o->ticks) fprintf(stderr, "ticks %llu\n", (unsigned long long)slua_ticks(s));
   if (o->stats)
     fprintf(stderr, "task: %llu ticks, %llu heartbeats, %llu bytes at the end, %llu at most\n",
-            (unsigned long long)rt_ticks(task), (unsigned long long)rt_heartbeats(task),
+            (unsigned long long)slua_ticks(s), (unsigned long long)rt_heartbeats(task),
             (unsigned long long)rt_bytes(task), (unsigned long long)rt_bytes_peak(task));
 }
 
@@ -268,7 +269,7 @@ int main(int argc, char** argv) {
   if (end == SLUA_EXIT) status = slua_exit_status(s);
   fflush(stdout);
   if (end == SLUA_STOPPED) status = report_limit(slua_stop_of(s), &o.config.limits);
-  report_use(slua_task(s), &o);
+  report_use(s, &o);
   if (!write_reports(slua_task(s), &o) && status == EXIT_OK) status = EXIT_LUA;
   slua_close(s);
   free(o.reports);

@@ -46,7 +46,7 @@ typedef struct slua_config {
   bool
       repeatable; /* the same script does the same in every run, to the tick; some 16,000 such states
                        live in a process, each with at most 4 GiB */
-  bool counted;   /* instructions are charged as ticks, not only what is allocated */
+  bool counted;   /* loops and calls are charged as ticks, not only what is allocated */
   bool no_environment; /* LUA_PATH and LUA_CPATH have no say; nor have they in what is repeatable */
   slua_output* output; /* NULL: stdout, which is flushed at the end of each line */
   void* output_arg;
@@ -66,6 +66,7 @@ int slua_close(slua* s);
 typedef enum slua_status {
   SLUA_OK,    /* it ended; results: what it returned */
   SLUA_YIELD, /* results: what it yielded; slua_resume goes on */
+  SLUA_SLICE, /* its slice is used up; slua_resume goes on, without arguments */
   SLUA_ERROR, /* results: the error's value, and where: a traceback */
   SLUA_STOPPED, /* a limit was reached, or the task was cancelled: see slua_stop_of. The state is of no
                    use any more but for the functions of the last section */
@@ -79,7 +80,8 @@ typedef enum slua_type {
   SLUA_INTEGER,
   SLUA_NUMBER,
   SLUA_STRING,
-  SLUA_OTHER /* tables, functions, ...: as a result, with the type's name as text */
+  SLUA_SHARED, /* as an argument: a list, vector or map that was exported; as a result it is OTHER */
+  SLUA_OTHER   /* tables, functions, ...: as a result, with the type's name as text */
 } slua_type;
 
 /* A value on its way. Text is borrowed: the caller's for the call, the state's until the next call
@@ -91,6 +93,7 @@ typedef struct slua_value {
     int64_t integer;
     double number;
     const char* text;
+    struct slua_shared* shared; /* borrowed */
   };
   size_t length; /* of text */
 } slua_value;
@@ -102,6 +105,9 @@ slua_status slua_load(slua* s, const char* text, size_t length, const char* name
 /* Starts what was loaded, or goes on behind its last yield, with n arguments. SLUA_ERROR, too, if
 ** there is nothing to go on with. */
 slua_status slua_resume(slua* s, const slua_value* args, int n);
+/* From now on slua_resume comes back with SLUA_SLICE when so many ticks were used, 0: only when the guest
+** yields or ends. For states that are counted. Where nothing can yield, as within table.sort, it is later. */
+void slua_set_slice(slua* s, uint64_t ticks);
 /* slua_load and slua_resume without arguments. */
 slua_status slua_run(slua* s, const char* text, size_t length, const char* name);
 
@@ -121,6 +127,17 @@ const char* slua_text(const slua* s, int i);
 ** SLUA_OK, SLUA_STOPPED, SLUA_EXIT or SLUA_BUSY. Whatever is called after it fails: SLUA_ERROR. */
 slua_status slua_finish(slua* s);
 
+/* The i-th result of the last call, if that is a list, vector or map of the module rc, as a value of no
+** state: all that it holds is copied out of the state once (O(size)), or not even that if it came from
+** another one. Any states on any threads may have it at the same time, as an argument SLUA_SHARED; it does
+** not change any more, and outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
+** value), ENOMEM, EBUSY. */
+typedef struct slua_shared slua_shared;
+slua_shared* slua_export(slua* s, int i);
+/* One owner more; one less, by any thread: at most 33 objects are freed at once. */
+slua_shared* slua_retain(slua_shared* value);
+void slua_release(slua_shared* value);
+
 /* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
 ** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
 void slua_interrupt(slua* s);
@@ -134,8 +151,10 @@ typedef struct slua_stop {
   const char* where; /* script:line, or "" */
 } slua_stop;
 slua_stop slua_stop_of(const slua* s);
+/* The ticks that it has used. rt_ticks of its task has what was granted ahead, too, less than a beat. */
+uint64_t slua_ticks(const slua* s);
 int slua_exit_status(const slua* s);
-/* Its task, borrowed, for rt_ticks, rt_bytes, rt_get_pauses, rt_cancel. Not to be entered. */
+/* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_report, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
 #ifdef __cplusplus

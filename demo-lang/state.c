@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demo-lang/guest.h"
+#include "demo-lang/rcvalue.h"
 
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
 
@@ -20,6 +20,7 @@ struct slua {
   lua_State* co;   /* what was loaded; NULL: nothing, or it has ended */
   lua_State* from; /* which has the results, at its top */
   int results;
+  uint64_t slice; /* ticks; 0: none */
   bool no_environment;
   slua_output* output;
   void* output_arg;
@@ -171,10 +172,14 @@ int slua_close(slua* s) {
   return 0;
 }
 
-static bool call(slua* s, slua_function* f, void* arg, int results) {
+static void prepare_call(slua* s, slua_function* f, void* arg) {
   s->call.f = f;
   s->call.arg = arg;
   lua_pushvalue(s->g.L, HOST_FUNCTION);
+}
+
+static bool call(slua* s, slua_function* f, void* arg, int results) {
+  prepare_call(s, f, arg);
   return guest_call(&s->g, 0, results, 0);
 }
 
@@ -241,6 +246,9 @@ static void push_value(lua_State* L, const slua_value* v) {
     case SLUA_STRING:
       lua_pushlstring(L, v->text, v->length);
       break;
+    case SLUA_SHARED:
+      handle_push_shared(L, (rc_object*)v->shared);
+      break;
     case SLUA_NIL:
     case SLUA_OTHER:
       lua_pushnil(L);
@@ -273,6 +281,8 @@ static int end_of_error(lua_State* L, void* arg) {
   return 2;
 }
 
+void slua_set_slice(slua* s, uint64_t ticks) { s->slice = ticks; }
+
 slua_status slua_resume(slua* s, const slua_value* args, int n) {
   arguments a = {args, n, s->co};
   slua_status entered = enter(s);
@@ -281,7 +291,11 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
+  s->g.deadline.soft = s->slice != 0 ? rt_ticks(s->g.task) + s->slice : UINT64_MAX;
+  s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
+  s->g.deadline.soft = UINT64_MAX;
+  if (status == LUA_YIELD && s->g.yields) return leave(s, SLUA_SLICE, co, 0);
   if (status == LUA_YIELD) return leave(s, SLUA_YIELD, co, count);
   s->co = NULL;
   if (status == LUA_OK) return leave(s, SLUA_OK, co, count);
@@ -336,11 +350,61 @@ const char* slua_text(const slua* s, int i) {
   return v.type < SLUA_STRING ? names[v.type] : v.text;
 }
 
+/* ---- Shared values: counted objects --------------------------------------------------------- */
+
+typedef struct export {
+  rc_object* object;
+  int error;
+}
+export;
+
+/* rc_share takes a reference, and gives one that is not the task's. */
+static int export_argument(lua_State* L, void* arg) {
+  export* e = arg;
+  const handle* h = handle_test(L, 1);
+  if (h == NULL || h->object == NULL) return 0;
+  rc_inc(h->object);
+  e->object = rc_share(h->object);
+  if (e->object != NULL) return 0;
+  e->error = errno;
+  rc_dec(h->object);
+  return 0;
+}
+
+slua_shared* slua_export(slua* s, int i) {
+  export e = {.error = EINVAL};
+  if (rt_enter(s->g.task) != 0) {
+    errno = EBUSY;
+    return NULL;
+  }
+  if (i >= 0 && i < s->results && ended(s) == SLUA_OK && lua_checkstack(s->from, 2)) {
+    lua_pushvalue(s->from, i - s->results);
+    prepare_call(s, export_argument, &e);
+    if (s->from == s->g.L)
+      lua_insert(s->g.L, -2);
+    else
+      lua_xmove(s->from, s->g.L, 1);
+    guest_call(&s->g, 1, 0, 0);
+  }
+  rt_leave();
+  if (e.object == NULL) errno = e.error;
+  return (slua_shared*)e.object;
+}
+
+slua_shared* slua_retain(slua_shared* value) {
+  rc_inc((rc_object*)value);
+  return value;
+}
+
+void slua_release(slua_shared* value) { rc_dec((rc_object*)value); }
+
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 
 slua_stop slua_stop_of(const slua* s) {
-  return (slua_stop){rt_expired(s->g.task), rt_ticks(s->g.task), s->g.where};
+  return (slua_stop){rt_expired(s->g.task), guest_ticks(&s->g), s->g.where};
 }
+
+uint64_t slua_ticks(const slua* s) { return guest_ticks(&s->g); }
 
 int slua_exit_status(const slua* s) { return s->g.exit_status; }
 rt_task* slua_task(const slua* s) { return s->g.task; }

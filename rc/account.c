@@ -9,7 +9,7 @@
 ** account has never more than the task holds, if all that left it went through rc_share; less, if there was no memory. */
 #include "rc/internal.h"
 
-enum { RECENT = 16 };
+enum { RECENT = 64 };
 typedef struct held {
   table_node node; /* key: the object */
   int64_t count;   /* above 0 */
@@ -22,10 +22,13 @@ struct rc_account {
   } recent[RECENT];
 };
 
+/* By all bits of the address: one product alone puts rows of equal objects into few slots. */
 static struct recent* recent_of(rc_account* a, const rc_object* o) {
-  return &a->recent[(uintptr_t)o * (uintptr_t)0x9e3779b97f4a7c15 >> 60];
+  static const uintptr_t GOLDEN = 0x9e3779b97f4a7c15;
+  uintptr_t hash = (uintptr_t)o * GOLDEN;
+  return &a->recent[(hash ^ hash >> 32) * GOLDEN >> 58];
 }
-_Static_assert(RECENT == 1 << (64 - 60), "recent_of has a slot for each hash");
+_Static_assert(RECENT == 1 << (64 - 58), "recent_of has a slot for each hash");
 
 /* The slot's change is in the table, if there is memory for it. */
 static void settle(rc_account* a, struct recent* r) {

@@ -181,14 +181,19 @@ void cyclic_forget(rc_object* o) {
   if (n != NULL) note_drop(c, n);
 }
 
-/* What it holds was counted off the shadows of members: nothing is decided by them. */
-void cyclic_share(rc_object* o) {
-  rc_cycles* c = (o->kind & KIND_MEMBER) != 0 ? cycles_here() : NULL;
-  cyclic_forget(o);
-  o->kind &= (uint8_t)~KIND_CYCLIC;
-  if (c == NULL || c->phase >= CYCLE_KILL) return;
+void cycles_give_up(const rc_state* s) {
+  rc_cycles* c = s->cycles;
+  if (c == NULL || c->phase == CYCLE_IDLE || c->phase >= CYCLE_KILL) return;
   c->failed = true;
   c->phase = CYCLE_FORGET;
+}
+
+/* What it holds was counted off the shadows of members: nothing is decided by them. */
+void cyclic_share(rc_object* o) {
+  bool member = (o->kind & KIND_MEMBER) != 0;
+  cyclic_forget(o);
+  o->kind &= (uint8_t)~KIND_CYCLIC;
+  if (member) cycles_give_up(state_of(task_here()));
 }
 
 void cyclic_unshare(rc_object* o) {

@@ -155,18 +155,20 @@ static size_t price_of(rc_object* o) {
   return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
 }
 
-/* The class that ran dry comes first: its blocks are what is asked for. But while an object is in
+/* The class that ran dry comes first: its blocks are what is asked for. Then the `last` one as long as it has any,
+** as drain_alike does, so that all builds drain in the same order. But while an object is in
 ** progress, no other is begun that would not be finished now: units that are sunk in unfinished
 ** objects give no memory back, so there is one at most (P in the bounds). 0: the one in progress. */
-static unsigned next_class(rc_state* s, unsigned class, size_t units) {
+static unsigned next_class(rc_state* s, unsigned class, unsigned last, size_t units) {
   bool wanted = s->dead[class] != NULL;
   if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return 0;
-  return wanted ? class : (unsigned)__builtin_ctzll(s->waiting);
+  if (wanted) return class;
+  return s->dead[last] != NULL ? last : (unsigned)__builtin_ctzll(s->waiting);
 }
 
 /* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
-** one that the units do not suffice for, and when next_class would go elsewhere: so all builds drain in the same
-** order. Within the loop the stack's top is here and not in the state. */
+** one that the units do not suffice for, and when one of the wanted class is found. Within the loop the stack's
+** top is here and not in the state. */
 static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
@@ -194,7 +196,7 @@ static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size
         s->dead[class] = top;
         child_dec(&to, child);
         top = s->dead[class];
-        if (next_class(s, wanted, units) != class) most = objects;
+        if (s->dead[wanted] != NULL && wanted != class) most = objects;
       }
     }
     page_t* page = slot_of(o);
@@ -217,9 +219,11 @@ size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
+  unsigned last = 0;
   orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
-    unsigned next = next_class(s, class, units - spent);
+    unsigned next = next_class(s, class, last, units - spent);
+    if (next != 0) last = next;
     size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
     spent += now;
     if (now == 0) {

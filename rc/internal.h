@@ -285,7 +285,8 @@ void cycles_pay(mi_task_t* task, size_t words);
 /* For idle times: drains, too. SIZE_MAX: until no cycle is left that can be found. Returns what was spent. */
 size_t cycles_collect(mi_task_t* task, size_t units);
 void cycles_force(mi_task_t* task);
-void cycles_drained(mi_task_t* task); /* nothing waits */
+void cycles_give_up(const rc_state* s); /* the round, if it has not found what is dead */
+void cycles_drained(mi_task_t* task);   /* nothing waits */
 void cycles_end(mi_task_t* task, bool objects_stay);
 
 /* ---- shared.c ------------------------------------------------------------------------------------ */

@@ -313,9 +313,11 @@ static void final_queue(mi_task_t* task, rc_object* o, bool shared) {
   }
 }
 
+/* What is queued may be dead, on a cycle of which the weak references are being cleared. */
 size_t rc_finalize_all(void) {
   mi_task_t* task = task_here();
   size_t n = 0;
+  if (task != NULL) cycles_give_up(state_of(task));
   for (rc_object* o; task != NULL && (o = state_of(task)->finalizable) != NULL; n++) {
     finalizable_leave(state_of(task), o);
     __atomic_fetch_or(&o->kind, KIND_FINALIZED, __ATOMIC_RELAXED);

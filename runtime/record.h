@@ -35,8 +35,8 @@ typedef struct sample {
   uint64_t waiting, waiting_most; /* dead objects */
   uint64_t owed;                  /* units */
   int64_t objects;
-  uint64_t at_ns,
-      resident; /* since the start, 0 if not measured; at the interval's start, 0 if not known */
+  uint64_t at_ns;    /* since the task began; 0: not measured */
+  uint64_t resident; /* bytes, of the process, when the interval began; 0: not known */
 } sample_t;
 
 typedef struct event {

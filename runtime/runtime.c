@@ -54,7 +54,8 @@ static bool build(rt_task* t, const rt_config* config) {
     return false;
   }
   t->task->exact = heap_new(t->task, t->task->arena);
-  return t->task->exact != NULL && recorder_begin(t->task, config);
+  if (t->task->exact == NULL || !recorder_begin(t->task, config)) return false;
+  return !config->compact || nursery_open(t->task, t->task->exact);
 }
 
 static void unbuild(rt_task* t) {
@@ -181,10 +182,17 @@ uint64_t rt_bytes_peak(const rt_task* t) { return task_bytes_peak(t->task); }
 
 /* ---- Memory of known size -------------------------------------------------------------------- */
 
+/* Lists of free blocks come first, in all builds: what is inlined knows nothing of a nursery. */
+static void* place(mi_heap_t* heap, size_t size) {
+  bool listed = size <= FAST_MAX && heap->list[class_of_fast[size]] != NULL;
+  void* p = listed ? NULL : nursery_alloc(heap->task, size);
+  return p != NULL ? p : heap_alloc(heap, size, false);
+}
+
 static __attribute__((noinline)) void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
-  void* p = heap_alloc(heap, size, false);
+  void* p = place(heap, size);
   if (p == NULL) task_reserve_undo(heap->task, size);
   return p;
 }
@@ -215,6 +223,16 @@ static void* move_here(void* p, size_t oldsize, size_t newsize) {
   return q;
 }
 
+/* The same for a block in the nursery; what is counted is the caller's. */
+static void* nursery_realloc(mi_heap_t* heap, void* p, size_t oldsize, size_t newsize) {
+  if (nursery_fits(oldsize, newsize)) return p;
+  void* q = place(heap, newsize);
+  if (q == NULL) return NULL;
+  memcpy(q, p, oldsize < newsize ? oldsize : newsize);
+  nursery_free(heap->task, p, oldsize);
+  return q;
+}
+
 /* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
 static __attribute__((noinline)) void* exact_realloc(void* p, size_t oldsize, size_t newsize) {
   mi_heap_t* heap = task_exact_heap();
@@ -222,7 +240,8 @@ static __attribute__((noinline)) void* exact_realloc(void* p, size_t oldsize, si
   page_t* page = page_of(p);
   if (page != NULL && !page_is_of(page, heap->task)) return move_here(p, oldsize, newsize);
   if (newsize > oldsize && !task_reserve(heap->task, newsize - oldsize)) return NULL;
-  void* q = heap_realloc(heap, p, newsize, 1, 0, false);
+  void* q = nursery_has(heap->task, p) ? nursery_realloc(heap, p, oldsize, newsize)
+                                       : heap_realloc(heap, p, newsize, 1, 0, false);
   if (q == NULL && newsize > oldsize) {
     task_reserve_undo(heap->task, newsize - oldsize);
     return NULL;
@@ -256,7 +275,10 @@ static __attribute__((noinline)) void free_looking(void* p, size_t size) {
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
   if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
-  mi_free(p);
+  if (task != NULL && nursery_has(task, p))
+    nursery_free(task, p, size);
+  else
+    mi_free(p);
 }
 
 void rt_free_sized(void* p, size_t size) {

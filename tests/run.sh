@@ -36,7 +36,9 @@ mkdir -p "$log" && : >"$log/results"
   done
   echo "script determinism tests/determinism/run.py --quick $build"
   echo "script as-lua tests/lua/as_lua.sh $build/slua $build/slua-asan"
+  echo "script remedies tests/determinism/remedies.py $build"
   echo "script example tests/example/run.py $build"
+  echo "script charge tests/charge/run.sh $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done
   echo "script counts tests/real/count.py $build"
   for name in install warnings layers; do echo "script $name tests/$name.sh"; done
@@ -85,6 +87,7 @@ equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
 equal deaths-equal-in-all-builds deaths rc_types_test
 equal moments-equal-in-all-builds moments runtime_beats_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
+equal compact-addresses-equal-in-all-builds compact runtime_compact_test
 
 # ---- The end, where people look first
 

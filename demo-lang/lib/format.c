@@ -306,6 +306,7 @@ int string_format(lua_State* L) {
   f.paid = purse_new(L);
   f.arg = 1;
   luaL_buffinit(L, &f.buffer);
+  pay(&f.paid, n / BYTES_OF_STEP);
   for (const char* p; (p = memchr(s, '%', (size_t)(end - s))) != NULL;) {
     put_paid(&f, s, (size_t)(p - s));
     pay(&f.paid, 1);

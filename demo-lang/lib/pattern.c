@@ -187,11 +187,11 @@ static inline void choose(matcher* m, path* w, choice made) {
   *w->top++ = made;
 }
 
-/* Another way on from the last choice that has one; false: there is none. */
+/* Another way on from the last choice that has one; false: there is none. Not paid: each way on is
+** a step, and each choice that is dropped was one. */
 static bool retry(matcher* m, path* w) {
   while (w->top > w->stack) {
     choice* c = w->top - 1;
-    pay(&m->paid, 1);
     switch (c->kind) {
       case OPENED:
         m->level--;

@@ -155,9 +155,12 @@ typedef struct replacer {
 } replacer;
 
 static void put_paid(matcher* m, replacer* r, const char* s, size_t n) {
-  if (n == 0) return;
-  pay(&m->paid, n / BYTES_OF_STEP);
-  put(&r->buffer, s, n);
+  if (n == 1) {
+    put_byte(&r->buffer, *s);
+  } else if (n > 0) {
+    pay(&m->paid, n / BYTES_OF_STEP);
+    put(&r->buffer, s, n);
+  }
 }
 
 /* Digit 0: the match [s, e); else that capture. */
@@ -176,6 +179,7 @@ static void put_capture(matcher* m, replacer* r, int digit, const char* s, const
 /* The text, in which % and a digit stands for a capture. */
 static void put_text(matcher* m, replacer* r, const char* s, const char* e) {
   const char *from = r->text, *end = from + r->length;
+  pay(&m->paid, r->length / BYTES_OF_STEP);
   for (const char* p; (p = memchr(from, '%', (size_t)(end - from))) != NULL; from = p + 2) {
     put_paid(m, r, from, (size_t)(p - from));
     pay(&m->paid, 1);
@@ -195,6 +199,7 @@ static bool look_up(matcher* m, const char* s, const char* e) {
   lua_State* L = m->paid.L;
   pay(&m->paid, STEPS_OF_TICK);
   if (lua_istable(L, REPLACEMENT)) {
+    pay(&m->paid, (size_t)(e - s) / BYTES_LOOKED_AT); /* a long key is hashed byte by byte */
     push_capture(m, 0, s, e);
     lua_gettable(L, REPLACEMENT);
   } else {

@@ -195,7 +195,8 @@ static int string_dump(lua_State* L) {
   bool strip = lua_toboolean(L, 2);
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  if (lua_dump(L, dump_write, &d, strip) != 0)
+  /* What makes code pay is not the guest's to see. */
+  if (guest_of(L)->counted || lua_dump(L, dump_write, &d, strip) != 0)
     return luaL_error(L, "unable to dump given function");
   luaL_pushresult(&d.buffer);
   return 1;

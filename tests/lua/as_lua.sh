@@ -176,7 +176,7 @@ same $none -- -e 'debug.setmetatable(1, {__index = math}) print((2.5):floor(), d
 same $none -- -e 'local up = 5 local function f() return up end print(debug.getupvalue(f, 1), debug.setupvalue(f, 1, 6), f())'
 same $none -- -e 'print(coroutine.isyieldable(), select(2, coroutine.running()), coroutine.isyieldable(coroutine.create(print)))'
 same $none -- -e 'print(collectgarbage("incremental"), collectgarbage("generational"), collectgarbage("step"))'
-same $none -- -e 'local names = {} for k, v in pairs(_G) do if k ~= "rc" then names[#names + 1] = k end end table.sort(names) print(table.concat(names, " "))'
+same $none -- -e 'local names = {} for k, v in pairs(_G) do if k ~= "rc" and k ~= "beat" then names[#names + 1] = k end end table.sort(names) print(table.concat(names, " "))'
 same $none -- -e 'for _, l in ipairs { "string", "table", "math", "io", "os", "debug", "utf8", "coroutine", "package" } do
 local names = {} for k, v in pairs(_G[l]) do names[#names + 1] = k end table.sort(names) print(l, table.concat(names, " ")) end'
 module() { # NAME CODE: a C module, if the package is installed

@@ -29,7 +29,7 @@ a = "global"
 local co = coroutine.wrap(function() return dofile(name) end)
 assert(co() == nil and co() == "global")
 assert(coroutine.wrap(loadfile(name, nil, { coroutine = coroutine, a = "env" }))(1) == 1)
-fails("attempt to load a text chunk (mode is '')", loadfile, name, "b")
+fails("attempt to load a text chunk (mode is 'b')", loadfile, name, "b")
 package.path = name:gsub("[^/]*$", "?")
 co = coroutine.wrap(function() return pcall(require, (name:match("[^/]*$"))) end)
 ok, message = co()

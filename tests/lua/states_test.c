@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "demo-lang/slua.h"
+#include "rc/rc.h"
 
 static slua* state(slua_config config) {
   slua* s = slua_new(&config);
@@ -115,6 +116,43 @@ static void yields_go_on(void** unused) {
   assert_int_equal(run(s, "return gone"), SLUA_OK); /* which gives up what had yielded */
   assert_int_equal(slua_result(s, 0).type, SLUA_NIL);
   slua_close(s);
+}
+
+/* Endless loops that a host runs in turn: each gets as many ticks as the others. */
+static void slices_are_fair(void** unused) {
+  (void)unused;
+  enum { N = 20, ROUNDS = 100, SLICE = 1000 };
+  slua* s[N];
+  for (int i = 0; i < N; i++) {
+    s[i] = state((slua_config){.counted = true});
+    slua_set_slice(s[i], SLICE);
+    assert_int_equal(
+        load(s[i],
+             i % 2 == 0
+                 ? "while true do end"
+                 : "while true do coroutine.wrap(function() for i = 1, 1e5 do end end)() end"),
+        SLUA_OK);
+  }
+  for (int k = 0; k < ROUNDS; k++)
+    for (int i = 0; i < N; i++) {
+      uint64_t before = rt_ticks(slua_task(s[i]));
+      assert_int_equal(slua_resume(s[i], NULL, 0), SLUA_SLICE);
+      uint64_t used = rt_ticks(slua_task(s[i])) - before;
+      assert_true(used >= SLICE && used < SLICE + SLICE / 2);
+    }
+  for (int i = 0; i < N; i++) slua_close(s[i]);
+  slua* once = state((slua_config){.counted = true});
+  slua_set_slice(once, 200);
+  slua_status status =
+      run(once, "local sum = 0 for i = 1, 1e5 do sum = sum + i % 7 end return sum");
+  int slices = 0;
+  for (; status == SLUA_SLICE; slices++) status = slua_resume(once, NULL, 0);
+  assert_int_equal(status, SLUA_OK);
+  assert_int_equal(slua_result(once, 0).integer, 300000);
+  assert_true(slices > 10);
+  slua_set_slice(once, 0);
+  assert_int_equal(run(once, "for i = 1, 1e5 do end return coroutine.yield()"), SLUA_YIELD);
+  slua_close(once);
 }
 
 /* ---- Functions of the host's ----------------------------------------------------------------- */
@@ -428,15 +466,173 @@ static void threads_do_not_matter(void** unused) {
   free(texts);
 }
 
+/* ---- Shared values --------------------------------------------------------------------------- */
+
+static slua_value shared(slua_shared* v) { return (slua_value){.type = SLUA_SHARED, .shared = v}; }
+
+static const char reads[] =
+    "local v = ... local sum, text = 0, {} for i, x in ipairs(v.numbers) do sum = sum + x end\n"
+    "for _, s in pairs(v.list) do text[#text + 1] = s end\n"
+    "for _, c in ipairs { v, v.numbers, v.list } do for _, f in ipairs {\n"
+    "  function() c[1] = 2 end, function() c:push(1) end, function() c:pop() end } do assert(not "
+    "pcall(f)) end end\n"
+    "assert(v.numbers == v.numbers and v[v.list] == 'by list' and #v == 5 and v.float == 0.5 and "
+    "v.deep.deep.x == 1)\n"
+    "local mine = rc.vector() mine:push(v.list) mine:push(v) assert(mine[1] == v.list)\n"
+    "return v.deep, sum, table.concat(text, ' ')";
+
+/* A value with all kinds of contents. Its state ends at once. */
+static slua_shared* exported(void) {
+  slua* s = plain();
+  assert_int_equal(
+      run(s,
+          "local v, n, l, d, e = rc.map(), rc.vector(), rc.list(), rc.map(), rc.map()\n"
+          "for i = 1, 1000 do n[i] = i end for i = 1, 3 do l:push('s' .. i) end\n"
+          "v.numbers, v.list, v.float, v[l], v.deep, d.deep, e.x = n, l, 0.5, 'by list', d, e, 1\n"
+          "return v, 5"),
+      SLUA_OK);
+  slua_shared* v = slua_export(s, 0);
+  assert_non_null(v);
+  assert_null(slua_export(s, 1));
+  assert_int_equal(errno, EINVAL);
+  assert_null(slua_export(s, 2));
+  slua_close(s);
+  return v;
+}
+
+static void read_shared(slua* s, slua_shared* v) {
+  slua_value arg = shared(v);
+  assert_int_equal(load(s, reads), SLUA_OK);
+  if (slua_resume(s, &arg, 1) != SLUA_OK) fail_msg("%s", slua_text(s, 0));
+  assert_int_equal(slua_result(s, 1).integer, 500500);
+  assert_string_equal(slua_text(s, 2), "s3 s2 s1");
+}
+
+static void values_are_shared(void** unused) {
+  (void)unused;
+  slua_shared* v = exported();
+  slua *a = plain(), *b = state((slua_config){.repeatable = true});
+  read_shared(a, v);
+  read_shared(b, v);
+  slua_shared *part = slua_export(a, 0), *again = slua_export(b, 0);
+  assert_ptr_equal(part, again); /* no copy was made */
+  slua_close(a);
+  slua_value arg = shared(part);
+  assert_int_equal(load(b, "return (...).deep.x"), SLUA_OK);
+  slua_release(v);
+  assert_int_equal(slua_resume(b, &arg, 1), SLUA_OK);
+  assert_int_equal(slua_result(b, 0).integer, 1);
+  slua_release(part);
+  slua_release(again);
+  slua_close(b);
+}
+
+static void* share_in_thread(void* v) {
+  for (int i = 0; i < 30; i++) {
+    slua* s = state((slua_config){.limits.bytes = 1 << 20, .repeatable = i % 2 == 0});
+    slua_value arg = shared(slua_retain(v));
+    read_shared(s, v);
+    slua_shared* part = slua_export(s, 0);
+    assert_int_equal(load(s, "local v = ... kept = v while true do local t = v.list end"), SLUA_OK);
+    if (i % 3 == 0) { /* stopped in the middle, with what it holds */
+      rt_cancel(slua_task(s));
+      assert_int_equal(slua_resume(s, &arg, 1), SLUA_STOPPED);
+    }
+    slua_close(s);
+    slua_release(part);
+    slua_release(v);
+  }
+  slua_release(v);
+  return NULL;
+}
+
+static void threads_share_values(void** unused) {
+  (void)unused;
+  pthread_t threads[THREADS];
+  slua_shared* v = exported();
+  for (int i = 0; i < THREADS; i++)
+    pthread_create(&threads[i], NULL, share_in_thread, slua_retain(v));
+  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  slua* s = plain();
+  read_shared(s, v);
+  slua_close(s);
+  assert_int_equal(rc_count((rc_object*)v), -1); /* no state has kept one */
+  slua_release(v);
+}
+
+/* ---- Many at once ---------------------------------------------------------------------------- */
+
+static size_t resident_bytes(void) {
+  size_t pages;
+  FILE* f = fopen("/proc/self/statm", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "%*u %zu", &pages), 1);
+  fclose(f);
+  return pages * 4096;
+}
+
+/* All at the same time, each with at most half more than Lua asked for. */
+static void many(int n, bool repeatable) {
+  slua** states = calloc((size_t)n, sizeof *states);
+  const slua_config config = {.repeatable = repeatable, .may = SLUA_MAY_FILES};
+  slua_close(state(config)); /* what the process has once */
+  size_t before = resident_bytes(), asked = 0;
+  for (int i = 0; i < n; i++) {
+    states[i] = state(config);
+    asked += rt_bytes(slua_task(states[i]));
+  }
+  size_t resident = resident_bytes() - before;
+  if (resident > asked + asked / 2)
+    fail_msg("%zu bytes are resident for each, %zu asked for", resident / (size_t)n,
+             asked / (size_t)n);
+  for (int i = 0; i < n; i += n / 10) {
+    slua_value x = integer(i);
+    assert_int_equal(load(states[i], "return ... + #table.pack(string.byte('text', 1, -1))"),
+                     SLUA_OK);
+    assert_int_equal(slua_resume(states[i], &x, 1), SLUA_OK);
+    assert_int_equal(slua_result(states[i], 0).integer, i + 4);
+  }
+  for (int i = 0; i < n; i++) assert_int_equal(slua_close(states[i]), 0);
+  free(states);
+}
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { RESIDENT_TELLS = false }; /* the sanitizer's memory hides ours */
+#else
+enum { RESIDENT_TELLS = true };
+#endif
+static void many_fit(void** unused) {
+  (void)unused;
+  if (!RESIDENT_TELLS) skip();
+  many(10000, false);
+}
+static void many_repeatable_fit(void** unused) {
+  (void)unused;
+  if (!RESIDENT_TELLS) skip();
+  many(2000, true);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_go_in_and_out),  cmocka_unit_test(errors_are_values),
-      cmocka_unit_test(yields_go_on),          cmocka_unit_test(the_host_calls),
-      cmocka_unit_test(interrupts_are_errors), cmocka_unit_test(limits_stop_it),
-      cmocka_unit_test(exit_is_a_status),      cmocka_unit_test(what_waits_for_the_end_runs_once),
-      cmocka_unit_test(memory_lacks_anywhere), cmocka_unit_test(not_all_goes_together),
-      cmocka_unit_test(output_is_the_hosts),   cmocka_unit_test(scripts_have_what_they_may),
-      cmocka_unit_test(states_travel),         cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(values_go_in_and_out),
+      cmocka_unit_test(errors_are_values),
+      cmocka_unit_test(yields_go_on),
+      cmocka_unit_test(slices_are_fair),
+      cmocka_unit_test(the_host_calls),
+      cmocka_unit_test(interrupts_are_errors),
+      cmocka_unit_test(limits_stop_it),
+      cmocka_unit_test(exit_is_a_status),
+      cmocka_unit_test(what_waits_for_the_end_runs_once),
+      cmocka_unit_test(memory_lacks_anywhere),
+      cmocka_unit_test(not_all_goes_together),
+      cmocka_unit_test(output_is_the_hosts),
+      cmocka_unit_test(scripts_have_what_they_may),
+      cmocka_unit_test(states_travel),
+      cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(values_are_shared),
+      cmocka_unit_test(threads_share_values),
+      cmocka_unit_test(many_fit),
+      cmocka_unit_test(many_repeatable_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

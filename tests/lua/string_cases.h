@@ -230,7 +230,7 @@ static void make_any(value* v) {
   v->length = 0;
   switch (below(9)) {
     case 0:
-      v->kind = (int)below(3);
+      v->kind = one_in(3) ? NIL : one_in(2) ? FALSE : TRUE;
       break;
     case 1:
     case 2:
@@ -357,12 +357,42 @@ static void make_pattern(value* v, size_t repetitions) {
   while (open-- > 0 && !one_in(30)) add_char(v, ')');
   if (one_in(6)) add_char(v, '$');
   if (one_in(12)) mutate(v);
-  if (one_in(300)) /* deep */
-    for (size_t n = 30 + below(200); n > 0; n--) add(v, one_in(2) ? "a?" : "()");
+}
+
+/* More sets than the matcher keeps. */
+static void make_sets(value* text, value* pattern) {
+  for (size_t n = below(60); n > 0; n--) add_char(text, "aaabbbc"[below(7)]);
+  for (size_t n = 6 + below(6); n > 0; n--)
+    add(pattern, pick((const char* const[]){"[ab]", "[a]", "[^c]", "[%l]", NULL}));
+  add(pattern, one_in(2) ? "[c]" : "[b]");
+}
+
+/* As many choices or captures as there can be, or some more or less. */
+static void make_deep_match(void) {
+  value *text = next_arg(), *pattern = next_arg();
+  if (one_in(2)) {
+    make_sets(text, pattern);
+    return;
+  }
+  if (one_in(2)) {
+    add(text, "aaa");
+    for (size_t n = 28 + below(8); n > 0; n--) add(pattern, one_in(8) ? "()" : "(");
+    add(pattern, one_in(2) ? "a" : "b");
+    return;
+  }
+  size_t n = 190 + below(20);
+  for (size_t i = 0; i < n; i++) {
+    add(text, "a");
+    add(pattern, i < 30 && one_in(4) ? "()a?" : "a?");
+  }
 }
 
 /* A text and a pattern for it. */
 static void make_match(void) {
+  if (one_in(300)) {
+    make_deep_match();
+    return;
+  }
   size_t length = one_in(100) ? 3000 : one_in(4) ? 200 : 25;
   make_text(next_arg(), length);
   if (one_in(30)) {
@@ -441,7 +471,8 @@ static void hide_addresses(void) {
 static void add_option(value* v, char c, bool values) {
   add_char(v, c);
   if (strchr("iIs!", c) != NULL && one_in(2)) add_number(v, below(one_in(5) ? 20 : 9));
-  if (c == 'c' && !one_in(10)) add_number(v, !values && one_in(50) ? 2147483647 : below(12));
+  if (c == 'c' && !one_in(10))
+    add_number(v, !values && one_in(50) ? (one_in(3) ? 2147483647 : 2147483639) : below(12));
   if (one_in(300) && !(c == 'c' && values)) add(v, "99999999999999");
 }
 
@@ -518,7 +549,7 @@ static void make_rep(void) {
   value* n = next_arg();
   n->kind = INTEGER;
   n->integer = (lua_Integer)below(one_in(10) ? 300 : 8);
-  if (one_in(10) && args[0].length > 0) n->integer = counts[below(5)];
+  if (one_in(10)) n->integer = counts[below(5)];
   if (one_in(2)) make_text(next_arg(), 4);
 }
 

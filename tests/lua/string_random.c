@@ -85,11 +85,13 @@ static void show(const char* what, const char* s, size_t n) {
   putchar('\n');
 }
 
-/* Arguments that cannot be repeated for long: a count for an empty text. */
+/* A call of rep that would not end soon, or need much memory; too large a result is an error. */
 static bool is_too_long(const struct function* f) {
-  return strcmp(f->name, "rep") == 0 && nargs > 1 && args[0].kind == STRING &&
-         args[1].kind != NIL && (args[1].kind != INTEGER || args[1].integer > 300) &&
-         (args[0].length == 0 || args[1].kind != INTEGER || args[1].integer < 1LL << 31);
+  if (strcmp(f->name, "rep") != 0 || nargs < 2 || args[0].kind != STRING) return false;
+  bool empty = args[0].length == 0 && (nargs < 3 || args[2].kind != STRING || args[2].length == 0);
+  const value* n = &args[1];
+  if (n->kind != INTEGER) return n->kind != NIL;
+  return n->integer > 300 && (empty || n->integer < 1LL << 31);
 }
 
 /* The same call in both states; false: it differs. */
@@ -133,7 +135,7 @@ int main(int argc, char** argv) {
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 0) : 20221;
   slua_config config = {0};
   static guest g;
-  size_t failed = 0;
+  size_t passed = 0, failed = 0;
   if (!guest_open(&g, &config)) return 1;
   states[0] = luaL_newstate();
   luaL_openlibs(states[0]);
@@ -145,11 +147,14 @@ int main(int argc, char** argv) {
     state_of_rnd = (first + k) * 0x9E3779B97F4A7C15u | 1;
     bool equal = true;
     for (size_t i = 0; i < cases && equal; i++) equal = compare(&functions[k]);
-    failed += !equal;
+    if (equal)
+      passed++;
+    else
+      failed++;
   }
   if (failed > 0) printf("seed %llu\n", (unsigned long long)first);
   lua_close(states[0]);
   guest_end(&g);
-  printf("%zu passed, %zu failed\n", FUNCTIONS - failed, failed);
+  printf("%zu passed, %zu failed\n", passed, failed);
   return failed > 0;
 }

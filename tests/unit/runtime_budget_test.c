@@ -115,6 +115,31 @@ static void test_bytes_beside_the_dead(void** state) {
   }
 }
 
+/* Blocks of mi_malloc count by what is granted, in scopes as in the task. */
+static void test_granted_bytes(void** state) {
+  (void)state;
+  rt_task* t = begin(&(rt_config){.bytes = 10 << 20, .grace_bytes = 1 << 20});
+  for (int i = 0; i < 3; i++) {
+    rt_scope s;
+    rt_scope_begin(&s, &(rt_limits){.name = "s", .bytes = 1 << 20});
+    void* p = mi_malloc(900000);
+    assert_non_null(p);
+    assert_runs(t);
+    void* q = mi_malloc(500000);
+    assert_non_null(q); /* from the grace */
+    assert_expired(t, RT_MEMORY, "s");
+    assert_null(mi_malloc(1 << 20));
+    mi_free(p);
+    mi_free(q);
+    assert_int_equal(rt_scope_end(&s), RT_OK);
+    p = mi_malloc(5 << 20);
+    assert_non_null(p);
+    assert_runs(t);
+    mi_free(p);
+  }
+  end(t);
+}
+
 /* The grace is one for all that expires until the task goes on, and then there is another. */
 static void test_grace(void** state) {
   (void)state;
@@ -194,6 +219,7 @@ static void test_scopes_and_tasks(void** state) {
   (void)state;
   rt_scope none, s, inner;
   rt_limits limits = {.ticks = 1};
+  bool aborts = mi_option_is_enabled(mi_option_abort_on_error);
   mi_option_disable(mi_option_abort_on_error);
   mi_option_disable(mi_option_show_errors);
   mi_register_error(count_report, NULL);
@@ -219,7 +245,7 @@ static void test_scopes_and_tasks(void** state) {
   assert_int_equal(rt_tick(5), RT_OK);
   end(t);
   mi_register_error(NULL, NULL);
-  mi_option_enable(mi_option_abort_on_error);
+  mi_option_set_enabled(mi_option_abort_on_error, aborts);
 }
 
 /* A task that is cancelled is so for good; what a scope expired by, by its end is over. */
@@ -523,6 +549,7 @@ int main(void) {
       cmocka_unit_test(test_exact_to_the_tick),
       cmocka_unit_test(test_several_at_once),
       cmocka_unit_test(test_bytes_beside_the_dead),
+      cmocka_unit_test(test_granted_bytes),
       cmocka_unit_test(test_grace),
       cmocka_unit_test(test_depth),
       cmocka_unit_test(test_scopes_and_tasks),

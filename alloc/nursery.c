@@ -1,0 +1,111 @@
+/* nursery.c: the first blocks of a task that may stay small: of all sizes, side by side.
+**
+** Pages of one size class cost a task at least a page of the system's memory for each class that it
+** uses; a small interpreter uses sixteen for 30 KiB. So a compact task has one slice first, from
+** which blocks of known size are cut one behind the other, touching no more memory than they need.
+** Freed ones wait in a list for each class; before fresh memory is touched, the smallest larger one
+** is cut up. What does not fit any more comes from pages, as in other tasks.
+**
+** After the "segregated free lists with splitting" of textbook allocators. Bound: blocks are rounded
+** to their class (by at most a quarter), and never merge, so at most one slice is lost to what was
+** freed. O(1), and by the task alone. */
+#include "alloc/internal.h"
+
+enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
+
+/* At the start of its slice. Links are in units from there; 0: the end. Bit c of `some` is set iff
+** free[c] is not 0. */
+struct nursery {
+  uint64_t some;
+  uint32_t fresh;        /* bytes from the start to what was never handed out */
+  uint32_t cut, cut_end; /* what is left of the freed block that is cut up */
+  uint16_t free[CLASSES];
+};
+_Static_assert(SLICE / UNIT <= UINT16_MAX, "links are 16 bits");
+_Static_assert(SLICE >= LARGEST + sizeof(struct nursery), "all sizes fit");
+
+static uint16_t* at(struct nursery* n, uint16_t unit) {
+  return (uint16_t*)(void*)((char*)n + (size_t)unit * UNIT);
+}
+
+static unsigned class_for(size_t size) {
+  mi_assert(size <= LARGEST);
+  return size <= UNIT ? UNIT / WORD : class_of_bytes(size);
+}
+
+static void push(struct nursery* n, unsigned class, void* block) {
+  *(uint16_t*)block = n->free[class];
+  n->free[class] = (uint16_t)((size_t)((char*)block - (char*)n) / UNIT);
+  n->some |= (uint64_t)1 << class;
+}
+
+static void* pop(struct nursery* n, unsigned class) {
+  uint16_t* block = at(n, n->free[class]);
+  n->free[class] = *block;
+  if (*block == 0) n->some &= ~((uint64_t)1 << class);
+  return block;
+}
+
+/* Into as few blocks as possible. */
+static void push_rest(struct nursery* n, char* rest, size_t bytes) {
+  while (bytes > 0) {
+    unsigned class = class_for(bytes);
+    while (class_words(class) * WORD > bytes || class_words(class) % 2 != 0) class --;
+    push(n, class, rest);
+    rest += class_words(class) * WORD;
+    bytes -= class_words(class) * WORD;
+  }
+}
+
+/* A block of that class is what smaller ones are cut from now. */
+static void cut_up(struct nursery* n, unsigned class) {
+  push_rest(n, (char*)n + n->cut, n->cut_end - n->cut);
+  n->cut = (uint32_t)((char*)pop(n, class) - (char*)n);
+  n->cut_end = n->cut + (uint32_t)(class_words(class) * WORD);
+}
+
+static void* take(struct nursery* n, uint32_t* from, size_t bytes) {
+  void* block = (char*)n + *from;
+  *from += (uint32_t)bytes;
+  return block;
+}
+
+/* Many small tasks in a chunk must not be given memory that they do not touch. */
+static void count(page_t* page) {
+  chunk_t* c = page->chunk;
+  if (atomic_fetch_add_explicit(&c->nurseries, 1, memory_order_relaxed) == HUGE_PAGES_UP_TO)
+    chunk_no_huge_pages(c);
+}
+
+bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
+  mi_assert(class_of_bytes(LARGEST) < CLASSES);
+  page_t* page = page_new_single(heap, SLICE, UNIT, 0);
+  if (page == NULL) return false;
+  count(page);
+  struct nursery* n = (struct nursery*)(void*)page->start;
+  memset(n, 0, sizeof *n);
+  n->fresh = (sizeof *n + UNIT - 1) & ~(size_t)(UNIT - 1);
+  task->nursery = n;
+  return true;
+}
+
+void* nursery_alloc(mi_task_t* task, size_t size) {
+  struct nursery* n = task->nursery;
+  if (n == NULL || size > LARGEST) return NULL;
+  unsigned class = class_for(size);
+  size_t bytes = class_words(class) * WORD;
+  if (n->free[class] != 0) return pop(n, class);
+  uint64_t larger = n->some >> class << class;
+  if (bytes > n->cut_end - n->cut && larger != 0) cut_up(n, (unsigned)__builtin_ctzl(larger));
+  if (bytes <= n->cut_end - n->cut) return take(n, &n->cut, bytes);
+  return bytes <= SLICE - n->fresh ? take(n, &n->fresh, bytes) : NULL;
+}
+
+void nursery_free(mi_task_t* task, void* p, size_t size) {
+  mi_assert(nursery_has(task, p) && size <= LARGEST);
+  push(task->nursery, class_for(size), p);
+}
+
+bool nursery_fits(size_t oldsize, size_t newsize) {
+  return newsize <= LARGEST && class_for(oldsize) == class_for(newsize);
+}

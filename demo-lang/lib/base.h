@@ -1,0 +1,12 @@
+/* base.h: the parts of the base library that have files of their own. */
+#ifndef SLUICE_LIB_BASE_H
+#define SLUICE_LIB_BASE_H
+
+#include "demo-lang/guest.h"
+
+/* next.c: pushes `next`. */
+void base_push_next(lua_State* L);
+/* load.c: the functions that load. */
+extern const luaL_Reg base_load_functions[];
+
+#endif

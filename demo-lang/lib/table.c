@@ -1,0 +1,291 @@
+/* table.c: the guest's library `table`.
+**
+** A tick is 32 elements (8 numbers to be made text), 1 comparison of a sort, 1 element that can be
+** the work of a metamethod, or 1 such metamethod of a length (work.h). */
+#include "demo-lang/lib/work.h"
+
+#include <limits.h>
+
+/* ---- What may stand for a table -------------------------------------------------------------- */
+
+enum { READ = 1, WRITE = 2, LENGTH = 4 };
+static const char* const fields[] = {"__index", "__newindex", "__len"}; /* by bit */
+
+/* Which metamethods for `uses` the value has. */
+static unsigned metamethods(lua_State* L, int arg, unsigned uses) {
+  unsigned found = 0;
+  if (!lua_getmetatable(L, arg)) return 0;
+  for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    if ((uses & 1U << i) == 0) continue;
+    lua_pushstring(L, fields[i]);
+    if (lua_rawget(L, -2) != LUA_TNIL) found |= 1U << i;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+/* A table, or else what has all metamethods for `uses`. True: its elements can be the work of one. */
+static bool check_table(lua_State* L, int arg, unsigned uses) {
+  unsigned found = metamethods(L, arg, uses);
+  if (found != uses) luaL_checktype(L, arg, LUA_TTABLE);
+  return found != 0;
+}
+
+/* The same for argument 1, with its length. */
+static lua_Integer length_of(lua_State* L, unsigned uses, bool* calls) {
+  *calls = check_table(L, 1, uses | LENGTH);
+  if (*calls) guest_tick(L, 1);
+  return luaL_len(L, 1);
+}
+
+/* ---- Moving elements ------------------------------------------------------------------------- */
+
+static int table_insert(lua_State* L) {
+  bool calls;
+  lua_Integer end = luaL_intop(+, length_of(L, READ | WRITE, &calls), 1), to = end;
+  switch (lua_gettop(L)) {
+    case 2:
+      break;
+    case 3: {
+      to = work_integer(L, 2);
+      luaL_argcheck(L, (lua_Unsigned)to - 1U < (lua_Unsigned)end, 2, "position out of bounds");
+      meter m = meter_of(L, WORK_VALUES, calls);
+      for (lua_Integer i = end; i > to; i--) {
+        meter_step(&m);
+        lua_geti(L, 1, i - 1);
+        lua_seti(L, 1, i);
+      }
+      break;
+    }
+    default:
+      return luaL_error(L, "wrong number of arguments to 'insert'");
+  }
+  lua_seti(L, 1, to);
+  return 0;
+}
+
+static int table_remove(lua_State* L) {
+  bool calls;
+  lua_Integer size = length_of(L, READ | WRITE, &calls), at = work_opt_integer(L, 2, size);
+  if (at != size)
+    luaL_argcheck(L, (lua_Unsigned)at - 1U <= (lua_Unsigned)size, 2, "position out of bounds");
+  meter m = meter_of(L, WORK_VALUES, calls);
+  for (lua_geti(L, 1, at); at < size; at++) {
+    meter_step(&m);
+    lua_geti(L, 1, at + 1);
+    lua_seti(L, 1, at);
+  }
+  lua_pushnil(L);
+  lua_seti(L, 1, at);
+  return 1;
+}
+
+static bool is_same(lua_State* L, int a, int b) {
+  guest_tick(L, 1);
+  return lua_compare(L, a, b, LUA_OPEQ);
+}
+
+/* Upwards, unless that would overwrite what is still to be read. */
+static int table_move(lua_State* L) {
+  lua_Integer from = work_integer(L, 2), last = work_integer(L, 3), to = work_integer(L, 4);
+  int target = lua_isnoneornil(L, 5) ? 1 : 5;
+  bool reads = check_table(L, 1, READ), writes = check_table(L, target, WRITE);
+  if (last >= from) {
+    luaL_argcheck(L, from > 0 || last < LUA_MAXINTEGER + from, 3, "too many elements to move");
+    lua_Integer n = last - from + 1;
+    luaL_argcheck(L, to <= LUA_MAXINTEGER - n + 1, 4, "destination wrap around");
+    bool upwards = to > last || to <= from || (target != 1 && !is_same(L, 1, target));
+    meter m = meter_of(L, WORK_VALUES, reads || writes);
+    for (lua_Integer i = 0; i < n; i++) {
+      lua_Integer at = upwards ? i : n - 1 - i;
+      meter_step(&m);
+      lua_geti(L, 1, from + at);
+      lua_seti(L, target, to + at);
+    }
+  }
+  lua_pushvalue(L, target);
+  return 1;
+}
+
+/* ---- Between a table and values, or text ----------------------------------------------------- */
+
+static int table_pack(lua_State* L) {
+  int n = lua_gettop(L);
+  work_pay(L, (uint64_t)n, WORK_VALUES);
+  lua_createtable(L, n, 1);
+  lua_insert(L, 1);
+  for (int i = n; i >= 1; i--) lua_rawseti(L, 1, i);
+  lua_pushinteger(L, n);
+  lua_setfield(L, 1, "n");
+  return 1;
+}
+
+static int table_unpack(lua_State* L) {
+  lua_Integer i = work_opt_integer(L, 2, 1);
+  bool calls = metamethods(L, 1, READ | LENGTH) != 0;
+  if (calls) guest_tick(L, 1);
+  lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : work_integer(L, 3);
+  if (i > last) return 0;
+  lua_Unsigned n = (lua_Unsigned)last - (lua_Unsigned)i;
+  if (n >= INT_MAX || !lua_checkstack(L, (int)++n))
+    return luaL_error(L, "too many results to unpack");
+  for (meter m = meter_of(L, WORK_VALUES, calls);; i++) {
+    meter_step(&m);
+    lua_geti(L, 1, i);
+    if (i == last) return (int)n;
+  }
+}
+
+/* A number costs more than a string to add. What is allocated for the text pays for its bytes. */
+static void add_element(lua_State* L, luaL_Buffer* b, lua_Integer i, meter* m) {
+  enum { NUMBER = 4 };
+  meter_step(m);
+  int type = lua_geti(L, 1, i);
+  if (type == LUA_TNUMBER)
+    for (int n = 1; n < NUMBER; n++) meter_step(m);
+  else if (type != LUA_TSTRING)
+    luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+  luaL_addvalue(b);
+}
+
+static int table_concat(lua_State* L) {
+  bool calls;
+  size_t length;
+  lua_Integer last = length_of(L, READ, &calls);
+  const char* separator = luaL_optlstring(L, 2, "", &length);
+  lua_Integer i = work_opt_integer(L, 3, 1);
+  last = work_opt_integer(L, 4, last);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  if (i <= last) {
+    meter m = meter_of(L, WORK_VALUES, calls);
+    for (; i < last; i++) {
+      add_element(L, &b, i, &m);
+      luaL_addlstring(&b, separator, length);
+    }
+    add_element(L, &b, last, &m);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* ---- Sorting ------------------------------------------------------------------------------------
+**
+** Quicksort as the original does it, comparison for comparison, so that results and errors are the
+** same whatever the order function does: the pivot is the median of the first, the middle and the
+** last element, which sorts these three; it waits in the place before the last one; the shorter
+** part first, by recursion. After a very uneven partition of a long part the original draws the
+** next pivots by the clock. Here they come from a fixed sequence.
+**
+** On the stack: 1 the table, 2 the order function or nil. */
+
+/* Is a < b? Indices of the stack, from the top. */
+static bool less(lua_State* L, int a, int b) {
+  guest_tick(L, 1);
+  if (lua_isnil(L, 2)) return lua_compare(L, a, b, LUA_OPLT);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, a - 1);
+  lua_pushvalue(L, b - 2);
+  lua_call(L, 2, 1);
+  bool result = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return result;
+}
+
+/* Element i becomes the value at the top, j the one below. */
+static void set_two(lua_State* L, lua_Integer i, lua_Integer j) {
+  lua_seti(L, 1, i);
+  lua_seti(L, 1, j);
+}
+
+/* Orders elements i < j; true: they were not in order. */
+static bool order_two(lua_State* L, lua_Integer i, lua_Integer j) {
+  lua_geti(L, 1, i);
+  lua_geti(L, 1, j);
+  bool swap = less(L, -1, -2);
+  if (swap)
+    set_two(L, i, j);
+  else
+    lua_pop(L, 2);
+  return swap;
+}
+
+/* The pivot is at the top of the stack, and element high - 1. Gives the place where it ends up; no
+** element below that is above it, no element behind is below it. Only an order function that
+** contradicts itself runs out of the range. */
+static lua_Integer partition(lua_State* L, lua_Integer low, lua_Integer high) {
+  lua_Integer i = low, j = high - 1;
+  for (;;) {
+    for (lua_geti(L, 1, ++i); less(L, -1, -2); lua_geti(L, 1, ++i)) {
+      if (i == high - 1) luaL_error(L, "invalid order function for sorting");
+      lua_pop(L, 1);
+    }
+    for (lua_geti(L, 1, --j); less(L, -3, -1); lua_geti(L, 1, --j)) {
+      if (j < i) luaL_error(L, "invalid order function for sorting");
+      lua_pop(L, 1);
+    }
+    if (j < i) break;
+    set_two(L, i, j);
+  }
+  lua_pop(L, 1);
+  set_two(L, high - 1, i);
+  return i;
+}
+
+/* 0 is the middle; another number somewhere in the middle half of a long part. */
+static lua_Integer pivot_of(lua_Integer low, lua_Integer high, unsigned random) {
+  enum { LONG = 100 };
+  lua_Integer quarter = (high - low) / 4;
+  if (random == 0 || high - low < LONG) return (low + high) / 2;
+  return low + quarter + random % (2 * quarter);
+}
+
+static void sort(lua_State* L, lua_Integer low, lua_Integer high, unsigned random) {
+  enum { UNEVEN = 128 };
+  while (low < high) {
+    order_two(L, low, high);
+    if (high - low == 1) return;
+    lua_Integer middle = pivot_of(low, high, random), shorter;
+    if (!order_two(L, low, middle)) order_two(L, middle, high);
+    if (high - low == 2) return;
+    lua_geti(L, 1, middle);
+    lua_pushvalue(L, -1);
+    lua_geti(L, 1, high - 1);
+    set_two(L, middle, high - 1);
+    middle = partition(L, low, high);
+    if (middle - low < high - middle) {
+      sort(L, low, middle - 1, random);
+      shorter = middle - low;
+      low = middle + 1;
+    } else {
+      sort(L, middle + 1, high, random);
+      shorter = high - middle;
+      high = middle - 1;
+    }
+    if ((high - low) / UNEVEN > shorter) random = random * 1664525 + 1013904223;
+  }
+}
+
+static int table_sort(lua_State* L) {
+  enum { SLOTS = 40 };
+  bool calls;
+  lua_Integer n = length_of(L, READ | WRITE, &calls);
+  if (n < 2) return 0;
+  luaL_argcheck(L, n < INT_MAX, 1, "array too big");
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  luaL_checkstack(L, SLOTS, "");
+  sort(L, 1, n, 0);
+  return 0;
+}
+
+int guest_open_table(lua_State* L) {
+  static const luaL_Reg functions[] = {{"concat", table_concat}, {"insert", table_insert},
+                                       {"move", table_move},     {"pack", table_pack},
+                                       {"remove", table_remove}, {"sort", table_sort},
+                                       {"unpack", table_unpack}, {NULL, NULL}};
+  lua_createtable(L, 0, sizeof functions / sizeof functions[0] - 1);
+  work_set_functions(L, functions);
+  return 1;
+}

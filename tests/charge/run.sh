@@ -1,0 +1,130 @@
+#!/bin/bash
+# run.sh BUILD: charged code does what it did before, pays what it should, and stops in time.
+build=$(realpath "${1:-build}")
+cd "$(dirname "$0")" || exit 1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export ASAN_OPTIONS=detect_leaks=0
+passed=0 failed=0
+
+verdict() { # STATUS NAME DETAILS...
+  if [ "$1" = 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $2"
+    shift 2
+    [ $# = 0 ] || head -c 1000 "$@"
+  fi
+}
+
+# ---- Reading and writing: the opcodes are luac's, and nothing that is damaged is believed
+
+for script in *.lua ../lua/*.lua; do
+  luac5.4 -l -p "$script" | sed -n 's/^\t\([0-9]*\)\t\(\[[0-9-]*\]\)\t\([A-Z0-9]*\).*/\1 \2 \3/p' >"$dir/luac"
+  "$build/bytecode" "$script" >"$dir/ours" 2>&1 && cmp -s "$dir/luac" "$dir/ours"
+  verdict $? "$script: not the opcodes that luac lists"
+done
+"$build/bytecode" --check ../lua/order.lua >"$dir/ours" 2>&1
+verdict $? "damaged bytecode" "$dir/ours"
+
+# ---- The same results, messages and tracebacks as those of the original Lua
+
+same() { # SEED COUNT NAME COMMAND...
+  local seed=$1 count=$2 name=$3
+  shift 3
+  [ -e "$dir/lua-$seed-$count" ] || lua5.4 programs.lua "$seed" "$count" >"$dir/lua-$seed-$count" 2>&1
+  timeout 300 "$@" programs.lua "$seed" "$count" 2>&1 | grep -v '^ticks ' >"$dir/ours"
+  diff "$dir/lua-$seed-$count" "$dir/ours" >"$dir/diff"
+  verdict $? "programs $seed, $name" "$dir/diff"
+}
+for seed in 2 4 6; do
+  same $seed 300 'as loaded' "$build/slua"
+  same $seed 300 'charged' "$build/slua" --ticks
+done
+same 2 300 'by the hook' env SLUICE_COUNT_HOOK=1 "$build/slua" --ticks
+same 4 100 'checked' "$build/slua-asan" --ticks
+
+# ---- Ticks: a loop of 4000 turns more costs 4000 more, if it has a tick a turn; give or take ALLOWANCE
+
+ticks() { "$build/slua" --ticks -e "local n, f = $1, function(x) return x end $2" 2>&1 | sed -n 's/^ticks //p'; }
+costs() { # TICKS ALLOWANCE CODE
+  local more=$(($(ticks 8000 "$3") - $(ticks 4000 "$3")))
+  [ $more -ge $(($1 - $2)) ] && [ $more -le $(($1 + $2)) ]
+  verdict $? "4000 turns: $more ticks, not $1: $3"
+}
+costs 4000 0 'for i = 1, n do end'
+costs 4000 0 'for i = n, 1, -1 do end'
+costs 4000 0 'for i = -n, n, 2 do end'
+costs 4000 1 'for x = 0.5, n do end'
+costs 4000 1 'for x = 0, n / 10, 0.1 do end'
+costs 4000 250 'for i = 1, math.maxinteger do if i == n then break end end'
+costs 4000 250 'for i = math.mininteger, math.maxinteger do n = n - 1 if n == 0 then break end end'
+costs 4000 250 'for i = 1.0, math.huge do if i == n then break end end'
+costs 4000 32 'while n > 0 do n = n - 1 end'
+costs 4000 32 'repeat n = n - 1 until n == 0'
+costs 4000 32 '::top:: n = n - 1 if n > 0 then goto top end'
+# The iterator can call two metamethods: an activation of it is a tick.
+costs 8000 32 'for i in function(_, i) if i < n then return i + 1 end end, nil, 0 do end'
+costs 8000 32 'for i = 1, n do for j = 1, 2 do end end'
+costs 4000 0 'for i = 1, n do f(i) end'
+costs 8000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
+costs 4400 0 'local function g(k) if k > 0 then g(k - 1) end end for i = 1, n // 20 do g(20) end'
+costs 4000 0 'local function g(k) if k == 0 then return end return g(k - 1) end g(n)'
+costs 4000 32 'local co = coroutine.wrap(function() while true do coroutine.yield() end end) for i = 1, n // 2 do co() end'
+same_ticks=$(for b in slua slua slua-asan; do "$build/$b" --ticks programs.lua 4 100 2>&1 | grep '^ticks'; done | sort -u | wc -l)
+[ "$same_ticks" = 1 ]
+verdict $? 'the same ticks in all runs and builds'
+
+# ---- Whatever does not end is stopped at the limit
+
+stops() { # CODE: the ticks at the stop are shown
+  local seen
+  timeout 60 "$build/slua" --heartbeats 50 -e "$1" >"$dir/out" 2>"$dir/err"
+  seen=$?
+  [ $seen = 3 ] && [[ "$(cat "$dir/err")" =~ after\ (49[2-9][0-9]{2}|50[0-9]{3})\ ticks ]]
+  verdict $? "not stopped, exit $seen: $1" "$dir/err"
+  printf '%s ticks: %s\n' "${BASH_REMATCH[1]}" "${1:0:100}"
+}
+for hook in "" 1; do
+  [ -z $hook ] || export SLUICE_COUNT_HOOK=1
+  stops 'while true do end'
+  stops 'repeat until false'
+  stops '::top:: goto top'
+  stops 'local x = 1 repeat local y = x local g = function() return y end until x == 2'
+  stops 'for i = 1, 1e18 do end'
+  stops 'for i = math.mininteger, math.maxinteger do end'
+  stops 'for i = math.maxinteger, math.mininteger, -1 do end'
+  stops 'for i = 1, math.maxinteger do for i = 1, math.maxinteger do break end end'
+  stops 'for x = 1.0, math.huge do end'
+  stops 'for x = 1e17, 2e17 do end'
+  stops 'for x = -1.0, -math.huge, -1.0 do end'
+  stops 'for x = -math.huge, 1.0 do end'
+  stops 'for x = 1.0, 2.0, 1e-300 do end'
+  stops 'for x = 1.0, -1e300, -0.5 do end'
+  stops 'for _ in function() return 1 end do end'
+  stops 'for _ in next, {1}, nil do for i = 1, 1e15 do end end'
+  stops 'for i = 1, 1e15 do for j = 1, 1e15 do for k = 1, 1e15 do end end end'
+  stops 'for i = 1, 1e15 do for j = 1, 2 do end end'
+  stops 'local function f() return f() end f()'
+  stops 'local function f(n) if n == 0 then return 0 end return f(n - 1) + f(n - 1) end f(100)'
+  stops 'local function f(n) return n == 0 and 0 or f(n - 1) + f(n - 1) end f(100)'
+  stops 'local function f(...) if ... == 0 then return 0 end return f(... - 1) + f(... - 1) end f(100)'
+  stops 'local t = setmetatable({}, {__index = function(t, k) if k == 0 then return 0 end return t[k - 1] + t[k - 1] end}) print(t[150])'
+  stops 'local t = setmetatable({}, {__index = function(t, k) for i = 1, 2 do if k ~= 0 then local x = t[k - 1] end end end}) print(t[150])'
+  stops 'local m = {} m.__unm = function(a) return setmetatable({n = a.n - 1}, m) end
+    m.__add = function(a, b) if a.n == 0 then return a end return -a + -a, -a + -a end
+    while true do local _ = setmetatable({n = 20}, m) + setmetatable({n = 20}, m) end'
+  stops 'local function leaf() for i = 1, 30 do end end while true do leaf() end'
+  stops 'local function leaf() end while true do leaf() leaf() end'
+  stops 'while true do pcall(function() for i = 1, 1e15 do end end) end'
+  stops 'for _ in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end'
+  stops 'coroutine.wrap(function() for i = 1, 1e15 do end end)()'
+  [ -n "$hook" ] || stops 'setmetatable({}, {__gc = function() for i = 1, 1e15 do end end}) while true do local t = {} end'
+  stops 'load("while true do end")()'
+  stops 'load(function() return "--" end)'
+  stops 'local x <close> = setmetatable({}, {__close = function() for i = 1, 1e15 do end end})'
+  stops 'table.sort({3, 2, 1, 4}, function(a, b) for i = 1, 1e15 do end end)'
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,168 @@
+/* runtime_compact_test.c: tasks whose first blocks lie side by side: contents, figures and addresses
+** against a model; how much is resident. */
+#include "rc_tools.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "runtime/runtime.h"
+
+static rt_task* compact(bool repeatable) {
+  const rt_config config = {.compact = true, .repeatable_addresses = repeatable};
+  rt_task* t = rt_task_new(&config);
+  assert_non_null(t);
+  return t;
+}
+
+/* ---- A random program: each block is filled with its slot's number --------------------------- */
+
+enum { SLOTS = 600, STEPS = 40000 };
+typedef struct program {
+  rt_task* task;
+  uint64_t seed, held, checksum;
+  struct {
+    unsigned char* p;
+    size_t size;
+  } slots[SLOTS];
+} program;
+
+static size_t draw(program* g, uint64_t n) { return (size_t)rnd_from(&g->seed, n); }
+
+static size_t draw_size(program* g) {
+  size_t kind = draw(g, 100);
+  return kind < 80 ? draw(g, 130) : kind < 98 ? draw(g, 2000) : draw(g, 9000);
+}
+
+static void fill(program* g, size_t i, size_t from) {
+  unsigned char* p = g->slots[i].p;
+  assert_int_equal((uintptr_t)p % (g->slots[i].size > 8 ? 16 : 8), 0);
+  for (size_t k = from; k < g->slots[i].size; k++) p[k] = (unsigned char)(i * 7 + k);
+}
+static void check(const program* g, size_t i, size_t size) {
+  for (size_t k = 0; k < size; k++)
+    if (g->slots[i].p[k] != (unsigned char)(i * 7 + k)) fail_msg("block %zu differs at %zu", i, k);
+}
+
+static void step(program* g) {
+  size_t i = draw(g, SLOTS), size = draw_size(g), old = g->slots[i].size;
+  if (g->slots[i].p == NULL) {
+    g->slots[i].p = rt_alloc(size);
+    old = 0;
+  } else if (draw(g, 2) == 0) {
+    check(g, i, old);
+    rt_free_sized(g->slots[i].p, old);
+    g->slots[i].p = NULL;
+    g->slots[i].size = 0;
+    g->held -= old;
+    return;
+  } else {
+    g->slots[i].p = rt_realloc(g->slots[i].p, old, size);
+    check(g, i, old < size ? old : size);
+  }
+  assert_non_null(g->slots[i].p);
+  g->slots[i].size = size;
+  fill(g, i, old < size ? old : size);
+  g->held += size - old;
+  g->checksum = (g->checksum ^ rt_offset(g->task, g->slots[i].p)) * 1099511628211u;
+}
+
+static void run(program* programs, int n, bool repeatable) {
+  for (int k = 0; k < n; k++)
+    programs[k] = (program){.task = compact(repeatable), .seed = 88172645463325252u};
+  for (int round = 0; round < STEPS / 100; round++) {
+    for (int k = 0; k < n; k++) {
+      assert_int_equal(rt_enter(programs[k].task), 0);
+      for (int i = 0; i < 100; i++) step(&programs[k]);
+      assert_int_equal(rt_bytes(programs[k].task), programs[k].held);
+      rt_leave();
+    }
+  }
+  for (int k = 0; k < n; k++) {
+    for (size_t i = 0; i < SLOTS; i++) check(&programs[k], i, programs[k].slots[i].size);
+    assert_int_equal(rt_task_end(programs[k].task), 0);
+  }
+}
+
+static void blocks_keep_their_contents(void** unused) {
+  (void)unused;
+  program* programs = calloc(3, sizeof *programs);
+  run(programs, 3, false);
+  run(programs, 3, true);
+  assert_true(programs[0].checksum == programs[1].checksum);
+  assert_true(programs[0].checksum == programs[2].checksum);
+  printf("compact: %016llx\n", (unsigned long long)programs[0].checksum);
+  free(programs);
+  assert_true(nothing_lives());
+}
+
+/* ---- What is used again, and what is touched ------------------------------------------------- */
+
+static void what_was_freed_comes_first(void** unused) {
+  (void)unused;
+  rt_task* t = compact(false);
+  rt_enter(t);
+  char* large = rt_alloc(4000);
+  char* behind = rt_alloc(16);
+  rt_free_sized(large, 4000);
+  for (int i = 0; i < 80; i++) {
+    char* p = rt_alloc(40);
+    assert_true(p >= large && p + 40 <= large + 4096);
+  }
+  char* again = rt_alloc(4000);
+  assert_true(again > behind);
+  rt_leave();
+  rt_task_end(t);
+}
+
+static void limits_are_exact(void** unused) {
+  (void)unused;
+  const rt_config config = {.compact = true, .bytes = 1000, .grace_bytes = 1, .collects = true};
+  rt_task* t = rt_task_new(&config);
+  rt_enter(t);
+  char* p = rt_alloc(600);
+  assert_non_null(p);
+  assert_null(rt_alloc(401));
+  assert_null(rt_realloc(p, 600, 1001));
+  p = rt_realloc(p, 600, 1000);
+  assert_non_null(p);
+  assert_null(rt_alloc(1));
+  p = rt_realloc(p, 1000, 10);
+  assert_int_equal(rt_bytes(t), 10);
+  rt_free_sized(p, 10);
+  assert_int_equal(rt_bytes(t), 0);
+  rt_leave();
+  rt_task_end(t);
+}
+
+/* Blocks of 16 classes, 16 KiB in all: a page for each would be 64 KiB. */
+static void little_is_resident(void** unused) {
+  (void)unused;
+  enum { TASKS = 2000, BYTES = 16 * 1024 };
+  if (CHECKED || !RESIDENT_TELLS) skip();
+  static rt_task* tasks[TASKS];
+  size_t before = statm(1);
+  for (int i = 0; i < TASKS; i++) {
+    tasks[i] = compact(false);
+    rt_enter(tasks[i]);
+    for (size_t size = 16, held = 0; held < BYTES; held += size, size = size % 256 + 16)
+      memset(rt_alloc(size), 1, size);
+    rt_leave();
+  }
+  size_t each = (statm(1) - before) / TASKS;
+  if (each > BYTES + 14 * 1024) fail_msg("%zu bytes are resident for each task", each);
+  for (int i = 0; i < TASKS; i++) rt_task_end(tasks[i]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(blocks_keep_their_contents),
+      cmocka_unit_test(what_was_freed_comes_first),
+      cmocka_unit_test(limits_are_exact),
+      cmocka_unit_test(little_is_resident),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
