@@ -21,7 +21,7 @@ enum { COROUTINE = 1, TICKS_LEFT, KEPT = TICKS_LEFT };
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
-static uint64_t now(lua_State* L) { return rt_ticks(guest_of(L)->task); }
+static uint64_t now(lua_State* L) { return guest_ticks(guest_of(L)); }
 
 static uint64_t after(uint64_t from, uint64_t n) {
   return n < UINT64_MAX - from ? from + n : UINT64_MAX;
@@ -152,6 +152,7 @@ static int limit_on(lua_State* L, int nargs) {
   if (!run_on(L, nargs, true, &o)) return lua_yieldk(L, 0, BY_DEADLINE, limit_again);
   switch (o.status) {
     case LUA_OK:
+      if (o.over) return limit_reached(L);
       lua_pushboolean(L, true);
       fetch(L, o.count);
       return 1 + o.count;

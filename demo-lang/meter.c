@@ -36,9 +36,15 @@ static uint64_t unused(const guest* g) {
 
 /* How many ticks to grant ahead. */
 static lua_Integer grant(const guest* g) {
-  uint64_t used = rt_ticks(g->task), left = g->tick_limit - used;
-  if (used > g->tick_limit) return GRANT; /* it was extended */
-  return left / 4 < GRANT ? (lua_Integer)(left / 4) : GRANT;
+  uint64_t used = rt_ticks(g->task), most = GRANT;
+  const uint64_t ends[] = {g->deadline.soft, g->deadline.hard};
+  if (g->tick_limit != 0) {
+    uint64_t left = used < g->tick_limit ? g->tick_limit - used : 0;
+    if (left / 4 < most) most = left / 4;
+  }
+  for (int i = 0; i < 2; i++)
+    if (used < ends[i] && ends[i] - used < most) most = ends[i] - used;
+  return (lua_Integer)most;
 }
 
 /* Takes n from the counter, and fills it if that is too much. */
@@ -143,8 +149,8 @@ static int next_piece(lua_State* L) {
 }
 
 /* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. */
-static int pay(lua_State* L) {
+** numeric for. Here a deadline of beat.c makes charged code yield; the arguments stay. */
+static int pay_now(lua_State* L) {
   guest_check(L);
   switch (lua_gettop(L)) {
     case 0:
@@ -155,6 +161,17 @@ static int pay(lua_State* L) {
     default:
       return start_loop(L);
   }
+}
+
+static int pay_again(lua_State* L, int status, lua_KContext nargs) {
+  (void)status;
+  lua_settop(L, (int)nargs);
+  return pay_now(L);
+}
+
+static int pay(lua_State* L) {
+  guest_check(L);
+  return guest_must_yield(L, true) ? lua_yieldk(L, 0, lua_gettop(L), pay_again) : pay_now(L);
 }
 
 /* ---- Dumps ----------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ mkdir -p "$log" && : >"$log/results"
   done
   echo "script determinism tests/determinism/run.py --quick $build"
   echo "script as-lua tests/lua/as_lua.sh $build/slua $build/slua-asan"
+  echo "script remedies tests/determinism/remedies.py $build"
   echo "script example tests/example/run.py $build"
   echo "script charge tests/charge/run.sh $build"
   for name in misuse cxx preload life; do echo "script $name tests/$name/run.sh $build"; done

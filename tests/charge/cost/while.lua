@@ -1,0 +1,1 @@
+local i = 0 while i < 2000000 do i = i + 1 end print(i)
