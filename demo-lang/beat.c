@@ -21,7 +21,7 @@ enum { COROUTINE = 1, TICKS_LEFT, KEPT = TICKS_LEFT };
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
 
-static uint64_t now(lua_State* L) { return rt_ticks(guest_of(L)->task); }
+static uint64_t now(lua_State* L) { return guest_ticks(guest_of(L)); }
 
 static uint64_t after(uint64_t from, uint64_t n) {
   return n < UINT64_MAX - from ? from + n : UINT64_MAX;
@@ -81,6 +81,7 @@ static outcome run(lua_State* L, int nargs, bool throws) {
   outcome o;
   if (end < g->deadline.soft) g->deadline.soft = end;
   if (throws && end < g->deadline.hard) g->deadline.hard = end;
+  guest_meter_deadline(g);
   o.status = resume(L, lua_tothread(L, COROUTINE), nargs, &o.count);
   g->deadline = outer;
   o.over = now(L) >= end;

@@ -291,7 +291,8 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
-  s->g.deadline.soft = s->slice != 0 ? rt_ticks(s->g.task) + s->slice : UINT64_MAX;
+  s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
+  guest_meter_deadline(&s->g);
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
   s->g.deadline.soft = UINT64_MAX;
