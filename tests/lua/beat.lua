@@ -86,7 +86,7 @@ local function in_slices(n)
 end
 local over, whole = in_slices(1000000)
 assert(over == 0 and whole:match("^500 x,1000 x,.*,3000 x sum %d+$"), whole)
-for _, n in ipairs { 120, 333, 1000 } do
+for _, n in ipairs { 60, 120, 333 } do
   local pieces, result = in_slices(n)
   assert(pieces > 5 and result == whole, result)
 end
