@@ -11,7 +11,8 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-LUA_L = -l:liblua5.4.a
+# Statically, and with numbers as text from number.c (where it is linked, too).
+LUA_L = -l:liblua5.4.a -Wl,--wrap=snprintf,--wrap=__snprintf_chk
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
 FLAGS_plain     = $(CFLAGS) -fPIE -ftls-model=local-exec
@@ -194,7 +195,7 @@ $(foreach v,plain asan tsan,$(eval $(call lua_test_variant,$(v))))
 setup:
 	@tests/setup.sh
 .PHONY: all amalgamation setup build-tests test test-real test-aarch64 test-musl covered coverage \
-        demo determinism bench bench-checked bench-rc bench-pause bench-states instructions \
+        demo determinism bench bench-checked bench-rc bench-pause bench-lua bench-states instructions \
         instructions-lua model install clean help
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
@@ -232,6 +233,9 @@ bench-pause: ## how long the program stands still while 10 million objects die, 
 bench-states: setup ## many Lua states at once: what each costs; half a minute, 5 GB
 	@$(MAKE) --no-print-directory -s -j2 $(B)/states
 	@$(B)/states
+bench-lua: setup ## Lua scripts in slua, as ratios to lua5.4; some five minutes
+	@$(MAKE) --no-print-directory -s -j2 $(B)/slua
+	@tests/perf/bench_lua.py --svg $(B)/bench-lua.svg --markdown $(B)/bench-lua.md $(B)
 instructions: setup ## how many instructions the fast paths take
 	@tests/setup.sh instructions
 	@$(MAKE) --no-print-directory -s -j2 all $(B)/rc_pair
@@ -248,7 +252,7 @@ test-aarch64: ## the unit and stress tests on 64-bit ARM, by emulation
 test-musl: ## the same with musl as the C library
 
 # Three builds of everything, slow and with counters.
-COVERED = $(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS))
+COVERED = $(filter-out %_random,$(filter $(foreach v,plain debug secure,$(B)/tests/$(v)/%),$(TEST_PROGRAMS)))
 covered: all $(COVERED)
 coverage: setup ## which lines and branches the tests reach
 	@$(MAKE) --no-print-directory -s -j2 B=$(B)/coverage CFLAGS='-O0 -g' \

@@ -241,6 +241,7 @@ static void* resize_huge(mi_heap_t* heap, page_t* page, size_t size, size_t alig
   if (size > had) refill_limit(heap, CLASS_LARGE, (size + WORD - 1) / WORD);
   page = page_resize_huge(page, size, align);
   if (page == NULL) return NULL;
+  if (CHECKED) checked_resize(page, page->start, size, zero);
   size_t from = size < had ? size : had, to = page->span < room ? page->span : room;
   if (zero && from < to) memset(page->start + from, 0, to - from);
   return page->start;

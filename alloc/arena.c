@@ -118,6 +118,25 @@ static char* area_take(arena_t* a, size_t* size, size_t align, bool* zero) {
   return place_start(a, first);
 }
 
+static bool places_take_next(arena_t* a, size_t first, size_t end) {
+  pthread_mutex_lock(&arenas_lock);
+  bool found = end <= places_for(a->size);
+  for (size_t i = first; i < end && found; i++) found = (place_get(a, i) & PLACE_USED) == 0;
+  for (size_t i = first; i < end && found; i++) place_set(a, i, place_get(a, i) | PLACE_USED);
+  pthread_mutex_unlock(&arenas_lock);
+  return found;
+}
+
+size_t region_extend(arena_t* a, const char* p, size_t size, size_t new_size) {
+  size_t start = (size_t)(p - a->start) / CHUNK;
+  size_t first = start + places_for(size), end = start + places_for(new_size);
+  if (!places_take_next(a, first, end)) return 0;
+  bool clean = places_commit(a, first, end);
+  for (size_t i = first; i < end; i++) clean = clean && (place_get(a, i) & PLACE_DIRTY) == 0;
+  if (!clean) places_free(a, first, end);
+  return clean ? (end - start) * CHUNK : 0;
+}
+
 /* ---- Address space --------------------------------------------------------------------------- */
 
 static char* space_of_system(size_t size, size_t align, bool* zero) {

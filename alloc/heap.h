@@ -224,6 +224,7 @@ struct mi_task {
   ** objects of a page that was adopted were counted elsewhere, but are given back here.) */
   _Alignas(64) int64_t room;
   int64_t objects;       /* rc/: constructed here, and not freed here */
+  int64_t watch;         /* runtime/: below that room what it inlines into programs gives up */
   int64_t room_least;    /* when last some were given back; the peak follows from it */
   int64_t bytes_limit;   /* BYTES_UNLIMITED: none */
   int64_t bytes_granted; /* of those that are held: what is counted by grants, not exactly */

@@ -6,8 +6,9 @@
 ** little as they are. The lock is held for work on lists only, never during a system call.
 **
 ** A block that is resized keeps its memory: its mapping is extended or cut where it is, or else the
-** system moves the memory to a larger one. Both is so for mappings only: places of an arena are the
-** arena's again when the block is freed. */
+** system moves the memory to a larger one. In a region it grows only, where it is, if what lies behind
+** it is free. Places of other arenas are the arena's again when the block is freed.
+** A region's huge blocks are in huge pages: an interpreter's table is written from end to end. */
 #include "alloc/internal.h"
 
 pthread_mutex_t huge_lock = PTHREAD_MUTEX_INITIALIZER; /* guards arena->huge and the cache */
@@ -26,6 +27,7 @@ static uint64_t now, last_decay;
 
 static void discard(chunk_t* c) {
   arena_count_unmapped(c->arena, c->size);
+  if (c->huge_pages) os_want_no_huge_pages(c->base, c->size);
   space_give(c->arena, c->base, c->size);
   page_records_end(c->records);
   chunk_record_free(c);
@@ -191,6 +193,7 @@ static chunk_t* mapping_new(arena_t* arena, size_t size, size_t align, bool* zer
     return NULL;
   }
   *c = (chunk_t){.base = base, .records = records, .size = size, .arena = arena};
+  if (arena_is_region(arena)) c->huge_pages = os_want_huge_pages(base, size);
   arena_count_mapped(arena, size);
   return c;
 }
@@ -262,10 +265,20 @@ static page_t* move(page_t* page, size_t size) {
   return moved ? page : NULL;
 }
 
+static bool extend_in_region(chunk_t* c, size_t* size) {
+  *size = region_extend(c->arena, c->base, c->size, *size);
+  if (*size != 0 && c->huge_pages) (void)os_want_huge_pages(c->base + c->size, *size - c->size);
+  return *size != 0;
+}
+
 static page_t* extend(page_t* page, size_t size) {
   chunk_t* c = page->chunk;
   size_t before = c->size;
-  if (!os_extend(c->base, before, size) && (page = move(page, size)) == NULL) return NULL;
+  if (arena_is_region(c->arena)) {
+    if (!extend_in_region(c, &size)) return NULL;
+  } else if (!os_extend(c->base, before, size) && (page = move(page, size)) == NULL) {
+    return NULL;
+  }
   c->size = size;
   arena_count_mapped(c->arena, size - before);
   return page;
@@ -282,12 +295,18 @@ size_t huge_room(const page_t* page) {
   return c->size - (size_t)(page->start - c->base);
 }
 
+/* In a region placement is the same in all builds; elsewhere the checked ones move what they resize. */
+static bool keeps_memory(const page_t* page, size_t size) {
+  const arena_t* arena = page->chunk->arena;
+  return arena_is_region(arena) ? size >= page->span : !CHECKED && is_mapping(arena);
+}
+
 page_t* huge_resize(page_t* page, size_t size, size_t align) {
   chunk_t* c = page->chunk;
   size_t lead = (size_t)(page->start - c->base), shift = lead % SLICE;
   size_t total = to_slices(lead + size);
   bool aligned = align <= CHUNK || (lead - shift) % align == 0;
-  if (CHECKED || !is_mapping(c->arena) || size <= LARGE_BLOCK_MAX || size > PTRDIFF_MAX || !aligned)
+  if (!keeps_memory(page, size) || size <= LARGE_BLOCK_MAX || size > PTRDIFF_MAX || !aligned)
     return NULL;
   if (total > c->size && !may_ask_system()) return NULL;
   huge_unlink(c);

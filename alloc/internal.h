@@ -121,6 +121,9 @@ void slices_free(page_t* page);                                    /* may purge 
 ** *arena is whose it is then. NULL: there is none. */
 char* space_take(arena_t** arena, size_t* size, size_t align, bool* zero);
 void space_give(arena_t* arena, char* p, size_t size);
+/* What was taken from a region at p becomes larger, by zero memory: the new size, of whole places. 0: what
+** lies behind it is taken, or there is no memory. */
+size_t region_extend(arena_t* arena, const char* p, size_t size, size_t new_size);
 void arena_count_mapped(arena_t* arena, size_t size);
 void arena_count_unmapped(arena_t* arena, size_t size);
 /* Now and then: purges a little of what is not needed. With the process's arena go the program's. */

@@ -4,11 +4,13 @@
 ** uses; a small interpreter uses sixteen for 30 KiB. So a compact task has one slice first, from
 ** which blocks of known size are cut one behind the other, touching no more memory than they need.
 ** Freed ones wait in a list for each class; before fresh memory is touched, the smallest larger one
-** is cut up. What does not fit any more comes from pages, as in other tasks.
+** is cut up. As soon as a request does not fit it is closed: that and all later ones are served from pages, as
+** in other tasks. (So a list of a page never has a block while the nursery is open, and what is
+** inlined of an allocation, off such a list, is the same in all builds.)
 **
 ** After the "segregated free lists with splitting" of textbook allocators. Bound: blocks are rounded
-** to their class (by at most a quarter), and never merge, so at most one slice is lost to what was
-** freed. O(1), and by the task alone. */
+** to their class (by at most a quarter), and never merge; what is freed after the end is not used again: so at
+** most one slice is lost. O(1), and by the task alone. */
 #include "alloc/internal.h"
 
 enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
@@ -17,6 +19,7 @@ enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
 ** free[c] is not 0. */
 struct nursery {
   uint64_t some;
+  bool closed;
   uint32_t fresh;        /* bytes from the start to what was never handed out */
   uint32_t cut, cut_end; /* what is left of the freed block that is cut up */
   uint16_t free[CLASSES];
@@ -91,14 +94,15 @@ bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
 
 void* nursery_alloc(mi_task_t* task, size_t size) {
   struct nursery* n = task->nursery;
-  if (n == NULL || size > LARGEST) return NULL;
+  if (n == NULL || size > LARGEST || n->closed) return NULL;
   unsigned class = class_for(size);
   size_t bytes = class_words(class) * WORD;
   if (n->free[class] != 0) return pop(n, class);
   uint64_t larger = n->some >> class << class;
   if (bytes > n->cut_end - n->cut && larger != 0) cut_up(n, (unsigned)__builtin_ctzl(larger));
   if (bytes <= n->cut_end - n->cut) return take(n, &n->cut, bytes);
-  return bytes <= SLICE - n->fresh ? take(n, &n->fresh, bytes) : NULL;
+  n->closed = bytes > SLICE - n->fresh;
+  return n->closed ? NULL : take(n, &n->fresh, bytes);
 }
 
 void nursery_free(mi_task_t* task, void* p, size_t size) {

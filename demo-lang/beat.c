@@ -153,6 +153,7 @@ static int limit_on(lua_State* L, int nargs) {
   if (!run_on(L, nargs, true, &o)) return lua_yieldk(L, 0, BY_DEADLINE, limit_again);
   switch (o.status) {
     case LUA_OK:
+      if (o.over) return limit_reached(L);
       lua_pushboolean(L, true);
       fetch(L, o.count);
       return 1 + o.count;

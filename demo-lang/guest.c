@@ -123,29 +123,50 @@ static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
   }
   g->refused.block = p;
   g->refused.size = nsize;
+  rt_watch(0);
   if (g->running != NULL) find_where(g->running, g->refused.where);
   return NULL;
 }
 
-/* lua_Alloc. For a new block, osize is Lua's type of object. */
-static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
-  guest* g = ud;
-  if (nsize == 0) {
-    if (p != NULL) rt_free_sized(p, osize);
-    return NULL;
+/* The first block is lua_newstate's; at its second request the seed is there. */
+static void seed(guest* g, void* block) {
+  if (g->first_block == NULL) {
+    g->first_block = block;
+    return;
   }
-  if (g->first_block == NULL) return g->first_block = rt_alloc(nsize);
-  if (!g->seeded && g->repeatable) set_seed(g->first_block);
+  if (g->repeatable) set_seed(g->first_block);
   g->seeded = true;
-  if (p == NULL) osize = 0;
-  void* q = rt_realloc(p, osize, nsize);
-  if (q == NULL)
+  rt_watch(g->collect_above);
+}
+
+/* A request got `q`, and there is something to look at: a limit, a refusal, or much to collect. */
+static void* look(guest* g, void* q, void* p, size_t osize, size_t nsize) {
+  if (!g->seeded) seed(g, q);
+  if (q == NULL) {
     q = refused(g, p, osize, nsize);
-  else if (nsize == g->refused.size && p == g->refused.block)
+  } else if (nsize == g->refused.size && p == g->refused.block) {
     g->refused.size = 0;
+    rt_watch(g->collect_above);
+  }
   if (rt_poll() != RT_OK || g->refused.size != 0 || rt_bytes(g->task) > g->collect_above)
     interrupt(g);
   return q;
+}
+
+static __attribute__((noinline)) void* resize(guest* g, void* p, size_t osize, size_t nsize) {
+  void* q = rt_realloc(p, osize, nsize);
+  return q != NULL && !rt_is_watched() ? q : look(g, q, p, osize, nsize);
+}
+
+/* lua_Alloc. For a new block, osize is Lua's type of object. */
+static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
+  if (p == NULL) {
+    void* q = rt_alloc_quick(nsize);
+    return q != NULL || nsize == 0 ? q : resize(ud, p, 0, nsize);
+  }
+  if (nsize != 0) return resize(ud, p, osize, nsize);
+  rt_free_sized(p, osize);
+  return NULL;
 }
 
 /* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
@@ -154,6 +175,7 @@ static void collect_above(guest* g, uint64_t held) {
   if (g->limit == 0) return;
   uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
   g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
+  if (g->seeded) rt_watch(g->collect_above);
 }
 
 /* ---- Work, and the way out ------------------------------------------------------------------- */
@@ -324,6 +346,7 @@ bool guest_open(guest* g, const slua_config* config) {
   if (g->task == NULL) return false;
   rt_enter(g->task);
   collect_above(g, 0);
+  rt_watch(0);
   g->L = g->running = lua_newstate(guest_alloc, g);
   if (g->L == NULL) {
     guest_end(g);

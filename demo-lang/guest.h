@@ -67,6 +67,8 @@ typedef struct guest {
   bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
+  bool can_look;                     /* tables are as lib/next.c expects them */
+  unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
   bool must_close; /* something waits for lua_close: a finalizer or a file */
   bool closing;    /* lua_close runs or has run */
@@ -154,6 +156,8 @@ int guest_open_table(lua_State* L);
 int guest_open_utf8(lua_State* L);
 /* What loadfile, dofile and require do: lua_load's status, and a function or a message. */
 int guest_load_file(lua_State* L, const char* name, const char* mode);
+/* Lua may have looked for the names of n functions, for a message or a trace. */
+void guest_pay_names(lua_State* L, unsigned n);
 /* library.name becomes `f`, which can go on to the original. */
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);

@@ -1,8 +1,9 @@
 /* guestlib.c: Lua's libraries for a guest whose limits hold and whose runs repeat.
 **
 ** lib/ has ours, which pay for what they do. The others are Lua's own, of which a few functions are
-** wrapped here: those whose result depends on an address (also guesttext.c) or a clock, and those
-** that the end of the script must know of. permit.c takes away what the guest may not use.
+** wrapped here: those whose result depends on an address (also guesttext.c) or a clock, those that
+** the end of the script must know of, and those of which a single call can be long. permit.c takes
+** away what the guest may not use.
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
@@ -89,18 +90,58 @@ static int search_file(lua_State* L) {
   if (lua_isnil(L, -2)) return 1;
   lua_settop(L, 2);
   const char* file = lua_tostring(L, 2);
-  if (guest_load_file(L, file, "t") != LUA_OK)
+  if (guest_load_file(L, file, "bt") != LUA_OK)
     return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file,
                       lua_tostring(L, -1));
   lua_insert(L, 2);
   return 2;
 }
 
+/* What wants numbers may be given long numerals in strings. */
+static void pay_numerals(lua_State* L) {
+  enum { CHARS = 256 };
+  for (int i = lua_gettop(L); i > 0; i--)
+    if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) >= CHARS)
+      guest_tick(L, lua_rawlen(L, i) / CHARS);
+}
+
+/* Upvalues: what the original has first, or nil; and the original. */
+static int with_numbers(lua_State* L) {
+  pay_numerals(L);
+  return lua_tocfunction(L, lua_upvalueindex(2))(L);
+}
+
 /* Without arguments: from the ticks, which repeat. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
+  pay_numerals(L);
   if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
+}
+
+/* Before a walk along a stack: a tick for each level. */
+static void pay_levels(lua_State* L, lua_State* of) {
+  lua_Debug ar;
+  for (int n = 32; lua_getstack(of, n, &ar); n *= 2) guest_tick(L, (uint64_t)n);
+}
+
+static int debug_traceback(lua_State* L) {
+  enum { SHOWN = 22 }; /* levels, at most */
+  guest_pay_names(L, SHOWN);
+  pay_levels(L, lua_isthread(L, 1) ? lua_tothread(L, 1) : L);
+  return guest_call_original(L);
+}
+
+static int debug_getinfo(lua_State* L) {
+  lua_Integer level = lua_tointeger(L, lua_isthread(L, 1) ? 2 : 1);
+  if (level > 0) guest_tick(L, 1 + (uint64_t)(level < LUAI_MAXSTACK ? level : LUAI_MAXSTACK) / 32);
+  return guest_call_original(L);
+}
+
+/* Each place in the path may be a file to be looked for: a tick for 4 bytes. */
+static int package_searchpath(lua_State* L) {
+  if (lua_type(L, 2) == LUA_TSTRING) guest_tick(L, 1 + lua_rawlen(L, 2) / 4);
+  return guest_call_original(L);
 }
 
 /* What must be known when the script ends. */
@@ -129,12 +170,34 @@ static void set_random(lua_State* L) {
   lua_call(L, 0, 0);
 }
 
+/* All functions of a library become with_numbers. */
+static void wrap_numbers(lua_State* L, const char* library) {
+  lua_getglobal(L, library);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+    lua_CFunction f = lua_tocfunction(L, -1);
+    if (f == NULL || f == math_randomseed) continue;
+    lua_pushvalue(L, -2);
+    if (lua_getupvalue(L, -2, 1) == NULL) lua_pushnil(L);
+    lua_pushcfunction(L, f);
+    lua_pushcclosure(L, with_numbers, 2);
+    lua_rawset(L, -5);
+  }
+  lua_pop(L, 1);
+}
+
 static void set_wrappers(lua_State* L) {
   static const char* const opens[] = {"open", "tmpfile", "lines", "input", "output"};
   for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
     guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
+  guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
+  guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
+  guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
+  if (guest_of(L)->counted) {
+    wrap_numbers(L, LUA_MATHLIBNAME);
+    wrap_numbers(L, LUA_OSLIBNAME);
+  }
   lua_settop(L, 0);
 }
 

@@ -155,10 +155,9 @@ static size_t price_of(rc_object* o) {
   return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
 }
 
-/* The class that ran dry comes first: its blocks are what is asked for. Then the `last` one as long as it has any,
-** as drain_alike does, so that all builds drain in the same order. But while an object is in
-** progress, no other is begun that would not be finished now: units that are sunk in unfinished
-** objects give no memory back, so there is one at most (P in the bounds). 0: the one in progress. */
+/* The class that ran dry comes first: its blocks are what is asked for. Else the one that was drained last, until
+** it is empty. But while an object is in progress, no other is begun that would not be finished now: units that are
+** sunk in unfinished objects give no memory back, so there is one at most (P in the bounds). 0: the one in progress. */
 static unsigned next_class(rc_state* s, unsigned class, unsigned last, size_t units) {
   bool wanted = s->dead[class] != NULL;
   if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return 0;
@@ -167,8 +166,8 @@ static unsigned next_class(rc_state* s, unsigned class, unsigned last, size_t un
 }
 
 /* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
-** one that the units do not suffice for, and when one of the wanted class is found. Within the loop the stack's
-** top is here and not in the state. */
+** one that the units do not suffice for, and when next_class would go elsewhere: so all builds drain in the same
+** order. Within the loop the stack's top is here and not in the state. */
 static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
@@ -219,11 +218,10 @@ size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
-  unsigned last = 0;
+  unsigned next = 0;
   orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
-    unsigned next = next_class(s, class, last, units - spent);
-    if (next != 0) last = next;
+    next = next_class(s, class, next, units - spent);
     size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
     spent += now;
     if (now == 0) {

@@ -44,6 +44,7 @@ struct rt_task {
   int64_t depth_left; /* rt_depth_left's, while it is parked; and, while it is entered, */
   int64_t depth_before;
   size_t grace;
+  uint64_t watch; /* rt_watch's bytes */
   bool collects;
   rt_on_expiry* on_expiry;
   void* on_expiry_arg;

@@ -7,6 +7,14 @@
 #include "rc/rc.h"
 #include "runtime/record.h"
 
+_Static_assert(offsetof(tls_t, countdown) == offsetof(rt_thread, countdown) &&
+                   offsetof(tls_t, task) == offsetof(rt_thread, task) &&
+                   offsetof(tls_t, exact) == offsetof(rt_thread, lists) &&
+                   offsetof(mi_task_t, room) == 0 &&
+                   offsetof(mi_task_t, watch) == 2 * sizeof(int64_t) &&
+                   offsetof(mi_heap_t, list) == 0,
+               "runtime.h tells what is inlined where things are");
+
 static const size_t GRACE = 256 * KiB;
 enum { PERIOD = 1000 }; /* not an option's: limits depend on the program alone */
 
@@ -179,7 +187,7 @@ static void* place(mi_heap_t* heap, size_t size) {
   return p != NULL ? p : heap_alloc(heap, size, false);
 }
 
-static void* exact_alloc(size_t size) {
+static __attribute__((noinline)) void* exact_alloc(size_t size) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL || !task_reserve(heap->task, size)) return NULL;
   void* p = place(heap, size);
@@ -187,9 +195,21 @@ static void* exact_alloc(size_t size) {
   return p;
 }
 
+/* A block off its class's list, if there is one, and room for what is to be counted; else NULL. */
+static inline void* listed_alloc(size_t size, size_t counted) {
+  if (size > FAST_MAX) return NULL;
+  block_t** list = &tls.exact->list[class_of_fast[size]];
+  block_t* block = *list;
+  if (block == NULL || tls.task->room < (int64_t)counted) return NULL;
+  tls.task->room -= (int64_t)counted;
+  *list = block->next;
+  return block;
+}
+
 void* rt_alloc(size_t size) {
   task_charge(ticks_of(size));
-  return exact_alloc(size);
+  void* p = listed_alloc(size, size);
+  return p != NULL ? p : exact_alloc(size);
 }
 
 /* A block of another task, which stays counted there. */
@@ -212,9 +232,7 @@ static void* nursery_realloc(mi_heap_t* heap, void* p, size_t oldsize, size_t ne
 }
 
 /* Growth is counted before it happens. Shrinking that finds no memory stays in place. */
-void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
-  task_charge(ticks_of(newsize));
-  if (p == NULL) return exact_alloc(newsize);
+static __attribute__((noinline)) void* exact_realloc(void* p, size_t oldsize, size_t newsize) {
   mi_heap_t* heap = task_exact_heap();
   if (heap == NULL) return NULL;
   page_t* page = page_of(p);
@@ -230,8 +248,27 @@ void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   return q != NULL ? q : p;
 }
 
+/* Is it the calling task's, of blocks of a class, and not full? Then its blocks begin where they were handed
+** out. */
+static inline bool is_plain(const page_t* page) {
+  return !CHECKED && page_owner(page) == (uintptr_t)tls.task;
+}
+
+/* The usual case: a small block that grows, to the next list. */
+void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
+  if (p == NULL) return rt_alloc(newsize);
+  task_charge(ticks_of(newsize));
+  page_t* page = slot_of(p);
+  bool grows = is_plain(page) && newsize > page->stride;
+  void* q = grows ? listed_alloc(newsize, newsize - oldsize) : NULL;
+  if (q == NULL) return exact_realloc(p, oldsize, newsize);
+  memcpy(q, p, page->stride);
+  page_free_local(page, p);
+  return q;
+}
+
 /* What another task allocated was counted there. */
-void rt_free_sized(void* p, size_t size) {
+static __attribute__((noinline)) void free_looking(void* p, size_t size) {
   if (p == NULL) return;
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
@@ -240,6 +277,17 @@ void rt_free_sized(void* p, size_t size) {
     nursery_free(task, p, size);
   else
     mi_free(p);
+}
+
+void rt_free_sized(void* p, size_t size) {
+  page_t* page = slot_of(p);
+  if (unlikely(!is_plain(page) || page->local_free == p)) {
+    free_looking(p, size);
+    return;
+  }
+  task_note_peak(tls.task);
+  tls.task->room += (int64_t)size;
+  page_free_local(page, p);
 }
 
 uint64_t rt_offset(const rt_task* t, const void* p) {

@@ -35,6 +35,13 @@ static void find_nearest(rt_scope* s) {
 
 static void set_byte_limit(rt_task* t, int64_t limit) { task_set_limit(t->task, (size_t)limit); }
 
+/* The room that is left when so much is held that somebody is to look; all of it, after expiry. */
+static void set_watch(rt_task* t) {
+  uint64_t limit = (uint64_t)t->task->bytes_limit;
+  t->task->watch = t->watch < limit ? (int64_t)(limit - t->watch) : 0;
+  if (has_expired(t)) t->task->watch = INT64_MAX;
+}
+
 /* What internal.h tells of scopes; all of them are there. */
 static void scopes_check(const rt_task* t) {
   if (!MI_DEBUG) return;
@@ -62,6 +69,13 @@ static void settle(rt_task* t) {
   int64_t ticks = t->watched != NULL ? t->watched->nearest[RT_HEARTBEATS] : NO_END;
   task_set_alarm(t->task, ticks == NO_END ? ALARM_NONE : ticks > 0 ? (uint64_t)ticks : 0);
   if (!has_expired(t)) set_byte_limit(t, t->watched->nearest[RT_MEMORY]);
+  set_watch(t);
+}
+
+void rt_watch(uint64_t bytes) {
+  if (task_current == NULL) return;
+  task_current->watch = bytes;
+  set_watch(task_current);
 }
 
 void scopes_settle(rt_task* t) {
@@ -272,6 +286,7 @@ static void set_ends(rt_task* t, rt_scope* s, const rt_limits* limits) {
 void scope_root(rt_task* t, const rt_limits* limits) {
   t->root = (rt_scope){.task = t, .name = limits->name != NULL ? limits->name : "task"};
   t->scope = t->watched = &t->root;
+  t->watch = UINT64_MAX;
   set_ends(t, &t->root, limits);
   find_nearest(&t->root);
   settle(t);

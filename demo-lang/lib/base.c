@@ -223,6 +223,7 @@ static int base_assert(lua_State* L) {
 /* The results, of which `skip` are not the function's; or false and the error. */
 static int protected_results(lua_State* L, int status, lua_KContext skip) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
+  guest_pay_names(L, 1);
   lua_pushboolean(L, false);
   lua_pushvalue(L, -2);
   return 2;
@@ -282,40 +283,31 @@ static int base_warn(lua_State* L) {
 
 /* ---- The collector ------------------------------------------------------------------------------
 **
-** A collection that the guest asks for is paid for as a walk through the heap. What allocation starts
-** is paid for by allocation, unless the guest has it start more often than these percentages let it:
-** then a userdata that nothing refers to is found dead by each collection, and its finalizer pays and
-** makes the next one. */
+** A collection that the guest asks for is paid for as a walk through the heap. Those that allocation
+** starts are paid for by allocation, so the guest cannot have them start too often: of what it asks
+** for, percentages below these have the effect of these, which is some 25 bytes walked for one
+** allocated. */
 
-enum { LEAST_PAUSE = 124, LEAST_MINOR = 10, LEAST_MAJOR = 40 };
-static const char watcher[] = "collections"; /* its metatable, in the registry */
+enum { LEAST_PAUSE = 104, LEAST_MINOR = 4, LEAST_MAJOR = 8 };
+
+static int at_least(int least, int percentage) { return percentage < least ? least : percentage; }
+/* As Lua keeps a percentage: in a byte, divided by 4. */
+static int kept(int percentage) { return (uint8_t)(percentage / 4) * 4; }
+
+/* The upvalue is the pause that was asked for last, which is what the guest is shown, or nil. */
+static int set_pause(lua_State* L, int pause) {
+  int before = lua_gc(L, LUA_GCSETPAUSE, at_least(LEAST_PAUSE, kept(pause)));
+  if (before == -1) return before;
+  if (lua_isinteger(L, lua_upvalueindex(1))) before = (int)lua_tointeger(L, lua_upvalueindex(1));
+  lua_pushinteger(L, kept(pause));
+  lua_replace(L, lua_upvalueindex(1));
+  return before;
+}
 
 /* Not lua_gc's count, which is not told in finalizers. */
 static void pay_collection(lua_State* L) {
   work_pay(L, rt_bytes(guest_of(L)->task) / 1024, WORK_COLLECTED);
 }
-
-static void push_watcher(lua_State* L) {
-  lua_newuserdatauv(L, 0, 0);
-  luaL_setmetatable(L, watcher);
-}
-
-static int watch(lua_State* L) {
-  if (guest_of(L)->closing) return 0;
-  pay_collection(L);
-  push_watcher(L);
-  return 0;
-}
-
-static void watch_collections(lua_State* L, bool often) {
-  if (!often || !luaL_newmetatable(L, watcher)) return;
-  work_push_closure(L, watch);
-  lua_setfield(L, -2, "__gc");
-  push_watcher(L);
-}
-
-/* As Lua keeps a percentage: in a byte, divided by 4. */
-static int kept(int percentage) { return (uint8_t)(percentage / 4) * 4; }
 
 static int push_result(lua_State* L, int result) {
   if (result == -1)
@@ -345,8 +337,8 @@ static int push_mode(lua_State* L, int mode) {
 static int set_generational(lua_State* L) {
   int minor = (int)work_opt_integer(L, 2, 0), major = (int)work_opt_integer(L, 3, 0);
   pay_collection(L);
-  watch_collections(
-      L, (minor != 0 && (uint8_t)minor < LEAST_MINOR) || (major != 0 && kept(major) < LEAST_MAJOR));
+  if (minor != 0) minor = at_least(LEAST_MINOR, (uint8_t)minor);
+  if (major != 0) major = at_least(LEAST_MAJOR, kept(major));
   return push_mode(L, lua_gc(L, LUA_GCGEN, minor, major));
 }
 
@@ -354,8 +346,9 @@ static int set_incremental(lua_State* L) {
   int pause = (int)work_opt_integer(L, 2, 0), multiplier = (int)work_opt_integer(L, 3, 0),
       step = (int)work_opt_integer(L, 4, 0);
   pay_collection(L);
-  watch_collections(L, pause != 0 && kept(pause) < LEAST_PAUSE);
-  return push_mode(L, lua_gc(L, LUA_GCINC, pause, multiplier, step));
+  int mode = lua_gc(L, LUA_GCINC, 0, multiplier, step);
+  if (mode != -1 && pause != 0) set_pause(L, pause);
+  return push_mode(L, mode);
 }
 
 static int base_collectgarbage(lua_State* L) {
@@ -377,9 +370,7 @@ static int base_collectgarbage(lua_State* L) {
       pay_collection(L);
       return push_boolean(L, lua_gc(L, what, n));
     case LUA_GCSETPAUSE:
-      n = (int)work_opt_integer(L, 2, 0);
-      watch_collections(L, kept(n) < LEAST_PAUSE);
-      return push_result(L, lua_gc(L, what, n));
+      return push_result(L, set_pause(L, (int)work_opt_integer(L, 2, 0)));
     case LUA_GCSETSTEPMUL:
       return push_result(L, lua_gc(L, what, (int)work_opt_integer(L, 2, 0)));
     case LUA_GCISRUNNING:

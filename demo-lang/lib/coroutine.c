@@ -28,6 +28,7 @@ static int resume(lua_State* L, lua_State* co, int nargs) {
   int status = guest_resume_coroutine(L, co, nargs, &count);
   if (status == GUEST_PASS_ON) return PASS_ON;
   if (status != LUA_OK && status != LUA_YIELD) {
+    guest_pay_names(L, 1);
     lua_xmove(co, L, 1);
     return FAILED;
   }

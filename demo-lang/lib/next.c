@@ -8,7 +8,7 @@
 **
 ** The key's node is known from the call before, which remembers the node that comes next, for some
 ** tables at a time. Otherwise all nodes are searched and paid for. Tables with few slots pay
-** nothing. */
+** nothing, nor does a state that is not counted. */
 #include "demo-lang/lib/work.h"
 
 #include <assert.h>
@@ -76,7 +76,6 @@ static bool is_as_expected(lua_State* L) {
 /* A place is a guess: its table may have died and its node may hold another key, so the key is
 ** compared. The upvalue of `next`. */
 typedef struct traversals {
-  bool can_look;
   unsigned last, oldest; /* places: the one used last; to be replaced next */
   struct {
     const table* table;
@@ -158,17 +157,22 @@ static void pay_slots(lua_State* L, traversals* all, const table* t) {
   if (i < nodes) remember(all, t, i);
 }
 
-static int base_next(lua_State* L) {
+static void pay_walk(lua_State* L) {
   enum { FEW_BITS = 8 };
+  const guest* g = guest_of(L);
+  const table* t = lua_topointer(L, 1);
+  if (!g->counted) return;
+  if (!g->can_look)
+    work_pay(L, rt_bytes(g->task) / sizeof(slot), WORK_SLOTS);
+  else if (t->node_bits > FEW_BITS || t->array_limit > 1 << FEW_BITS)
+    pay_slots(L, lua_touserdata(L, lua_upvalueindex(1)), t);
+  if (lua_type(L, 2) == LUA_TSTRING) work_pay(L, lua_rawlen(L, 2), WORK_BYTES);
+}
+
+static int base_next(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
-  const table* t = lua_topointer(L, 1);
-  traversals* all = lua_touserdata(L, lua_upvalueindex(1));
-  if (!all->can_look)
-    work_pay(L, (uint64_t)lua_gc(L, LUA_GCCOUNT) * 1024 / sizeof(slot), WORK_SLOTS);
-  else if (t->node_bits > FEW_BITS || t->array_limit > 1 << FEW_BITS)
-    pay_slots(L, all, t);
-  if (lua_type(L, 2) == LUA_TSTRING) work_pay(L, lua_rawlen(L, 2), WORK_BYTES);
+  pay_walk(L);
   if (lua_next(L, 1)) return 2;
   lua_pushnil(L);
   return 1;
@@ -177,6 +181,36 @@ static int base_next(lua_State* L) {
 void base_push_next(lua_State* L) {
   traversals* all = lua_newuserdatauv(L, sizeof *all, 0);
   memset(all, 0, sizeof *all);
-  all->can_look = is_as_expected(L);
+  guest* g = guest_of(L);
+  g->can_look = g->counted && is_as_expected(L);
   lua_pushcclosure(L, base_next, 1);
+}
+
+/* ---- Names of functions -------------------------------------------------------------------------
+**
+** For a message that names a function that has no name where it was called, and for a trace, Lua
+** walks through all that is in the loaded modules, _G among them. Nobody is told which error did
+** so; so all that are caught pay, some at a time and afterwards, for what a guest has there beyond the
+** usual. */
+
+static uint64_t slots_of(lua_State* L, int index) {
+  const table* t = lua_topointer(L, index);
+  return guest_of(L)->can_look ? array_count(t) + node_count(t)
+                               : rt_bytes(guest_of(L)->task) / sizeof(slot);
+}
+
+void guest_pay_names(lua_State* L, unsigned n) {
+  enum { AT_ONCE = 64, USUAL = 1024 };
+  guest* g = guest_of(L);
+  g->named += n;
+  if (!g->counted || g->named < AT_ONCE) return;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  uint64_t slots = slots_of(L, -1);
+  work_pay(L, slots, WORK_VALUES);
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+    if (lua_istable(L, -1)) slots += slots_of(L, -1);
+  lua_pop(L, 1);
+  n = g->named;
+  g->named = 0;
+  if (slots > USUAL) work_pay(L, n * (slots - USUAL), WORK_VALUES);
 }

@@ -69,7 +69,7 @@ static int table_remove(lua_State* L) {
   bool calls;
   lua_Integer size = length_of(L, READ | WRITE, &calls), at = work_opt_integer(L, 2, size);
   if (at != size)
-    luaL_argcheck(L, (lua_Unsigned)at - 1U <= (lua_Unsigned)size, 2, "position out of bounds");
+    luaL_argcheck(L, (lua_Unsigned)at - 1U <= (lua_Unsigned)size, 1, "position out of bounds");
   meter m = meter_of(L, WORK_VALUES, calls);
   for (lua_geti(L, 1, at); at < size; at++) {
     meter_step(&m);
@@ -145,7 +145,8 @@ static void add_element(lua_State* L, luaL_Buffer* b, lua_Integer i, meter* m) {
   if (type == LUA_TNUMBER)
     for (int n = 1; n < NUMBER; n++) meter_step(m);
   else if (type != LUA_TSTRING)
-    luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+    luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", lua_typename(L, type),
+               (LUAI_UACINT)i);
   luaL_addvalue(b);
 }
 
@@ -180,10 +181,11 @@ static int table_concat(lua_State* L) {
 **
 ** On the stack: 1 the table, 2 the order function or nil. */
 
-/* Is a < b? Indices of the stack, from the top. */
+/* Is a < b? Indices of the stack, from the top. Texts may be equal for long. */
 static bool less(lua_State* L, int a, int b) {
-  guest_tick(L, 1);
-  if (lua_isnil(L, 2)) return lua_compare(L, a, b, LUA_OPLT);
+  bool plain = lua_isnil(L, 2);
+  guest_tick(L, plain && lua_type(L, a) == LUA_TSTRING ? 1 + lua_rawlen(L, a) / WORK_BYTES : 1);
+  if (plain) return lua_compare(L, a, b, LUA_OPLT);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, a - 1);
   lua_pushvalue(L, b - 2);
@@ -199,16 +201,30 @@ static void set_two(lua_State* L, lua_Integer i, lua_Integer j) {
   lua_seti(L, 1, j);
 }
 
-/* Orders elements i < j; true: they were not in order. */
-static bool order_two(lua_State* L, lua_Integer i, lua_Integer j) {
-  lua_geti(L, 1, i);
-  lua_geti(L, 1, j);
-  bool swap = less(L, -1, -2);
-  if (swap)
-    set_two(L, i, j);
+/* Orders the first and the last element. */
+static void order_ends(lua_State* L, lua_Integer low, lua_Integer high) {
+  lua_geti(L, 1, low);
+  lua_geti(L, 1, high);
+  if (less(L, -1, -2))
+    set_two(L, low, high);
   else
     lua_pop(L, 2);
-  return swap;
+}
+
+/* Orders one between them, too. */
+static void order_middle(lua_State* L, lua_Integer low, lua_Integer middle, lua_Integer high) {
+  lua_geti(L, 1, middle);
+  lua_geti(L, 1, low);
+  if (less(L, -2, -1)) {
+    set_two(L, middle, low);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_geti(L, 1, high);
+  if (less(L, -1, -2))
+    set_two(L, middle, high);
+  else
+    lua_pop(L, 2);
 }
 
 /* The pivot is at the top of the stack, and element high - 1. Gives the place where it ends up; no
@@ -244,10 +260,10 @@ static lua_Integer pivot_of(lua_Integer low, lua_Integer high, unsigned random) 
 static void sort(lua_State* L, lua_Integer low, lua_Integer high, unsigned random) {
   enum { UNEVEN = 128 };
   while (low < high) {
-    order_two(L, low, high);
+    order_ends(L, low, high);
     if (high - low == 1) return;
     lua_Integer middle = pivot_of(low, high, random), shorter;
-    if (!order_two(L, low, middle)) order_two(L, middle, high);
+    order_middle(L, low, middle, high);
     if (high - low == 2) return;
     lua_geti(L, 1, middle);
     lua_pushvalue(L, -1);

@@ -125,7 +125,7 @@ static int utf8_offset(lua_State* L) {
   size_t size;
   const char* s = luaL_checklstring(L, 1, &size);
   lua_Integer length = (lua_Integer)size, n = work_integer(L, 2);
-  lua_Integer at = position(work_opt_integer(L, 3, n > 0 ? 1 : length + 1), size) - 1;
+  lua_Integer at = position(work_opt_integer(L, 3, n >= 0 ? 1 : length + 1), size) - 1;
   luaL_argcheck(L, 0 <= at && at <= length, 3, "position out of bounds");
   meter m = meter_of(L, WORK_CHARS, false);
   if (n == 0) {
@@ -152,18 +152,17 @@ static int utf8_offset(lua_State* L) {
 
 /* ---- Iteration ------------------------------------------------------------------------------- */
 
-/* The character after the one at a position, which need not be what the loop before gave. */
+/* The character that begins at or after the byte behind the position given, which need not be the
+** one of the call before. */
 static int next_code(lua_State* L, bool lax) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
   lua_Unsigned at = (lua_Unsigned)lua_tointeger(L, 2);
-  meter m = meter_of(L, WORK_CHARS, false);
-  if (at < length)
-    for (; continues(s[at]); at++) meter_step(&m);
+  if (at >= length) return 0;
+  for (meter m = meter_of(L, WORK_CHARS, false); continues(s[at]); at++) meter_step(&m);
   if (at >= length) return 0;
   uint32_t code;
-  const char* end = decode(s + at, &code, lax);
-  if (end == NULL || continues(*end)) return luaL_error(L, INVALID);
+  if (decode(s + at, &code, lax) == NULL) return luaL_error(L, INVALID);
   lua_pushinteger(L, (lua_Integer)at + 1);
   lua_pushinteger(L, code);
   return 2;
@@ -175,8 +174,7 @@ static int next_lax(lua_State* L) { return next_code(L, true); }
 /* The upvalues are the two above. */
 static int utf8_codes(lua_State* L) {
   bool lax = lua_toboolean(L, 2);
-  const char* s = luaL_checkstring(L, 1);
-  luaL_argcheck(L, !continues(*s), 1, INVALID);
+  luaL_checkstring(L, 1);
   lua_pushvalue(L, lua_upvalueindex(lax ? 2 : 1));
   lua_pushvalue(L, 1);
   lua_pushinteger(L, 0);

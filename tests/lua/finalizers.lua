@@ -50,7 +50,7 @@ against(clear, function(round)
 end)
 
 -- no element comes out twice, or is lost
-local list, taken = rc.list(), {}
+local list, taken = rc.list(), rc.map() -- which does not make Lua's heap grow
 local function take(v)
   if v == nil then return end
   if type(v) == "userdata" then v = v:pop() end
@@ -118,7 +118,7 @@ end)
 -- nothing is lost
 body = nil
 arm = function() end
-vector, list, map, inner, step = nil, nil, nil, nil, nil
+vector, list, taken, map, inner, step = nil, nil, nil, nil, nil, nil
 collectgarbage()
 collectgarbage()
 rc.drain()

@@ -97,10 +97,12 @@ cases() {
   [ "$(echo 'print(...)' | "$slua" --repeatable - a b)" = $'a\tb' ] && [ "$(echo 'print "in"' | "$slua" --ticks 2>/dev/null)" = in ]
   verdict $? 'script from standard input'
 
-  "$slua" same.lua >"$dir/ours" 2>&1
-  diff "$dir/lua" "$dir/ours" >"$dir/diff"
-  verdict $? 'same.lua prints what the original Lua prints' "$dir/diff"
-  for script in rc finalizers guest beat; do
+  for script in same numbers; do
+    "$slua" $script.lua >"$dir/ours" 2>&1
+    diff "$dir/$script" "$dir/ours" >"$dir/diff"
+    verdict $? "$script.lua prints what the original Lua prints" "$dir/diff"
+  done
+  for script in rc finalizers guest; do
     "$slua" --repeatable $script.lua "$dir/code.luac" "$dir" >"$dir/out" 2>&1 && [ "$(cat "$dir/out")" = "$script as expected" ]
     verdict $? "$script.lua" "$dir/out"
   done
@@ -151,6 +153,7 @@ ends() {
   expect 'the sandbox has limits' 3 'slua: heartbeat limit of 10000 reached .*' -- --sandbox -e 'while true do end'
   expect 'of both kinds' 4 'slua: memory limit of 67108864 bytes reached .*' -- --sandbox -e 'local s = "x" while true do s = s .. s end'
   expect 'which can be others' 3 'slua: heartbeat limit of 50 .*' -- --sandbox --heartbeats=50 -e 'while true do end'
+  expect 'beat.lua' 0 '' 'beat as expected' -- --heartbeats 1000000 beat.lua
   expect 'beat needs a count' 1 'slua: \(command line\):1: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
   expect 'wrong number' 1 "slua: not a number of heartbeats \\(1 or more\\): '0'"$'\nusage: .*' -- --heartbeats 0
   expect 'wrong size' 1 "slua: not a size in bytes \\(such as 65536, 64K, 16M, 2G\\): '1X'"$'\nusage: .*' -- --memory 1X
@@ -183,7 +186,7 @@ repeats() { # NAME COMMAND...
 echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
 echo 'print(arg[-1], (arg[0]:gsub(".*/", "")), arg[1])' >"$dir/arg.lua"
 lua5.4 - "$dir/code.luac" <<<'io.open(arg[1], "wb"):write(string.dump(function() print "it ran" end))'
-lua5.4 same.lua >"$dir/lua" 2>&1
+for script in same numbers; do lua5.4 $script.lua >"$dir/$script" 2>&1; done
 for slua in "${binaries[@]}"; do
   cases
   ends

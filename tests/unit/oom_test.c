@@ -227,7 +227,10 @@ static void a_task(void) {
   require(rt_enter(task) == 0);
   void* huge = rt_alloc(40 * MiB);
   used(huge, 4096, false);
-  rt_free_sized(huge, 40 * MiB);
+  void* more = rt_realloc(huge, 40 * MiB, 70 * MiB);
+  if (more == NULL) rt_free_sized(huge, 40 * MiB);
+  rt_free_sized(more, 70 * MiB);
+  require(rt_bytes(task) == 0);
   void* again = used(mi_zalloc(40 * MiB), 4096, true);
   mi_free(again);
   void* large = rt_alloc(3 * MiB);

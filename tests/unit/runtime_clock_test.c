@@ -98,6 +98,11 @@ static rc_object* object_of_words(size_t n) {
   return o;
 }
 
+static void* quick_or_not(size_t size) {
+  void* p = rt_alloc_quick(size);
+  return p != NULL ? p : rt_alloc(size);
+}
+
 /* Calls whose result takes the place of what was in the slot. */
 static void call_constructor(const call* c) {
   size_t size = c->size;
@@ -114,7 +119,7 @@ static void call_constructor(const call* c) {
       break;
     case 8:
     case 9:
-      slot_set(c->slot, rt_alloc(size), size, OF_RT);
+      slot_set(c->slot, quick_or_not(size), size, OF_RT);
       break;
     case 10:
       slot_set(c->slot, mi_calloc(1, size), size, OF_MI);

@@ -68,15 +68,34 @@ static size_t random_size(size_t limit) {
     case 2:
     case 3:
       return rnd(limit / 8 + 1);
+    case 4:
+    case 5:
+      return rnd(150);
     default:
       return rnd(limit / 50 + 20);
   }
 }
 
+/* How often the inlined case was the case. */
+static size_t quick;
+
+/* What is inlined is refused when more would be held than is watched, and then nothing has happened. */
+static void* alloc_either(rt_task* t, size_t size, size_t held, size_t watched) {
+  uint64_t ticks = rt_ticks(t);
+  void* p = rt_alloc_quick(size);
+  quick += p != NULL;
+  if (p != NULL) assert_true(held + size <= watched && mi_usable_size(p) == mi_good_size(size));
+  assert_int_equal(rt_bytes(t), p != NULL ? held + size : held);
+  assert_int_equal(rt_ticks(t), p != NULL ? ticks + 1 : ticks);
+  return p != NULL ? p : rt_alloc(size);
+}
+
 /* As rt_alloc and rt_realloc; `held` is what the test says that the task holds. */
-static void resize(struct slot* s, size_t size, size_t* held, size_t limit) {
+static void resize(rt_task* t, struct slot* s, size_t size, size_t* held, size_t limit,
+                   size_t watched) {
   bool fits = size <= s->size || *held - s->size + size <= limit;
-  unsigned char* p = s->p == NULL && rnd(2) ? rt_alloc(size) : rt_realloc(s->p, s->size, size);
+  unsigned char* p = s->p == NULL && rnd(2) ? alloc_either(t, size, *held, watched)
+                                            : rt_realloc(s->p, s->size, size);
   if (fits) {
     assert_non_null(p);
     *held += size - s->size;
@@ -89,13 +108,14 @@ static void resize(struct slot* s, size_t size, size_t* held, size_t limit) {
 
 static void exact_blocks(size_t limit) {
   rt_task* t = begin_limited(limit);
-  size_t held = 0, peak = 0, refused = 0;
+  size_t held = 0, peak = 0, refused = 0, watched = SIZE_MAX;
   errno = 0;
   for (int i = 0; i < 20000; i++) {
     struct slot* s = &slots[rnd(SLOTS)];
+    if (rnd(50) == 0) rt_watch(watched = rnd(4) > 0 ? rnd(limit + 1) : SIZE_MAX);
     size_t before = held, size = random_size(limit);
     if (rnd(3) > 0) {
-      resize(s, size, &held, limit);
+      resize(t, s, size, &held, limit, watched);
       refused += size > s->size;
     } else if (s->p != NULL) {
       check(s, s->size);
@@ -105,6 +125,7 @@ static void exact_blocks(size_t limit) {
     }
     if (held > peak) peak = held;
     assert_int_equal(rt_bytes(t), held);
+    assert_int_equal(rt_is_watched(), held > watched);
     if (held > before) assert_int_equal(rt_bytes_peak(t), peak);
     assert_true(held <= limit);
   }
@@ -122,10 +143,35 @@ static void test_exact_blocks(void** state) {
   (void)state;
   static const size_t limits[] = {1, 100, 1000, 10007, 100000, 1048577, 20000000};
   for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) exact_blocks(limits[i]);
+  assert_true(CHECKED ? quick == 0 : quick > 500);
   assert_true(nothing_lives());
 }
 
 /* Sizes that cannot be change nothing, with a limit and without one. */
+/* What is watched is there again after a scope that ran out. */
+static void test_watch_after_scope(void** state) {
+  (void)state;
+  rt_task* t = begin_limited(100000);
+  void* p = rt_alloc(1000);
+  rt_watch(5000);
+  assert_non_null(rt_alloc(64));
+  rt_scope s;
+  rt_scope_begin(&s, &(rt_limits){.bytes = 2000});
+  assert_true(CHECKED || rt_alloc_quick(64) != NULL);
+  assert_false(rt_is_watched());
+  rt_expire(RT_MEMORY);
+  assert_true(rt_is_watched() && rt_alloc_quick(64) == NULL);
+  rt_scope_end(&s);
+  assert_false(rt_is_watched());
+  assert_true(CHECKED || rt_alloc_quick(64) != NULL);
+  p = rt_realloc(p, 1000, 4800);
+  assert_true(rt_bytes(t) > 4800 && rt_bytes(t) <= 5000 && !rt_is_watched());
+  assert_null(rt_alloc_quick(5001 - (size_t)rt_bytes(t)));
+  p = rt_realloc(p, 4800, 5000);
+  assert_true(rt_is_watched());
+  end(t);
+}
+
 static void test_impossible_sizes(void** state) {
   (void)state;
   volatile size_t all = SIZE_MAX, most = PTRDIFF_MAX, petabyte = (size_t)1 << 50;
@@ -343,6 +389,8 @@ static void check_expiry(void* (*alloc)(size_t), size_t size) {
     held += counts;
     assert_int_equal(rt_expired(t), RT_MEMORY);
     assert_int_equal(rt_poll(), RT_EXPIRED);
+    rt_watch(SIZE_MAX);
+    assert_true(rt_is_watched() && rt_alloc_quick(16) == NULL);
   }
   errno = 0;
   expect_refused(alloc(size));
@@ -665,6 +713,7 @@ static void test_callback_at_the_limit(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_exact_blocks),
+      cmocka_unit_test(test_watch_after_scope),
       cmocka_unit_test(test_impossible_sizes),
       cmocka_unit_test(test_shrinking_never_fails),
       cmocka_unit_test(test_block_of_another_task),

@@ -216,6 +216,48 @@ static void test_region_is_full(void** state) {
   end(t);
 }
 
+/* ---- Huge blocks that grow ------------------------------------------------------------------- */
+
+static void stamp(unsigned char* p, size_t from, size_t to) {
+  for (size_t i = (from + 4095) / 4096 * 4096; i < to; i += 4096) p[i] = (unsigned char)(i >> 14);
+}
+
+static void check_stamps(const unsigned char* p, size_t to) {
+  for (size_t i = 0; i < to; i += 4096) assert_int_equal(p[i], (unsigned char)(i >> 14));
+}
+
+static unsigned char* grown(unsigned char* p, size_t old, size_t size) {
+  p = rt_realloc(p, old, size);
+  assert_non_null(p);
+  check_stamps(p, old);
+  stamp(p, old, size);
+  return p;
+}
+
+/* Where it is while the place behind is free, elsewhere once it is not: alike in all builds. What it
+** leaves is given to others. */
+static void test_huge_blocks_grow(void** state) {
+  (void)state;
+  const size_t mib = 1 << 20;
+  rt_task* t = begin(&repeatable);
+  unsigned char *p = grown(NULL, 0, 20 * mib), *start = p;
+  assert_ptr_equal(p = grown(p, 20 * mib, 31 * mib), start);
+  assert_ptr_equal(p = grown(p, 31 * mib, 90 * mib), start);
+  unsigned char* behind = grown(NULL, 0, 17 * mib);
+  assert_true(rt_offset(t, behind) == rt_offset(t, start) + 96 * mib);
+  assert_ptr_equal(p = grown(p, 90 * mib, 95 * mib), start);
+  assert_ptr_not_equal(p = grown(p, 95 * mib, 100 * mib), start);
+  check_stamps(behind, 17 * mib);
+  assert_ptr_equal(grown(NULL, 0, 60 * mib), start);
+  assert_int_equal(rt_bytes(t), 177 * mib);
+  rt_free_sized(p, 100 * mib);
+  rt_free_sized(behind, 17 * mib);
+  p = mi_rezalloc(mi_zalloc(17 * mib), 120 * mib);
+  assert_non_null(p);
+  for (size_t i = 0; i < 120 * mib; i += 512) assert_int_equal(p[i], 0);
+  end(t);
+}
+
 /* ---- What is left ---------------------------------------------------------------------------- */
 
 /* Tasks in turn, some of which end full, and the last lines of the statistics. */
@@ -296,10 +338,15 @@ static void test_collect_purges_the_region(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_offsets_repeat),     cmocka_unit_test(test_offsets_side_by_side),
-      cmocka_unit_test(test_offsets_in_threads), cmocka_unit_test(test_offset_of_strangers),
-      cmocka_unit_test(test_region_is_full),     cmocka_unit_test(test_tasks_leave_nothing),
-      cmocka_unit_test(test_many_regions),       cmocka_unit_test(test_collect_purges_the_region),
+      cmocka_unit_test(test_offsets_repeat),
+      cmocka_unit_test(test_offsets_side_by_side),
+      cmocka_unit_test(test_offsets_in_threads),
+      cmocka_unit_test(test_offset_of_strangers),
+      cmocka_unit_test(test_region_is_full),
+      cmocka_unit_test(test_huge_blocks_grow),
+      cmocka_unit_test(test_tasks_leave_nothing),
+      cmocka_unit_test(test_many_regions),
+      cmocka_unit_test(test_collect_purges_the_region),
   };
   return cmocka_run_group_tests_name("runtime region", tests, NULL, NULL);
 }
