@@ -135,7 +135,7 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 # Reads and writes Lua's bytecode by itself: for the tests.
 $(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ $(LUA_L) -lm -ldl
+	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ -l:liblua5.4.a -lm -ldl
 
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)

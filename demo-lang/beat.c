@@ -81,6 +81,7 @@ static outcome run(lua_State* L, int nargs, bool throws) {
   outcome o;
   if (end < g->deadline.soft) g->deadline.soft = end;
   if (throws && end < g->deadline.hard) g->deadline.hard = end;
+  guest_meter_deadline(g);
   o.status = resume(L, lua_tothread(L, COROUTINE), nargs, &o.count);
   g->deadline = outer;
   o.over = now(L) >= end;

@@ -354,7 +354,7 @@ bool guest_open(guest* g, const slua_config* config) {
   }
   *(guest**)lua_getextraspace(g->L) = g;
   lua_setwarnf(g->L, warn, g);
-  if (!g->counted || guest_open_meter(g, &limits)) return true;
+  if (!g->counted || guest_open_meter(g)) return true;
   guest_end(g);
   errno = ENOMEM;
   return false;

@@ -61,9 +61,8 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
-  lua_State* meter;       /* see meter.c; NULL: not counted, or closed, and then: */
-  uint64_t unused;        /* ticks that were granted and not used */
-  uint64_t tick_limit;    /* UINT64_MAX: none */
+  lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
+  uint64_t unused;        /* ticks that were granted, and are not in the counter of meter.c */
   bool charges;           /* counted, and the bytecode is as expected */
   bool hooked;            /* a chunk could not be charged: the count hook pays */
   uintptr_t stack;        /* the C stack at that call */
@@ -134,9 +133,11 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 int guest_loaded(lua_State* L, int status);
 
 /* meter.c: prepares a state for chunks that pay; false: no memory. */
-bool guest_open_meter(guest* g, const rt_config* limits);
+bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
 bool guest_charge(lua_State* L);
+/* A deadline was set: what is granted may go beyond it, and is taken back. */
+void guest_meter_deadline(guest* g);
 /* Ticks used so far: those of the task without what was granted ahead. */
 uint64_t guest_ticks(const guest* g);
 /* guestlib.c: all libraries. */

@@ -34,16 +34,24 @@ static uint64_t unused(const guest* g) {
   return n > 0 ? (uint64_t)n : 0;
 }
 
-/* How many ticks to grant ahead. */
+uint64_t guest_ticks(const guest* g) {
+  return rt_ticks(g->task) - g->unused - (g->meter != NULL ? unused(g) : 0);
+}
+
+void guest_meter_deadline(guest* g) {
+  if (g->meter == NULL) return;
+  g->unused += unused(g);
+  set_counter(g, 0);
+}
+
+/* How many ticks to grant ahead: few, when something is near that ends the run. What has passed was
+** extended, or waits until it can yield; but at a hard deadline each tick throws. */
 static lua_Integer grant(const guest* g) {
-  uint64_t used = rt_ticks(g->task), most = GRANT;
-  const uint64_t ends[] = {g->deadline.soft, g->deadline.hard};
-  if (g->tick_limit != 0) {
-    uint64_t left = used < g->tick_limit ? g->tick_limit - used : 0;
-    if (left / 4 < most) most = left / 4;
-  }
-  for (int i = 0; i < 2; i++)
-    if (used < ends[i] && ends[i] - used < most) most = ends[i] - used;
+  uint64_t used = guest_ticks(g), ends[] = {g->end, g->deadline.soft, g->deadline.hard};
+  uint64_t most = GRANT;
+  if (used >= g->deadline.hard) return 0;
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+    if (used < ends[i] && (ends[i] - used) / 4 < most) most = (ends[i] - used) / 4;
   return (lua_Integer)most;
 }
 
@@ -55,12 +63,10 @@ static void take(lua_State* L, lua_Integer n) {
     set_counter(g, counter);
     return;
   }
+  uint64_t need = (uint64_t)(more - counter), kept = need < g->unused ? need : g->unused;
   set_counter(g, more);
-  guest_tick(L, (uint64_t)(more - counter));
-}
-
-uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - (g->meter != NULL ? unused(g) : g->unused);
+  g->unused -= kept;
+  if (need > kept) guest_tick(L, need - kept);
 }
 
 /* ---- Loops that are cut into pieces ---------------------------------------------------------- */
@@ -148,10 +154,7 @@ static int next_piece(lua_State* L) {
   return 4;
 }
 
-/* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. Here a deadline of beat.c makes charged code yield; the arguments stay. */
-static int pay_now(lua_State* L) {
-  guest_check(L);
+static int pay_for(lua_State* L) {
   switch (lua_gettop(L)) {
     case 0:
       take(L, 0);
@@ -163,15 +166,22 @@ static int pay_now(lua_State* L) {
   }
 }
 
-static int pay_again(lua_State* L, int status, lua_KContext nargs) {
+enum { MOST_RESULTS = 8 };
+
+/* A resumer may have given values, which are dropped. */
+static int go_on(lua_State* L, int status, lua_KContext top_and_results) {
   (void)status;
-  lua_settop(L, (int)nargs);
-  return pay_now(L);
+  lua_settop(L, (int)(top_and_results / MOST_RESULTS));
+  return (int)(top_and_results % MOST_RESULTS);
 }
 
+/* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
+** numeric for. */
 static int pay(lua_State* L) {
   guest_check(L);
-  return guest_must_yield(L, true) ? lua_yieldk(L, 0, lua_gettop(L), pay_again) : pay_now(L);
+  int results = pay_for(L);
+  if (!guest_must_yield(L, true)) return results;
+  return lua_yieldk(L, 0, lua_gettop(L) * MOST_RESULTS + results, go_on);
 }
 
 /* ---- Dumps ----------------------------------------------------------------------------------- */
@@ -276,7 +286,7 @@ static const char ANCHOR_KEY[] = "sluice.anchor", METER_KEY[] = "sluice.meter"; 
 /* The first finalizer of the state is its last one to run. */
 static int close_meter(lua_State* L) {
   guest* g = guest_of(L);
-  g->unused = unused(g);
+  guest_meter_deadline(g);
   g->meter = NULL;
   return 0;
 }
@@ -311,11 +321,7 @@ static int make_meter(lua_State* L) {
   return 0;
 }
 
-bool guest_open_meter(guest* g, const rt_config* limits) {
-  enum { PERIOD = 1000 }; /* runtime.h's */
-  uint64_t period = limits->heartbeat_period != 0 ? limits->heartbeat_period : PERIOD;
-  if (limits->heartbeats == 0 || __builtin_mul_overflow(limits->heartbeats, period, &g->tick_limit))
-    g->tick_limit = UINT64_MAX;
+bool guest_open_meter(guest* g) {
   lua_pushcfunction(g->L, make_meter);
   return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }

@@ -292,6 +292,7 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   int status, count;
   lua_State* co = s->co;
   s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
+  guest_meter_deadline(&s->g);
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
   s->g.deadline.soft = UINT64_MAX;

@@ -102,7 +102,7 @@ end
 same("true " .. whole, beat.limit(10000000, function() return select(2, in_slices(300)) end))
 local outer, times = coroutine.create(function() return select(2, in_slices(2000)) end), 0
 repeat
-  local status, result = beat.slice(outer, 300)
+  local status, result = beat.slice(outer, 100)
   times = times + 1
 until status ~= "over" or not result == whole
 assert(times > 10 and coroutine.status(outer) == "dead")
