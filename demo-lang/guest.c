@@ -341,7 +341,6 @@ bool guest_open(guest* g, const slua_config* config) {
     g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
-  limits.compact = true;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);

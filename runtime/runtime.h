@@ -86,10 +86,10 @@ typedef struct rt_config {
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
   bool
       compact; /* for a task that may stay small: the first blocks of rt_alloc, up to 64 KiB, lie side by
-                   side, whatever their sizes; all that rt_alloc gave is freed by rt_free_sized, within
-                   the task */
-  bool deterministic;       /* draining and finalizers on beats only (RC_ON_BEATS) */
-  bool measure_pauses;      /* time what rt_get_pauses reports (two clock reads for each) */
+                   side, whatever their sizes (and none is rt_alloc_quick's); all that rt_alloc gave is
+                   freed by rt_free_sized, within the task */
+  bool deterministic;  /* draining and finalizers on beats only (RC_ON_BEATS) */
+  bool measure_pauses; /* time what rt_get_pauses reports (two clock reads for each) */
   size_t record; /* bytes for what rt_report tells, mapped apart and charged to nobody: 256 KiB are
                            plenty, 16 KiB the least; 0: no record */
   uint64_t record_units; /* a pause of so many units is recorded by itself; 0: 64 */

@@ -76,11 +76,12 @@ static void describe(outcome* o, slua* s, slua_status status) {
 }
 
 static void run(const char* script, size_t length, outcome* o) {
-  slua_config config = {
-      .limits = {.heartbeats = options.heartbeats, .bytes = options.mebibytes << 20},
-      .repeatable = true,
-      .output = keep_output,
-      .output_arg = o};
+  slua_config config = {.limits = {.heartbeats = options.heartbeats,
+                                   .bytes = options.mebibytes << 20,
+                                   .compact = true},
+                        .repeatable = true,
+                        .output = keep_output,
+                        .output_arg = o};
   *o = (outcome){.status = "error"};
   slua* s = slua_new(&config);
   if (s == NULL) {

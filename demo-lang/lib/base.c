@@ -136,7 +136,8 @@ static int base_setmetatable(lua_State* L) {
   if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
     return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
-  if (type == LUA_TTABLE && has_field(L, 2, "__gc")) guest_of(L)->must_close = true;
+  guest* g = guest_of(L);
+  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_field(L, 2, "__gc");
   lua_setmetatable(L, 1);
   return 1;
 }

@@ -161,7 +161,6 @@ static void pay_walk(lua_State* L) {
   enum { FEW_BITS = 8 };
   const guest* g = guest_of(L);
   const table* t = lua_topointer(L, 1);
-  if (!g->counted) return;
   if (!g->can_look)
     work_pay(L, rt_bytes(g->task) / sizeof(slot), WORK_SLOTS);
   else if (t->node_bits > FEW_BITS || t->array_limit > 1 << FEW_BITS)
@@ -169,21 +168,28 @@ static void pay_walk(lua_State* L) {
   if (lua_type(L, 2) == LUA_TSTRING) work_pay(L, lua_rawlen(L, 2), WORK_BYTES);
 }
 
-static int base_next(lua_State* L) {
+static inline int next(lua_State* L, bool pays) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
-  pay_walk(L);
+  if (pays) pay_walk(L);
   if (lua_next(L, 1)) return 2;
   lua_pushnil(L);
   return 1;
 }
 
+static int free_next(lua_State* L) { return next(L, false); }
+static int paying_next(lua_State* L) { return next(L, true); }
+
 void base_push_next(lua_State* L) {
+  guest* g = guest_of(L);
+  if (!g->counted) {
+    work_push_closure(L, free_next);
+    return;
+  }
   traversals* all = lua_newuserdatauv(L, sizeof *all, 0);
   memset(all, 0, sizeof *all);
-  guest* g = guest_of(L);
-  g->can_look = g->counted && is_as_expected(L);
-  lua_pushcclosure(L, base_next, 1);
+  g->can_look = is_as_expected(L);
+  lua_pushcclosure(L, paying_next, 1);
 }
 
 /* ---- Names of functions -------------------------------------------------------------------------

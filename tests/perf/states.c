@@ -39,7 +39,8 @@ static void print(const char* name, int n, double make, double asked, double has
 }
 
 static void ours(const char* name, int n, bool repeatable, bool used) {
-  const slua_config config = {.repeatable = repeatable, .may = SLUA_MAY_FILES | SLUA_MAY_ASK};
+  const slua_config config = {
+      .limits.compact = true, .repeatable = repeatable, .may = SLUA_MAY_FILES | SLUA_MAY_ASK};
   slua** s = check(calloc((size_t)n, sizeof *s));
   double asked = 0, has = resident(), make = now();
   for (int i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""run.py [--table] SLUA... [--only NAME...]: each attempt of cases.lua to get past the limit on heartbeats ends at that
-limit, with less than a beat more on the count (or less than the one request that could not be paid),
+"""run.py [--table] SLUA... [--only NAME...]: each attempt of cases.lua to get past the limit on
+heartbeats ends within a beat of that limit (or of the one request that could not be paid),
 or at the memory limit, or is refused. A limit on processor time is there for those that get away;
 it measures nothing else. --table prints where each one stopped. Those that are "pending" run by name
 only."""
@@ -39,7 +39,7 @@ def verdict(p, name, source):
     if kind == "memory":
         return None, f"memory limit, {ticks} ticks"
     over = ticks - BEATS * PERIOD
-    if not 0 <= over < PERIOD + MEMORY // 1024:
+    if not -PERIOD < over < PERIOD + MEMORY // 1024:
         return f"{over} ticks after the limit", "?"
     return None, f"{ticks} ticks" + ("" if over < PERIOD else f", of which {over} could not be paid")
 
