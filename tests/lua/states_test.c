@@ -574,7 +574,8 @@ static size_t resident_bytes(void) {
 /* All at the same time, each with at most half more than Lua asked for. */
 static void many(int n, bool repeatable) {
   slua** states = calloc((size_t)n, sizeof *states);
-  const slua_config config = {.repeatable = repeatable, .may = SLUA_MAY_FILES};
+  const slua_config config = {
+      .limits.compact = true, .repeatable = repeatable, .may = SLUA_MAY_FILES};
   slua_close(state(config)); /* what the process has once */
   size_t before = resident_bytes(), asked = 0;
   for (int i = 0; i < n; i++) {
