@@ -152,7 +152,7 @@ def screenshot(host, chromium, file):
               "    end\n    if prime then found[#found + 1] = i end\n  end\n  return found\nend\n\n"
               "local p = primes(2000)\nprint(#p .. ' primes, the last is ' .. p[#p])\nwhile true do end\n")
     with tempfile.TemporaryDirectory() as folder:
-        browse(chromium, "--virtual-time-budget=10000", "--window-size=860,860", f"--screenshot={Path(file).resolve()}",
+        browse(chromium, "--virtual-time-budget=10000", "--window-size=860,930", f"--screenshot={Path(file).resolve()}",
                form(host, script, folder))
 
 
