@@ -374,6 +374,11 @@ static int required_next(instruction i) {
   }
 }
 
+/* What calls the metamethod, or a jump to what does else. */
+static bool follows_arithmetic(instruction i) {
+  return (op_of(i) >= OP_MMBIN && op_of(i) <= OP_MMBINK) || op_of(i) == OP_JMP;
+}
+
 static bool instruction_is_sound(const proto* p, int pc) {
   instruction i = p->code[pc];
   if (op_of(i) >= OPCODES) return false;
@@ -382,9 +387,7 @@ static bool instruction_is_sound(const proto* p, int pc) {
   int target = jump_target(i, pc), next = required_next(i);
   if (target != -1 && (target < 0 || target >= p->code_size)) return false;
   if (next != -1 && (last || op_of(p->code[pc + 1]) != next)) return false;
-  if (is_arithmetic(i) &&
-      (last || op_of(p->code[pc + 1]) < OP_MMBIN || op_of(p->code[pc + 1]) > OP_MMBINK))
-    return false;
+  if (is_arithmetic(i) && (last || !follows_arithmetic(p->code[pc + 1]))) return false;
   if (last && op_of(i) != OP_RETURN && op_of(i) != OP_RETURN0 && op_of(i) != OP_RETURN1 &&
       op_of(i) != OP_JMP)
     return false;

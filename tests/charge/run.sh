@@ -76,6 +76,15 @@ costs 4000 0 'for i = 1, n do f(i) end'
 costs 8000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
 costs 4400 0 'local function g(k) if k > 0 then g(k - 1) end end for i = 1, n // 20 do g(20) end'
 costs 4000 0 'local function g(k) if k == 0 then return end return g(k - 1) end g(n)'
+# Texts that are compared: 1 for each KiB, if they are.
+texts='local a, b, c = ("x"):rep(10240), ("x"):rep(10240), ("x"):rep(10241) for i = 1, n do local _ ='
+costs 44000 0 "$texts a == b end"
+costs 44000 0 "$texts a ~= b end"
+costs 4000 0 "$texts a == c end"
+costs 44000 0 "$texts a < c end"
+costs 44000 0 "$texts c >= a end"
+costs 4000 0 "$texts #a < #c end"
+costs 4000 0 "$texts a == 1 end"
 # A resume is a tick, too.
 costs 6000 32 'local co = coroutine.wrap(function() while true do coroutine.yield() end end) for i = 1, n // 2 do co() end'
 same_ticks=$(for b in slua slua slua-asan; do "$build/$b" --ticks programs.lua 4 100 2>&1 | grep '^ticks'; done | sort -u | wc -l)
