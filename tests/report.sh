@@ -39,7 +39,7 @@ for name in busy full endless; do
   check --same "$dir/$name"{1,2}.json
   verdict $? "$name: what repeats"
 done
-setarch -R env "MORE=$(printf '%9000s' x)" "$build/slua" --memory 12M --report="$dir/moved.json" tests/demo/report.lua &&
+setarch -R env "MORE=$(printf '%9000s' x)" "$build/slua" --memory 12M --ticks --report="$dir/moved.json" tests/demo/report.lua 2>/dev/null &&
   check --same "$dir"/{busy1,moved}.json
 verdict $? 'what repeats, with other addresses'
 "${busy[@]:0:3}" --pauses --report="$dir/seen.txt" "${busy[-1]}" 2>"$dir/seen"
