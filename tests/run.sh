@@ -84,7 +84,7 @@ equal() { # NAME WORD PROGRAM
   if [ "$(wc -l <"$out")" -ge 3 ] && [ "$(sort -u "$out" | wc -l)" = 1 ]; then note 1 0 "$1"; else note 0 1 "$1"; fi
 }
 equal beats-equal-in-all-builds beats heartbeat_test
-equal as-many-blocks-fit-in-all-builds fits runtime_limit_test
+equal as-many-blocks-fit-in-all-builds fits runtime_granted_test
 equal deaths-equal-in-all-builds deaths rc_types_test
 equal moments-equal-in-all-builds moments runtime_beats_test
 equal addresses-equal-in-all-builds offsets runtime_region_test
