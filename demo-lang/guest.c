@@ -9,8 +9,6 @@
 
 enum { PERIOD = 100 }; /* instructions that are paid for at once */
 
-guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
-
 /* ---- The hash seed ------------------------------------------------------------------------------
 **
 ** lua_newstate draws a seed from the time and from addresses, keeps it in the first block that
@@ -182,8 +180,8 @@ static void collect_above(guest* g, uint64_t held) {
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
-void guest_arm(lua_State* L) {
-  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
+void guest_arm_hook(lua_State* L) {
+  if (lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
@@ -228,14 +226,14 @@ void guest_stop(lua_State* L) {
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-void guest_check(lua_State* L) {
+void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
   if (g->refused.size != 0) rt_expire(RT_MEMORY);
   if (stops(g)) guest_stop(L);
 }
 
 /* In pieces, so that the count at a stop is within a beat of the limit. */
-void guest_tick(lua_State* L, uint64_t ticks) {
+void guest_tick_slow(lua_State* L, uint64_t ticks) {
   enum { PIECE = 500 };
   for (; ticks > PIECE; ticks -= PIECE)
     if (rt_tick(PIECE) != RT_OK) guest_stop(L);
@@ -278,14 +276,6 @@ void guest_exit(lua_State* L, int status, bool close) {
   g->exits = true;
   g->exit_status = status;
   longjmp(g->way_out, 1);
-}
-
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
-  guest* g = guest_of(L);
-  lua_State* before = g->running;
-  g->running = co;
-  guest_arm(co);
-  return before;
 }
 
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
