@@ -21,7 +21,7 @@ local makers = {
   function(_, i) return i % 7 == 0 and math.huge or i % 11 == 0 and -math.huge or math.random(-9, 9) * 10.0 ^ math.random(-300, 300) end,
   function(_, i) return i % 90 == 0 and -0.0 or math.random(-2, 2) + 0.0 end,
   function() return ("\0"):rep(math.random(0, 9)) .. ("\xFF"):rep(math.random(0, 9)) .. ("a"):rep(math.random(0, 3)) end,
-  function() return ("long"):rep(1000) .. math.random(100) end,
+  function() return ("long"):rep(300) .. math.random(100) end,
   function(_, i) return i % 2 == 0 and i or i + 0.5 end,
 }
 for n = 0, 300 do
