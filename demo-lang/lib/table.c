@@ -36,7 +36,8 @@ static bool check_table(lua_State* L, int arg, unsigned uses) {
 /* The same for argument 1, with its length. */
 static lua_Integer length_of(lua_State* L, unsigned uses, bool* calls) {
   *calls = check_table(L, 1, uses | LENGTH);
-  if (*calls) guest_tick(L, 1);
+  if (!*calls) return (lua_Integer)lua_rawlen(L, 1);
+  guest_tick(L, 1);
   return luaL_len(L, 1);
 }
 
@@ -126,7 +127,11 @@ static int table_unpack(lua_State* L) {
   lua_Integer i = work_opt_integer(L, 2, 1);
   bool calls = metamethods(L, 1, READ | LENGTH) != 0;
   if (calls) guest_tick(L, 1);
-  lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : work_integer(L, 3);
+  lua_Integer last;
+  if (!lua_isnoneornil(L, 3))
+    last = work_integer(L, 3);
+  else
+    last = !calls && lua_istable(L, 1) ? (lua_Integer)lua_rawlen(L, 1) : luaL_len(L, 1);
   if (i > last) return 0;
   lua_Unsigned n = (lua_Unsigned)last - (lua_Unsigned)i;
   if (n >= INT_MAX || !lua_checkstack(L, (int)++n))
