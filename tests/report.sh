@@ -3,19 +3,8 @@
 # ticks do not change; errors are told.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-verdict() { # STATUS NAME: passes if it is 0 and nothing is in $dir/out
-  if [ "$1" = 0 ] && [ ! -s "$dir/out" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $2"
-    head -n 15 "$dir/out"
-  fi
-  : >"$dir/out"
-}
+source tests/tools.sh
+shown=$dir/out
 all_of() { echo --report="$1".{json,trace.json,html,txt}; }
 check() { python3 tests/report.py "$@" >"$dir/out" 2>&1; }
 
@@ -52,8 +41,8 @@ verdict $? 'a script that does nothing'
 refuses() { # NAME CODE MESSAGE ARGS...: code and first line of the message
   "$build/slua" "${@:4}" >"$dir/seen" 2>&1
   local code=$?
-  { [ $code = "$2" ] && [ "$(head -n 1 "$dir/seen")" = "$3" ]; } || echo "$code:" "$(cat "$dir/seen")" >"$dir/out"
-  verdict 0 "$1"
+  [ $code = "$2" ] && [ "$(head -n 1 "$dir/seen")" = "$3" ]
+  verdict $? "$1: exit $code" "$dir/seen"
 }
 for format in json trace.json html txt; do
   ln -s /dev/full "$dir/full.$format"
@@ -105,5 +94,4 @@ for record in 1 50000 1000000; do
   cmp "$dir"/own{1,2}.html >"$dir/out" && cmp "$dir"/own{1,2}.trace.json >"$dir/out" && cmp "$dir"/own{1,2}.txt >"$dir/out"
   verdict $? 'without times all is the same in each run'
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish
