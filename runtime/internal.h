@@ -62,6 +62,10 @@ struct rt_task {
   int64_t extended;            /* ticks, of the task as a whole */
   int64_t children_ticks; /* what children were charged, or, before they are joined, have taken */
   atomic_uint children;
+  struct {
+    uint64_t number, tick, ns;
+    int64_t ticks, bytes;
+  } born;        /* as a child: for its parent's report */
   rt_task* next; /* free list of records */
 };
 

@@ -6,6 +6,8 @@
 ** reached, however deep scopes nest. */
 #include "runtime/internal.h"
 
+#include "runtime/record.h"
+
 _Thread_local rt_task* task_current;
 __thread int64_t rt_depth_left = NO_END;
 
@@ -129,6 +131,7 @@ static void mark(rt_task* t, rt_scope* s, rt_limit why) {
     t->where = s->name;
   }
   s->expired = why;
+  span_mark(t, s->level, why);
   t->watched = s->outer;
   t->watched_level = s->level - 1;
   settle(t);
@@ -275,6 +278,7 @@ void rt_scope_begin(rt_scope* s, const rt_limits* limits) {
   t->level = s->level;
   settle(t);
   depth_set(t, s->depth);
+  span_begin(t, limits);
 }
 
 /* The innermost mark that is left. */
@@ -294,6 +298,7 @@ rt_status rt_scope_end(rt_scope* s) {
         "sluice: error: rt_scope_end of a scope that the current task is not in: nothing happens");
     return rt_poll();
   }
+  span_end(t, s->level);
   s->task = NULL;
   t->scope = s->outer;
   t->scope->inner = NULL;
