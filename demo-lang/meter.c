@@ -55,7 +55,7 @@ static lua_Integer grant(const guest* g) {
   return (lua_Integer)most;
 }
 
-/* Takes n from the counter, and fills it if that is too much. */
+/* Takes n >= 0 from the counter, and fills it if that is too much. */
 static void take(lua_State* L, lua_Integer n) {
   guest* g = guest_of(L);
   lua_Integer counter = get_counter(g) - n, more = grant(g);
@@ -93,7 +93,7 @@ static lua_Number cut_float(lua_State* L, lua_Number at, lua_Number limit, lua_N
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
   if (!exact) return (lua_Number)NAN;
-  bool few = turns < (lua_Number)most;
+  bool few = turns >= 0 && turns < (lua_Number)most;
   take(L, few ? (lua_Integer)turns : most);
   return few ? limit : end;
 }
@@ -186,7 +186,8 @@ static int go_on(lua_State* L, int status, lua_KContext top_and_results) {
 }
 
 /* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. */
+** numeric for. debug.getinfo shows it to the guest, so any arguments must do no harm: ticks are never
+** given back. */
 static int pay(lua_State* L) {
   guest_check(L);
   int results = pay_for(L);
