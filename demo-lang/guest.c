@@ -112,6 +112,18 @@ static void find_where(lua_State* L, char where[GUEST_WHERE]) {
   }
 }
 
+/* In pieces, so that the count at a stop is within a beat of the limit. */
+static bool tick(uint64_t ticks) {
+  enum { PIECE = 500 };
+  for (; ticks > PIECE; ticks -= PIECE)
+    if (rt_tick(PIECE) != RT_OK) return false;
+  return rt_tick(ticks) == RT_OK;
+}
+
+/* What a collection costs: it looks at all that is held, and may be asked for as often as there is
+** something to allocate, if next to nothing is left of the limit. */
+static uint64_t collection(const guest* g) { return 1 + rt_bytes(g->task) / 1024; }
+
 /* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
@@ -121,6 +133,7 @@ static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
     rt_expire(RT_MEMORY);
     return rt_realloc(p, osize, nsize);
   }
+  if (!tick(collection(g))) return NULL;
   g->refused.block = p;
   g->refused.size = nsize;
   rt_watch(0);
@@ -203,7 +216,7 @@ static void hook(lua_State* L, lua_Debug* ar) {
   guest_check(L);
   if (g->hooked) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
-    lua_gc(L, LUA_GCCOLLECT);
+    guest_collect(L);
     collect_above(g, rt_bytes(g->task));
   }
   set_hook(L, g);
@@ -234,12 +247,13 @@ void guest_check(lua_State* L) {
   if (stops(g)) guest_stop(L);
 }
 
-/* In pieces, so that the count at a stop is within a beat of the limit. */
 void guest_tick(lua_State* L, uint64_t ticks) {
-  enum { PIECE = 500 };
-  for (; ticks > PIECE; ticks -= PIECE)
-    if (rt_tick(PIECE) != RT_OK) guest_stop(L);
-  if (rt_tick(ticks) != RT_OK) guest_stop(L);
+  if (!tick(ticks)) guest_stop(L);
+}
+
+void guest_collect(lua_State* L) {
+  guest_tick(L, collection(guest_of(L)));
+  lua_gc(L, LUA_GCCOLLECT);
 }
 
 int guest_loaded(lua_State* L, int status) {

@@ -108,6 +108,8 @@ _Noreturn void guest_stop(lua_State* L);
 void guest_check(lua_State* L);
 /* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
 void guest_tick(lua_State* L, uint64_t ticks);
+/* Pays for a collection of all garbage, and does it. */
+void guest_collect(lua_State* L);
 /* There is no memory: the limit is reached, or else an error. Does not return. */
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */

@@ -32,13 +32,9 @@ bool equal_long(purse* w, const char* a, const char* b, size_t n) {
 
 /* ---- Buffers --------------------------------------------------------------------------------- */
 
-/* A collection is work on all that the task holds. */
 void make_room(lua_State* L, size_t n) {
-  guest* g = guest_of(L);
-  uint64_t held = rt_bytes(g->task);
-  if (g->limit == 0 || held + n <= g->limit) return;
-  guest_tick(L, 1 + held / 1024);
-  lua_gc(L, LUA_GCCOLLECT);
+  const guest* g = guest_of(L);
+  if (g->limit != 0 && rt_bytes(g->task) + n > g->limit) guest_collect(L);
 }
 
 char* buffer_grow(luaL_Buffer* b, size_t n) {

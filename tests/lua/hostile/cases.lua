@@ -466,6 +466,14 @@ case["what charged code calls, called by the guest"] = function()
     end
   end)
 end
+case["collections at the memory limit"] = function()
+  local keep, text = {}, many(800)
+  local function left() return 32 * 1024 - collectgarbage("count") end
+  ready()
+  while left() > 500 do keep[#keep + 1] = array(3000) end
+  while left() > 2 do keep[#keep + 1] = text .. #keep end
+  while true do local _ = text .. left() end
+end
 
 -- ---- Those that are "pending" are not stopped in time yet; run.py runs them by name only
 
