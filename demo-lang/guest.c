@@ -2,7 +2,6 @@
 #include "demo-lang/guest.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +19,11 @@ guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
-static size_t seed_offset;      /* 0: not found */
+enum { NOT_LOOKED_FOR = 0, NOWHERE = 1 };
+static _Atomic size_t
+    seed_offset; /* of the process: found once, or by some threads at the same time */
 
-static void set_seed(char* first_block) { memcpy(first_block + seed_offset, &SEED, sizeof SEED); }
+static void set_seed(char* first_block, size_t at) { memcpy(first_block + at, &SEED, sizeof SEED); }
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
   uint32_t h = seed ^ (uint32_t)strlen(s);
@@ -38,6 +39,8 @@ static bool explains(lua_State* L, uint32_t seed, const char* s) {
 }
 
 typedef struct probe {
+  size_t seed_at; /* where it is set; NOT_LOOKED_FOR: nowhere */
+  size_t found;   /* or NOWHERE */
   char* first;
   size_t size;
   unsigned calls;
@@ -50,7 +53,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && seed_offset != 0) set_seed(b->first);
+  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -59,36 +62,49 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   return q;
 }
 
-/* The offset of the only word that explains the hashes; 0 if there is none, or more than one. */
-static size_t find_seed(void) {
-  probe b = {0};
-  lua_State* L = lua_newstate(probe_alloc, &b);
-  if (L == NULL) return 0;
-  size_t found = 0, count = 0;
-  for (size_t at = 4; at + sizeof SEED <= b.size; at += sizeof SEED) {
+/* Finds the only word that explains the hashes. */
+static int find_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  size_t count = 0;
+  for (size_t at = 4; at + sizeof SEED <= b->size; at += sizeof SEED) {
     uint32_t seed;
-    memcpy(&seed, b.first + at, sizeof seed);
+    memcpy(&seed, b->first + at, sizeof seed);
     if (!explains(L, seed, "heartbeat") || !explains(L, seed, "sluice")) continue;
-    found = at;
+    b->found = at;
     count++;
   }
+  if (count != 1) b->found = NOWHERE;
+  return 0;
+}
+
+/* Does the state hash with what was set? */
+static int check_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  b->found = explains(L, SEED, "heartbeat") ? b->seed_at : NOWHERE;
+  return 0;
+}
+
+/* False: no memory. */
+static bool try_state(probe* b, lua_CFunction f) {
+  lua_State* L = lua_newstate(probe_alloc, b);
+  if (L == NULL) return false;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, b);
+  int status = lua_pcall(L, 1, 0, 0);
   lua_close(L);
-  return count == 1 ? found : 0;
+  return status == LUA_OK;
 }
 
-static void look_for_seed(void) {
-  seed_offset = find_seed();
-  probe b = {0};
-  lua_State* L = seed_offset != 0 ? lua_newstate(probe_alloc, &b) : NULL;
-  bool right = L != NULL && explains(L, SEED, "heartbeat");
-  if (L != NULL) lua_close(L);
-  if (!right) seed_offset = 0;
-}
-
-static bool seed_is_known(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, look_for_seed);
-  return seed_offset != 0;
+/* 0; ENOTSUP: it is not where it could be found; ENOMEM. */
+static int know_seed(void) {
+  if (seed_offset == NOT_LOOKED_FOR) {
+    probe first = {0};
+    if (!try_state(&first, find_seed)) return ENOMEM;
+    probe again = {.seed_at = first.found, .found = NOWHERE};
+    if (first.found != NOWHERE && !try_state(&again, check_seed)) return ENOMEM;
+    seed_offset = again.found;
+  }
+  return seed_offset == NOWHERE ? ENOTSUP : 0;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -147,7 +163,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->repeatable) set_seed(g->first_block);
+  if (g->repeatable) set_seed(g->first_block, seed_offset);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -345,8 +361,9 @@ bool guest_open(guest* g, const slua_config* config) {
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
-  if (g->repeatable && !seed_is_known()) {
-    errno = ENOTSUP;
+  int error = g->repeatable ? know_seed() : 0;
+  if (error != 0) {
+    errno = error;
     return false;
   }
   rt_config limits = config->limits;

@@ -278,16 +278,20 @@ static int hash_sample(lua_State* L) {
   return 1;
 }
 
-/* In a state of its own: what it allocates is nobody's. */
-static bool bytecode_is_known(void) {
-  static enum { UNKNOWN, YES, NO } known;
-  if (known != UNKNOWN) return known == YES;
-  lua_State* L = luaL_newstate();
-  if (L == NULL) return false;
-  lua_pushcfunction(L, hash_sample);
-  known = lua_pcall(L, 0, 1, 0) == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
-  lua_close(L);
-  return known == YES;
+/* In a state of its own: what it allocates is nobody's. Asked once a process, or by some threads at
+** the same time. False: no memory to find out. */
+static bool know_bytecode(bool* as_expected) {
+  static _Atomic enum { UNKNOWN, YES, NO } known;
+  if (known == UNKNOWN) {
+    lua_State* L = luaL_newstate();
+    if (L == NULL) return false;
+    lua_pushcfunction(L, hash_sample);
+    int status = lua_pcall(L, 0, 1, 0);
+    if (status != LUA_ERRMEM) known = status == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
+    lua_close(L);
+  }
+  *as_expected = known == YES;
+  return known != UNKNOWN;
 }
 
 /* ---- Charged chunks -------------------------------------------------------------------------- */
@@ -328,11 +332,12 @@ static int make_meter(lua_State* L) {
   lua_xmove(L, meter, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
   g->meter = meter;
-  g->charges = bytecode_is_known() && getenv("SLUICE_COUNT_HOOK") == NULL;
   return 0;
 }
 
 bool guest_open_meter(guest* g) {
+  if (!know_bytecode(&g->charges)) return false;
+  if (getenv("SLUICE_COUNT_HOOK") != NULL) g->charges = false;
   lua_pushcfunction(g->L, make_meter);
   return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }
