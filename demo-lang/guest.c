@@ -338,7 +338,8 @@ int guest_reset_coroutine(lua_State* L, lua_State* co) {
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. */
+/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. Who has no
+** io.stderr warns where it prints. */
 static void warn(void* ud, const char* text, int continues) {
   guest* g = ud;
   if (!g->warning && !continues && text[0] == '@') {
@@ -346,8 +347,9 @@ static void warn(void* ud, const char* text, int continues) {
     if (strcmp(text, "@off") == 0) g->warns = false;
     return;
   }
+  FILE* to = (g->may & SLUA_MAY_FILES) != 0 ? stderr : g->out;
   if (g->warns)
-    fprintf(stderr, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
+    fprintf(to, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
   g->warning = continues;
 }
 
@@ -417,6 +419,7 @@ void guest_finish(guest* g) {
   if (g->must_close && !stops(g) && !g->closing) {
     if (setjmp(g->way_out) == 0) close_state(g);
   }
+  guest_close_files(g);
   g->L = g->running = NULL;
 }
 

@@ -466,6 +466,15 @@ case["what charged code calls, called by the guest"] = function()
     end
   end)
 end
+case["file:write of long texts"] = function()
+  local f, text = io.tmpfile(), many(1000000)
+  forever(function() f:write(text) f:seek("set") end)
+end
+case["io.write of long texts"] = function()
+  local text = many(1000000)
+  io.output(io.tmpfile())
+  forever(function() io.write(text) io.output():seek("set") end)
+end
 case["collections at the memory limit"] = function()
   local keep, text = {}, many(800)
   local function left() return 32 * 1024 - collectgarbage("count") end
