@@ -30,7 +30,7 @@ typedef struct note {
   bool touched; /* by what waited to be released, while suspects were condemned: it is spared */
 } note;
 
-/* Each phase works on the first of a list until the list is empty, then the next one begins. */
+/* Each phase of a round works on the first of a list until the list is empty, then the next one begins. */
 enum phase {
   CYCLE_IDLE,
   CYCLE_GATHER,
@@ -44,26 +44,39 @@ enum phase {
   CYCLE_PHASES
 };
 
+/* A *search* looks at all candidates that there were when it began, in rounds: each takes of them until it has
+** `members_most` members, and what these reach. So notes are few, and near, where what dies is in small pieces; and where
+** rounds find more alive than dead, they grow. */
 struct rc_cycles {
   rc_table table;
-  struct {
-    note *first, *last;
-  } list[NOTE_PLACES];
-  note* at;     /* whose fields are being looked at, or NULL */
-  size_t field; /* the next one of it */
+  note list[NOTE_PLACES]; /* in a ring with its notes */
+  note* at;               /* whose fields are being looked at, or NULL */
+  size_t field;           /* the next one of it */
+  note* spare;            /* notes to be used again, by `next`, */
+  size_t spares;          /* and how many */
   size_t candidates;
-  size_t candidates_most; /* a candidate beyond makes a round due, */
-  size_t bytes_most;      /* or one while the task holds more; SIZE_MAX: not known yet */
-  size_t live, in_vain;   /* members that the round found alive, and their fields */
-  uint64_t purse;         /* units that refills may spend */
+  size_t candidates_most;       /* a candidate beyond makes a search due, */
+  size_t bytes_most;            /* or one while the task holds more; SIZE_MAX: not known yet */
+  size_t live, in_vain;         /* members that the search found alive, and their fields */
+  size_t members, members_live; /* of the round */
+  size_t members_most;          /* with them a round takes no more candidates */
+  size_t members_least;         /* that of a search's first round */
+  uint64_t purse;               /* units that refills may spend */
   uint32_t round;
+  uint32_t search; /* its first round */
   uint8_t phase;
+  bool searching; /* there are candidates from before the search */
   bool due;
   bool failed; /* for lack of memory, or by sharing: its roots become candidates again */
 };
 
-enum { CANDIDATES_LEAST = 1000 };
+enum { CANDIDATES_LEAST = 1000, ROUND_LEAST = 4096 };
 
+/* NULL: there is none. */
+static inline note* note_first(rc_cycles* c, enum place place) {
+  note* n = c->list[place].next;
+  return n != &c->list[place] ? n : NULL;
+}
 static inline rc_object* note_object(const note* n) { return (rc_object*)(uintptr_t)n->node.key; }
 note* note_find(rc_cycles* c, const rc_object* o);                           /* or NULL */
 note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag); /* NULL: no memory */

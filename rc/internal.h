@@ -121,6 +121,8 @@ typedef struct table_node {
 } table_node;
 typedef struct rc_table {
   size_t chains, nodes;
+  size_t power; /* of two, the largest that is not above `chains` */
+  size_t kept;  /* so many chains stay when nodes go; set before the first is added */
   table_node*** directory[TABLE_DIRECTORIES];
   table_node* first[TABLE_FIRST];
 } rc_table;
@@ -130,7 +132,7 @@ table_node* table_find(rc_table* t, const void* key); /* or NULL */
 size_t table_wants(const rc_table* t);
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes);
 void table_enter(rc_table* t, table_node* node);        /* both; chains as by hushed_alloc */
-table_node* table_remove(rc_table* t, const void* key); /* which is there */
+table_node* table_remove(rc_table* t, const void* key); /* or NULL */
 /* `act` may free the node; then the table may be ended and no more. */
 void table_each(rc_table* t, void (*act)(table_node*, void*), void* arg);
 void table_end(rc_table* t); /* frees the chains, not the nodes */
