@@ -25,21 +25,29 @@ static size_t scan(rc_cycles* c, enum place from, enum place to, edge_fun* edge,
   return spent + 1;
 }
 
+static note* member_new(rc_cycles* c, rc_object* o) {
+  c->met += (o->kind & KIND_SAMPLE) != 0;
+  cyclic_forget(o);
+  note* n = note_new(c, o, NOTE_REACHED, KIND_MEMBER);
+  if (n == NULL) c->failed = true;
+  return n;
+}
+
 /* One that became a candidate in this round may have died in it, with members that were touched before. */
-static note* member_make(rc_cycles* c, rc_object* o, bool root) {
-  c->members++;
-  if ((o->kind & KIND_CANDIDATE) == 0) {
-    note* n = note_new(c, o, NOTE_REACHED, KIND_MEMBER);
-    if (n == NULL) c->failed = true;
-    if (n != NULL) n->shadow = (uint32_t)-o->count;
-    return n;
-  }
+static note* member_of_candidate(rc_cycles* c, rc_object* o, bool root) {
   note* n = note_find(c, o);
   n->again = n->shadow == c->round;
   n->root = root || !n->again;
-  n->shadow = (uint32_t)-o->count;
   o->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_REACHED);
+  return n;
+}
+
+static note* member_make(rc_cycles* c, rc_object* o, bool root) {
+  bool candidate = (o->kind & KIND_CANDIDATE) != 0;
+  note* n = candidate ? member_of_candidate(c, o, root) : member_new(c, o);
+  if (n != NULL) n->shadow = (uint32_t)-o->count;
+  c->members++;
   return n;
 }
 
@@ -53,6 +61,8 @@ static note* next_root(rc_cycles* c) {
   note* n = note_first(c, NOTE_ROOT);
   return n != NULL && (int32_t)(n->shadow - c->search) < 0 ? n : NULL;
 }
+
+static bool is_last_round(rc_cycles* c) { return c->failed || next_root(c) == NULL; }
 
 static size_t gather(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task;
@@ -130,32 +140,47 @@ static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
   return spent + 1;
 }
 
-static void forget_note(rc_cycles* c, note* n) {
-  if (!n->again && !(n->root && c->failed)) {
-    note_drop(c, n);
-    return;
-  }
+static void candidate_again(rc_cycles* c, note* n) {
   n->shadow = c->round;
   n->root = n->again = n->touched = false;
   note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_ROOT);
 }
 
-static void count_live(rc_cycles* c, const rc_object* o) {
-  c->members_live++;
-  c->in_vain += object_fields(o, rc_kind(o));
+static void sample_add(rc_cycles* c, note* n) {
+  note_object(n)->kind ^= KIND_SAMPLE | KIND_MEMBER;
+  note_move(c, n, NOTE_SAMPLE);
 }
 
+static void forget_member(rc_cycles* c, note* n) {
+  if (n->again || (n->root && c->failed))
+    candidate_again(c, n);
+  else if (n->place != NOTE_EMPTIED && c->live % SAMPLE == 0)
+    sample_add(c, n);
+  else
+    note_drop(c, n);
+}
+
+static void count_live(rc_cycles* c, const note* n) {
+  if (n->place == NOTE_EMPTIED) return;
+  c->live++;
+  c->in_vain += object_fields(note_object(n), rc_kind(note_object(n)));
+}
+
+/* The sample goes with the last round. */
 static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task, (void)units;
-  for (int place = NOTE_ROOT + 1; place < NOTE_PLACES; place++) {
+  for (int place = NOTE_SAMPLE + 1; place < NOTE_PLACES; place++) {
     note* n = note_first(c, (enum place)place);
     if (n == NULL) continue;
-    if (place != NOTE_EMPTIED) count_live(c, note_object(n));
-    forget_note(c, n);
+    count_live(c, n);
+    forget_member(c, n);
     return 1;
   }
-  return 0;
+  note* n = is_last_round(c) ? note_first(c, NOTE_SAMPLE) : NULL;
+  if (n == NULL) return 0;
+  note_drop(c, n);
+  return 1;
 }
 
 /* ---- Rounds ------------------------------------------------------------------------------------ */
@@ -170,7 +195,7 @@ static void search_begin(rc_cycles* c) {
 static void round_begin(rc_cycles* c) {
   c->round++;
   if (!c->searching) search_begin(c);
-  c->members = c->members_live = 0;
+  c->members = c->met = 0;
   c->due = c->failed = false;
   c->phase = CYCLE_GATHER;
 }
@@ -195,14 +220,14 @@ static void search_end(rc_cycles* c, mi_task_t* task) {
   if (state_of(task)->pending == 0) cycles_drained(task);
 }
 
-/* What one finds alive the next may look at again: as rounds grow, all that is 7/3 of what one round would look at. */
+/* Where less than half of the members were looked at before, a search looks at each twice; where it is more, rounds grow
+** so that all of them look at no more than 4/3 of what the last does. */
 static void round_end(rc_cycles* c, mi_task_t* task) {
   enum { GROWTH = 4 };
   c->phase = CYCLE_IDLE;
-  c->live += c->members_live;
-  if (2 * c->members_live > c->members && c->members_most < GROWTH * c->members)
+  if (2 * SAMPLE * c->met > c->members && c->members_most < GROWTH * c->members)
     c->members_most = GROWTH * c->members;
-  c->due = !c->failed && next_root(c) != NULL;
+  c->due = !is_last_round(c);
   if (!c->due) search_end(c, task);
 }
 

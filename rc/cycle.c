@@ -83,7 +83,7 @@ note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
 
 /* It is in the table no longer. */
 static void note_leave(rc_cycles* c, note* n) {
-  note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
+  note_object(n)->kind &= (uint8_t)~KIND_NOTED;
   c->candidates -= n->place == NOTE_ROOT;
   list_remove(c, n);
   note_end(c, n);
@@ -139,6 +139,7 @@ static rc_cycles* cycles_make(mi_task_t* task) {
 static void candidate_add(rc_object* o) {
   mi_task_t* task = task_here();
   rc_cycles* c = task != NULL ? cycles_make(task) : NULL;
+  cyclic_forget(o);
   note* n = c != NULL ? note_new(c, o, NOTE_ROOT, KIND_CANDIDATE) : NULL;
   if (n == NULL) return;
   n->shadow = c->round;
@@ -201,7 +202,7 @@ bool cyclic_is_condemned(const rc_object* o) {
 }
 
 void cyclic_forget(rc_object* o) {
-  rc_cycles* c = (o->kind & (KIND_CANDIDATE | KIND_MEMBER)) != 0 ? cycles_here() : NULL;
+  rc_cycles* c = (o->kind & KIND_NOTED) != 0 ? cycles_here() : NULL;
   note* n = c != NULL ? (note*)(void*)table_remove(&c->table, o) : NULL;
   if (n != NULL) note_leave(c, n);
 }
@@ -255,7 +256,7 @@ size_t rc_candidates(void) {
 static void list_end(note* n, const note* end, bool objects_stay) {
   for (note* next; n != end; n = next) {
     next = n->next;
-    if (objects_stay) note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
+    if (objects_stay) note_object(n)->kind &= (uint8_t)~KIND_NOTED;
     mi_free(n);
   }
 }

@@ -4,11 +4,12 @@
 
 #include "rc/internal.h"
 
-/* Where a note is: in one of these lists. All but the first are of members. Who touches a member moves it to
+/* Where a note is: in one of these lists. All but the first two are of members. Who touches a member moves it to
 ** NOTE_LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
-** note has KIND_CANDIDATE or KIND_MEMBER set, and no other has. */
+** note has one of KIND_NOTED set, and no other has. */
 enum place {
-  NOTE_ROOT,      /* candidates, not members */
+  NOTE_ROOT,      /* candidates */
+  NOTE_SAMPLE,    /* some of those that earlier rounds of the search found alive */
   NOTE_REACHED,   /* not scanned yet */
   NOTE_SCANNED,   /* what they hold was reached, too */
   NOTE_SUSPECT,   /* all was scanned, and the shadow is 0 */
@@ -45,8 +46,8 @@ enum phase {
 };
 
 /* A *search* looks at all candidates that there were when it began, in rounds: each takes of them until it has
-** `members_most` members, and what these reach. So notes are few, and near, where what dies is in small pieces; and where
-** rounds find more alive than dead, they grow. */
+** `members_most` members, and what these reach. So notes are few, and near each other, if what hangs together is small.
+** If it is large, rounds look at the same again and again, which their meeting with the sample tells: then they grow. */
 struct rc_cycles {
   rc_table table;
   note list[NOTE_PLACES]; /* in a ring with its notes */
@@ -55,13 +56,13 @@ struct rc_cycles {
   note* spare;            /* notes to be used again, by `next`, */
   size_t spares;          /* and how many */
   size_t candidates;
-  size_t candidates_most;       /* a candidate beyond makes a search due, */
-  size_t bytes_most;            /* or one while the task holds more; SIZE_MAX: not known yet */
-  size_t live, in_vain;         /* members that the search found alive, and their fields */
-  size_t members, members_live; /* of the round */
-  size_t members_most;          /* with them a round takes no more candidates */
-  size_t members_least;         /* that of a search's first round */
-  uint64_t purse;               /* units that refills may spend */
+  size_t candidates_most; /* a candidate beyond makes a search due, */
+  size_t bytes_most;      /* or one while the task holds more; SIZE_MAX: not known yet */
+  size_t live, in_vain;   /* members that the search found alive, and their fields */
+  size_t members, met;    /* of the round, and those of them that were in the sample */
+  size_t members_most;    /* with them a round takes no more candidates */
+  size_t members_least;   /* that of a search's first round */
+  uint64_t purse;         /* units that refills may spend */
   uint32_t round;
   uint32_t search; /* its first round */
   uint8_t phase;
@@ -70,7 +71,7 @@ struct rc_cycles {
   bool failed; /* for lack of memory, or by sharing: its roots become candidates again */
 };
 
-enum { CANDIDATES_LEAST = 1000, ROUND_LEAST = 4096 };
+enum { CANDIDATES_LEAST = 1000, ROUND_LEAST = 4096, SAMPLE = 64 };
 
 /* NULL: there is none. */
 static inline note* note_first(rc_cycles* c, enum place place) {

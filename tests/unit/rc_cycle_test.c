@@ -367,7 +367,7 @@ static void test_rounds(void** state) {
 }
 
 /* Each ring is held by the next one, and the last by the program: all that rounds look at lives, much of it again and
-** again. As they grow, that is at most 7/3 of what one round would cost. */
+** again. As they grow, that is not much more than one round would cost. */
 static void test_rounds_in_vain(void** state) {
   (void)state;
   enum { RINGS = 600, LENGTH = 60, MEMBER_UNITS = 2 * 3 + 4 };
