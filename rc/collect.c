@@ -40,6 +40,7 @@ static note* member_of_candidate(rc_cycles* c, rc_object* o, bool root) {
   n->root = root || !n->again;
   o->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_REACHED);
+  c->candidates--;
   return n;
 }
 
@@ -145,6 +146,7 @@ static void candidate_again(rc_cycles* c, note* n) {
   n->root = n->again = n->touched = false;
   note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_ROOT);
+  c->candidates++;
 }
 
 static void sample_add(rc_cycles* c, note* n) {

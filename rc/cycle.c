@@ -26,28 +26,6 @@
 
 /* ---- Notes ------------------------------------------------------------------------------------- */
 
-static void list_append(rc_cycles* c, note* n, enum place place) {
-  note* head = &c->list[place];
-  n->place = (uint8_t)place;
-  n->next = head;
-  n->prev = head->prev;
-  head->prev->next = n;
-  head->prev = n;
-}
-
-static void list_remove(rc_cycles* c, note* n) {
-  n->prev->next = n->next;
-  n->next->prev = n->prev;
-  if (c->at == n) c->at = NULL;
-}
-
-void note_move(rc_cycles* c, note* n, enum place to) {
-  c->candidates -= n->place == NOTE_ROOT;
-  c->candidates += to == NOTE_ROOT;
-  list_remove(c, n);
-  list_append(c, n, to);
-}
-
 note* note_find(rc_cycles* c, const rc_object* o) { return (note*)(void*)table_find(&c->table, o); }
 
 /* Those that were in use come back from a round to the next. */
@@ -75,7 +53,7 @@ note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
   if (n == NULL) return NULL;
   n->node.key = o;
   table_enter(&c->table, &n->node);
-  list_append(c, n, place);
+  note_link(c, n, place);
   c->candidates += place == NOTE_ROOT;
   o->kind |= (uint8_t)flag;
   return n;
@@ -85,7 +63,7 @@ note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
 static void note_leave(rc_cycles* c, note* n) {
   note_object(n)->kind &= (uint8_t)~KIND_NOTED;
   c->candidates -= n->place == NOTE_ROOT;
-  list_remove(c, n);
+  note_unlink(c, n);
   note_end(c, n);
 }
 

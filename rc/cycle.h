@@ -78,10 +78,28 @@ static inline note* note_first(rc_cycles* c, enum place place) {
   note* n = c->list[place].next;
   return n != &c->list[place] ? n : NULL;
 }
+static inline void note_link(rc_cycles* c, note* n, enum place place) {
+  note* head = &c->list[place];
+  n->place = (uint8_t)place;
+  n->next = head;
+  n->prev = head->prev;
+  head->prev->next = n;
+  head->prev = n;
+}
+static inline void note_unlink(rc_cycles* c, note* n) {
+  n->prev->next = n->next;
+  n->next->prev = n->prev;
+  if (c->at == n) c->at = NULL;
+}
+/* Whoever moves it to or from NOTE_ROOT counts the candidates. */
+static inline void note_move(rc_cycles* c, note* n, enum place to) {
+  note_unlink(c, n);
+  note_link(c, n, to);
+}
+
 static inline rc_object* note_object(const note* n) { return (rc_object*)(uintptr_t)n->node.key; }
 note* note_find(rc_cycles* c, const rc_object* o);                           /* or NULL */
 note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag); /* NULL: no memory */
-void note_move(rc_cycles* c, note* n, enum place to);
 void note_drop(rc_cycles* c, note* n);
 
 #endif
