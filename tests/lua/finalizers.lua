@@ -23,16 +23,16 @@ local function against(finalizer, f)
 end
 
 -- a container that comes out is the one that was there, or none
-local vector = rc.vector()
+local function draft_of(make) return rc.draft(make()) end
+local vector = draft_of(rc.vector)
 local function clear()
   for i = 1, #vector do vector[i] = nil end
-  local junk = rc.vector()
+  local junk = draft_of(rc.vector)
   for i = 1, 50 do junk:push("\255\255\255\255\255\255\255\255") end
 end
 against(clear, function(round)
   vector[1] = nil
-  local x = rc.list()
-  x:push(round)
+  local x = rc.list { round }
   vector[1] = x
   rc.drop(x)
   local y = vector[1]
@@ -40,8 +40,7 @@ against(clear, function(round)
 end)
 against(clear, function(round)
   while #vector > 0 do vector:pop() end
-  local x = rc.list()
-  x:push(round)
+  local x = rc.list { round }
   vector:push(x)
   rc.drop(x)
   local y = vector:pop()
@@ -50,7 +49,7 @@ against(clear, function(round)
 end)
 
 -- no element comes out twice, or is lost
-local list, taken = rc.list(), rc.map() -- which does not make Lua's heap grow
+local list, taken = draft_of(rc.list), draft_of(rc.map) -- which does not make Lua's heap grow
 local function take(v)
   if v == nil then return end
   if type(v) == "userdata" then v = v:pop() end
@@ -62,8 +61,7 @@ local pushed = 0
 against(function() take(list:pop()) end, function()
   for _ = 1, 10 do
     pushed = pushed + 2
-    local inner = rc.list()
-    inner:push("inner " .. pushed - 1)
+    local inner = rc.list { "inner " .. pushed - 1 }
     list:push(inner)
     list:push("string " .. pushed)
   end
@@ -76,7 +74,7 @@ for i = 1, pushed do assert(taken[tostring(i)], i) end
 for _, make in ipairs { rc.list, rc.vector, rc.map } do
   local current
   against(function() if current then rc.drop(current) current = nil end end, function(round)
-    local x = make()
+    local x = draft_of(make)
     current = x
     local ok, message = pcall(function()
       if make == rc.map then
@@ -92,7 +90,7 @@ for _, make in ipairs { rc.list, rc.vector, rc.map } do
 end
 
 -- keys and values of a map belong together, also when entries vanish and steps are taken meanwhile
-local map, step = rc.map(), nil
+local map, step = draft_of(rc.map), nil
 against(function()
   for i = 1, 3 do map["k" .. i] = nil end
   if step then for _ = 1, 3 do step() end end
@@ -107,7 +105,7 @@ end, function(round)
   step = nil
   assert(map.k6 == "vk6" and (map.k1 == nil or map.k1 == "vk1"))
 end)
-local inner = rc.list()
+local inner = draft_of(rc.list)
 for i = 1, 3 do inner:push(rc.list()) end
 against(function() if step then for _ = 1, 5 do step() end end end, function()
   step = pairs(inner)
