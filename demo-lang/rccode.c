@@ -236,7 +236,7 @@ static rc_word read_text(reader* r, value_kind kind) {
   value v = {.kind = STRING, .text = (const char*)r->at, .length = n};
   pay(&r->purse, n / BYTES_OF_STEP);
   r->at += n;
-  return kind == STRING ? value_word(&v) : owned_word(ROPE, rc_rope_from(v.text, n));
+  return kind == STRING ? value_word(&v) : owned_word(ROPE, rope_from(&r->purse, v.text, n));
 }
 
 static rc_word read_big(reader* r) {
@@ -264,19 +264,41 @@ static rc_word give_up(rc_word w) {
   return NO_WORD;
 }
 
-static rc_word read_sequence(reader* r, value_kind kind, int depth) {
+static rc_word read_vector(reader* r, int depth) {
   size_t n;
   rc_word all = RC_NIL;
   if (!read_count(r, 1, &n)) return NO_WORD;
   for (; n > 0; n--) {
     rc_word w = read_value(r, depth);
     if (w == NO_WORD) return give_up(all);
-    if (kind == LIST ? list_push(&all, w) : rc_vec_push(&all, w)) continue;
-    rc_dec_word(w);
-    return give_up(all);
+    bool added = rc_vec_push(&all, w);
+    if (!added) rc_dec_word(w);
+    if (!added) return give_up(all);
   }
-  if (kind == LIST && !list_reverse(&all)) return give_up(all);
-  return owned_word(kind, all);
+  return owned_word(VECTOR, all);
+}
+
+/* A list is made from its end, so its cells are made in the wrong order first. */
+static rc_word read_list(reader* r, int depth) {
+  size_t n;
+  rc_word cells = RC_NIL, reversed = RC_NIL;
+  if (!read_count(r, 1, &n)) return NO_WORD;
+  for (size_t i = 0; i < n; i++) {
+    rc_word w = read_value(r, depth);
+    if (w == NO_WORD) return give_up(reversed);
+    if (rc_list_cons(&reversed, w)) continue;
+    rc_dec_word(w);
+    return give_up(reversed);
+  }
+  for (size_t i = 0; i < n; i++) {
+    rc_word w = rc_list_pop(&reversed);
+    pay(&r->purse, 1);
+    if (rc_list_cons(&cells, w)) continue;
+    rc_dec_word(w);
+    rc_dec_word(cells);
+    return give_up(reversed);
+  }
+  return owned_word(LIST, list_of(cells, n));
 }
 
 /* Not nil, NaN, a float that would be an integer, or there already. */
@@ -332,9 +354,9 @@ static rc_word read_value(reader* r, int depth) {
     case OF_BIG:
       return read_big(r);
     case OF_LIST:
-      return read_sequence(r, LIST, depth + 1);
+      return read_list(r, depth + 1);
     case OF_VECTOR:
-      return read_sequence(r, VECTOR, depth + 1);
+      return read_vector(r, depth + 1);
     case OF_MAP:
       return read_map(r, depth + 1);
     default:

@@ -47,9 +47,17 @@ rc_word list_pop(rc_word* list) {
   return head;
 }
 
-bool list_reverse(rc_word* list) {
-  rc_object* o = *list != RC_NIL ? list_own(list) : NULL;
-  return *list == RC_NIL || (o != NULL && rc_list_reverse(&rc_words(o)[CELLS]));
+rc_word list_of(rc_word cells, size_t n) {
+  rc_word list = RC_NIL;
+  rc_object* o = list_own(&list);
+  if (o == NULL) {
+    rc_dec_word(cells);
+    return 0;
+  }
+  rc_set(o, CELLS, cells);
+  rc_set(o, COUNT, rc_int((int64_t)n));
+  list_trim(&list);
+  return list;
 }
 
 /* ---- Maps ------------------------------------------------------------------------------------ */
@@ -116,27 +124,65 @@ static bool add(rc_word* sequence, value_kind kind, const value* v) {
   return false;
 }
 
-/* Elements 1 to n; of a list, whose last one is added first, from n on. */
-static bool fill_sequence(lua_State* L) {
-  handle* h = lua_touserdata(L, FILLED);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
-  handle_set(h, RC_NIL);
-  for (lua_Integer i = 1; i <= n; i++) {
+enum { AT_ONCE = 32 };
+
+static void give_up(const rc_word* words, size_t n) {
+  for (size_t i = 0; i < n; i++) rc_dec_word(words[i]);
+}
+
+/* Elements i to i + n - 1 of the table as owned words; false: no memory. */
+static bool elements(lua_State* L, size_t i, size_t n, rc_word* words) {
+  for (size_t k = 0; k < n; k++) {
     value v;
-    lua_rawgeti(L, 1, h->kind == LIST ? n + 1 - i : i);
-    value_check(L, -1, &v);
-    if (!add(&h->word, h->kind, &v)) return false;
-    lua_settop(L, FILLED);
+    lua_rawgeti(L, 1, (lua_Integer)(i + k));
+    bool fine = value_at(L, -1, &v);
+    words[k] = fine ? value_word(&v) : NO_WORD;
+    if (words[k] == NO_WORD) give_up(words, k);
+    if (!fine) value_check(L, -1, &v);
+    lua_pop(L, 1);
+    if (words[k] == NO_WORD) return false;
+  }
+  return true;
+}
+
+/* To a vector's end, or a list's front. */
+static bool add_all(handle* h, const rc_word* words, size_t n) {
+  size_t done = 0, more = 1;
+  if (h->kind == VECTOR)
+    for (; done < n && more > 0; done += more)
+      more = rc_vec_append(&h->word, words + done, n - done);
+  else
+    while (done < n && list_push(&h->word, word_copy(words[n - done - 1]))) done++;
+  if (h->kind == LIST && done < n) rc_dec_word(words[n - done - 1]);
+  return done == n;
+}
+
+/* Some elements at a time, and of a list, those behind first. */
+static bool fill_sequence(lua_State* L) {
+  rc_word words[AT_ONCE];
+  handle* h = lua_touserdata(L, FILLED);
+  purse p = purse_new(L);
+  size_t n = lua_rawlen(L, 1);
+  handle_set(h, RC_NIL);
+  for (size_t count, done = 0; done < n; done += count) {
+    count = n - done < AT_ONCE ? n - done : AT_ONCE;
+    pay(&p, count);
+    if (!elements(L, 1 + (h->kind == LIST ? n - done - count : done), count, words)) return false;
+    bool added = add_all(h, words, count);
+    give_up(words, count);
+    if (!added) return false;
   }
   return true;
 }
 
 static bool fill_map(lua_State* L) {
   handle* h = lua_touserdata(L, FILLED);
+  purse p = purse_new(L);
   handle_set(h, RC_NIL);
   lua_settop(L, FILLED);
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     value key, v;
+    pay(&p, 1);
     value_check(L, -2, &key);
     value_check(L, -1, &v);
     if (!map_add(L, &h->word, &key, &v)) return false;
@@ -218,17 +264,32 @@ static bool set_attempt(lua_State* L) {
 
 int collection_set(lua_State* L) { return update(L, IS_VECTOR | IS_MAP | IS_ROPE, set_attempt); }
 
+/* The part of a vector that is not empty, node by node. */
+static bool vector_sub(lua_State* L, handle* h, size_t from, size_t to) {
+  purse p = purse_new(L);
+  rc_word part = RC_NIL;
+  for (size_t done = 1, n; from < to && done > 0; from += done) {
+    const rc_word* words = rc_vec_chunk(h->word, from, &n);
+    pay(&p, n);
+    done = rc_vec_append(&part, words, n < to - from ? n : to - from);
+  }
+  if (from == to)
+    handle_set(h, part);
+  else
+    rc_dec_word(part);
+  return from == to;
+}
+
 static bool sub_attempt(lua_State* L) {
   handle* h = updated(L);
-  bool rope = h->kind == ROPE;
-  size_t length = rope ? rc_rope_length(h->word) : rc_vec_length(h->word);
+  size_t length = h->kind == ROPE ? rc_rope_length(h->word) : rc_vec_length(h->word);
   size_t from = first_position(check_integer(L, 2), length) - 1;
   size_t to = last_position(opt_integer(L, 3, -1), length);
   if (from > to) from = to;
-  rc_word part = rope ? rc_rope_slice(h->word, from, to) : rc_vec_slice(h->word, from, to);
-  if (part == 0) return false;
-  handle_set(h, part);
-  return true;
+  if (h->kind == VECTOR) return vector_sub(L, h, from, to);
+  rc_word part = rc_rope_slice(h->word, from, to);
+  if (part != 0) handle_set(h, part);
+  return part != 0;
 }
 
 static int sub(lua_State* L) { return update(L, IS_VECTOR | IS_ROPE, sub_attempt); }

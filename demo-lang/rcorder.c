@@ -338,7 +338,7 @@ static bool run_next(purse* p, entries* e, rc_word* key, rc_word* w) {
   rc_map_iter it = e->run;
   rc_word k, x, least = 0;
   while (run_step(e, &it, &k, &x)) {
-    pay(p, STEPS_OF_ELEMENT);
+    pay(p, STEPS_OF_LEVEL);
     if (e->last != 0 && compare_words(p, k, e->last, false, e->depth) <= 0) continue;
     if (least != 0 && compare_words(p, k, least, false, e->depth) >= 0) continue;
     *key = least = k;

@@ -126,6 +126,8 @@ static void print_collection(printer* p, const value* v, int depth) {
 }
 
 static void print_value(printer* p, const value* v, int depth) {
+  enum { STEPS_OF_VALUE = 8 };
+  pay(&p->purse, STEPS_OF_VALUE);
   switch (v->kind) {
     case NIL:
       print_text(p, "nil");

@@ -19,23 +19,44 @@ void text_prepare(lua_State* L, int index) {
   }
 }
 
-rc_word text_rope(lua_State* L, int index) {
-  value v;
-  luaL_argcheck(L, value_at(L, index, &v), index, "was dropped");
-  return v.kind == ROPE ? word_copy(v.word) : rc_rope_from(v.text, v.length);
-}
-
 /* Takes the end, also if it fails. */
-static bool append(lua_State* L, rc_word* rope, rc_word end) {
-  if (end == NO_WORD) return false;
-  if (rc_rope_append(rope, end)) return true;
-  bool too_long = errno == EINVAL;
+static bool append(rc_word* rope, rc_word end) {
+  if (end == NO_WORD || rc_rope_append(rope, end)) return end != NO_WORD;
+  int error = errno;
   rc_dec_word(end);
-  if (too_long) luaL_error(L, "rope is too long");
+  errno = error;
   return false;
 }
 
-bool rope_push(lua_State* L, handle* h) { return append(L, &h->word, text_rope(L, 2)); }
+rc_word rope_from(purse* p, const char* text, size_t n) {
+  enum { AT_ONCE = 16 * RC_ROPE_LEAF };
+  rc_word rope = RC_NIL;
+  for (size_t part; n > 0; text += part, n -= part) {
+    part = n < AT_ONCE ? n : AT_ONCE;
+    pay(p, part / BYTES_OF_STEP);
+    if (append(&rope, rc_rope_from(text, part))) continue;
+    rc_dec_word(rope);
+    return NO_WORD;
+  }
+  return rope;
+}
+
+rc_word text_rope(lua_State* L, int index) {
+  value v;
+  purse p = purse_new(L);
+  luaL_argcheck(L, value_at(L, index, &v), index, "was dropped");
+  return v.kind == ROPE ? word_copy(v.word) : rope_from(&p, v.text, v.length);
+}
+
+/* The text at index goes behind the rope; false: no memory. */
+static bool append_text(lua_State* L, rc_word* rope, int index) {
+  rc_word end = text_rope(L, index);
+  if (append(rope, end)) return true;
+  if (end != NO_WORD && errno == EINVAL) luaL_error(L, "rope is too long");
+  return false;
+}
+
+bool rope_push(lua_State* L, handle* h) { return append_text(L, &h->word, 2); }
 
 bool rope_set(lua_State* L, handle* h) {
   lua_Unsigned i = (lua_Unsigned)check_integer(L, 2) - 1;
@@ -71,7 +92,7 @@ static bool concat_attempt(lua_State* L) {
   rc_word rope = text_rope(L, 1);
   if (rope == NO_WORD) return false;
   handle_set(h, rope);
-  return append(L, &h->word, text_rope(L, 2));
+  return append_text(L, &h->word, 2);
 }
 
 /* A rope if one of them is. */

@@ -166,7 +166,7 @@ rc_map_ops map_ops(map_key* k);
 
 /* ---- The parts of the module ----------------------------------------------------------------- */
 
-/* rccollection.c: as rc_list_cons and rc_list_pop. */
+/* rccollection.c: as rc_list_cons and rc_list_pop; and the list of n cells, taken also if it fails. */
 enum { CELLS, COUNT, LIST_FIELDS };
 static inline size_t list_count(rc_word list) {
   return list == RC_NIL ? 0 : (size_t)rc_to_int(rc_get(rc_to(list), COUNT));
@@ -176,7 +176,7 @@ static inline rc_word list_cells(rc_word list) {
 }
 bool list_push(rc_word* list, rc_word w);
 rc_word list_pop(rc_word* list);
-bool list_reverse(rc_word* list);
+rc_word list_of(rc_word cells, size_t n);
 
 /* rccollection.c: what handles of all kinds do. collection_index has the table of methods as its
 ** upvalue; collection_pairs has collection_steps of them. */
@@ -189,8 +189,9 @@ extern const luaL_Reg collection_functions[], collection_methods[];
 /* rc_map_put, which takes key and value even if it fails; k is the key's. */
 bool map_put(rc_word* map, map_key* k, rc_word key, rc_word w);
 
-/* rcrope.c. text_rope is an attempt's: the rope of the text at index, which text_prepare has seen;
+/* rcrope.c. The rope of n bytes, in pieces, which are paid for. text_rope is an attempt's: the rope of the text at index, which text_prepare has seen;
 ** NO_WORD: no memory. */
+rc_word rope_from(purse* p, const char* text, size_t n);
 void text_prepare(lua_State* L, int index);
 rc_word text_rope(lua_State* L, int index);
 bool rope_push(lua_State* L, handle* h);

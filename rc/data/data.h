@@ -90,6 +90,9 @@ bool rc_vec_set(rc_word* v, size_t i, rc_word w);
 rc_word* rc_vec_ref(rc_word* v, size_t i);
 /* w, taken, behind the last one. */
 bool rc_vec_push(rc_word* v, rc_word w);
+/* The first of n > 0 words, borrowed, behind the last one: those for which there is room in one node, 1
+** to 32. How many these were; 0 and ENOMEM. */
+size_t rc_vec_append(rc_word* v, const rc_word* words, size_t n);
 /* Takes the last element off and returns it, owned; 0: ENOMEM, or EINVAL if there is none. */
 rc_word rc_vec_pop(rc_word* v);
 /* Element i and those behind it that lie in a row, *n in all, 1 to 32; NULL if there is none.
