@@ -49,7 +49,8 @@ typedef struct guest {
   deadlines deadline;
   uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */
   bool has_types;   /* that module was used, */
-  bool has_spare;   /* and has a handle ready */
+  bool has_spare;   /* and has a handle ready, in the registry: */
+  int spare;
   bool yields;      /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;

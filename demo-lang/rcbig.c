@@ -35,11 +35,16 @@ static value operand(lua_State* L, int index) {
   return v;
 }
 
-/* Limbs of a number, at least 1. */
-static uint64_t limbs_of(const value* v) {
-  if (v->kind == INTEGER) return 1;
-  return v->kind == FLOAT ? FLOAT_LIMBS : rc_big_bits(v->word) / LIMB_BITS + 1;
+/* Bits of a number's magnitude, or some more. */
+static uint64_t bits_of(const value* v) {
+  if (v->kind == BIG) return rc_big_bits(v->word);
+  if (v->kind == FLOAT) return FLOAT_LIMBS * LIMB_BITS;
+  uint64_t magnitude = v->integer < 0 ? -(uint64_t)v->integer : (uint64_t)v->integer;
+  return magnitude == 0 ? 0 : LIMB_BITS - (uint64_t)__builtin_clzll(magnitude);
 }
+
+/* Its limbs, at least 1. */
+static uint64_t limbs_of(const value* v) { return bits_of(v) / LIMB_BITS + 1; }
 static uint64_t operand_limbs(lua_State* L, int index) {
   value v = operand(L, index);
   return limbs_of(&v);
@@ -178,12 +183,8 @@ static void pay_power(lua_State* L) {
   value base = operand(L, 1);
   lua_Integer exponent = second(L);
   if (exponent < 0) luaL_error(L, "exponent is negative");
-  if (base.kind == INTEGER ? base.integer >= -1 && base.integer <= 1
-                           : base.kind == BIG && rc_big_bits(base.word) <= 1)
-    return;
-  double bits = (double)(limbs_of(&base) * LIMB_BITS);
-  if (base.kind == BIG) bits = (double)rc_big_bits(base.word);
-  bits *= (double)exponent;
+  if (bits_of(&base) <= 1) return;
+  double bits = (double)bits_of(&base) * (double)exponent;
   check_size(L, bits);
   uint64_t half = (uint64_t)bits / LIMB_BITS / 2 + 1;
   pay_products(L, 3 * products(half, half));

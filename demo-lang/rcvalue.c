@@ -43,6 +43,8 @@ static void need_types(lua_State* L) {
   guest* g = guest_of(L);
   if (g->has_types) return;
   types_open(L);
+  lua_pushboolean(L, false);
+  g->spare = luaL_ref(L, LUA_REGISTRYINDEX);
   g->has_types = true;
 }
 
@@ -248,9 +250,7 @@ const char* text_chunk(const value* v, size_t i, size_t* n) {
 /* ---- To Lua ----------------------------------------------------------------------------------
 **
 ** A handle that is needed while something is in the pocket was made before: the spare one, in the
-** registry. */
-
-static const char spare;
+** registry (by number: addresses as keys would make runs differ). */
 
 void give_prepare(lua_State* L) {
   guest* g = guest_of(L);
@@ -258,18 +258,19 @@ void give_prepare(lua_State* L) {
   need_types(L);
   handle* h = lua_newuserdatauv(L, sizeof *h, 0);
   *h = (handle){0};
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
+  lua_rawseti(L, LUA_REGISTRYINDEX, g->spare);
   g->has_spare = true;
 }
 
 static void push_spare(lua_State* L, const value* v) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare);
-  guest_of(L)->has_spare = false;
+  guest* g = guest_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->spare);
+  g->has_spare = false;
   handle* h = lua_touserdata(L, -1);
   *h = (handle){.word = word_copy(v->word), .kind = v->kind};
   luaL_setmetatable(L, types[v->kind]);
   lua_pushboolean(L, false);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
+  lua_rawseti(L, LUA_REGISTRYINDEX, g->spare);
 }
 
 void pocket_put(lua_State* L, rc_word w) {

@@ -331,6 +331,7 @@ for n = 0, 60 do
 end
 assert(rc.int("-zZ", 36) == rc.int(-1295) and rc.int("+0") == rc.int(0) and rc.int(5.0) == rc.int(5) and rc.int(-1e20) == -rc.int("1" .. ("0"):rep(20)))
 assert(rc.int(0) ^ 0 == rc.int(1) and rc.int(1) ^ (1 << 62) == rc.int(1) and rc.int(-1) ^ ((1 << 62) + 1) == rc.int(-1))
+assert(#tostring(2 ^ rc.int(300)) == 91 and 2 ^ (rc.int(1) << 20) == rc.int(1) << (1 << 20))
 assert("n = " .. rc.int(5) == "n = 5" and rc.int(1) .. rc.int(2) == "12" and rc.tointeger(rc.int(1) << 63) == nil)
 assert(rc.tointeger(5) == 5 and rc.type(rc.int(5) .. rc.rope "!") == "rope" and rc.int(5) ~= 5)
 for _, f in ipairs { function() return rc.int(1) // 0 end, function() return 1 % rc.int(0) end, function() return rc.int(1) + 0.5 end,
