@@ -3,7 +3,7 @@ local versions, v = {}, rc.vector()
 for i = 1, 3000 do
   v = v:push(i % 7 == 0 and rc.list { i, "text " .. i } or i)
   if i % 10 == 0 then versions[#versions + 1] = v end
-  if i % 100 == 0 then versions = {} end
+  if i % 900 == 0 then versions = {} end
 end
 print(v:hash(), #v:encode(), #versions, v < versions[1])
 local keys = rc.draft(rc.map())
