@@ -8,7 +8,7 @@
 **   rc.drop(x)                 gives up the reference now: what dies is freed in bounded steps
 **   rc.pending(), rc.drain([units]), rc.counters()
 **
-** Functions of one kind of value are its methods, too, but for maps, whose fields are their keys.
+** What takes a value first is a method, too, but for maps, whose fields are their keys.
 ** rcvalue.h tells how handles work, rccollection.c what collections do. */
 #include "demo-lang/lib/work.h"
 #include "demo-lang/rcvalue.h"

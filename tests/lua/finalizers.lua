@@ -89,6 +89,36 @@ for _, make in ipairs { rc.list, rc.vector, rc.map } do
   end)
 end
 
+-- values that are dropped, and drafts that are changed, in the middle of all that is done with them
+do
+  local current, changed
+  local words = { "one", 2, 3.5, rc.list { "in" } }
+  local function value() return rc.vector { words[1], words[2], words[3], words[4], rc.int(3) ^ 90, rc.rope("rope"):push(("x"):rep(600)) } end
+  local expected <const>, bytes <const>, text <const>, hash <const> = value(), value():encode(), tostring(value()), value():hash()
+  local uses = {
+    function(v) assert(v:encode() == bytes) end,
+    function(v) assert(tostring(v) == text and v:hash() == hash and v == expected) end,
+    function(v) for i, x in pairs(v) do assert(rc.compare(x, expected[i]) == 0) end end,
+    function(v) assert(v:push(1):sub(1, -2) == expected and v:set(2, 2) == expected) end,
+    function(v) local x, rest = v:pop() assert(x == expected[6] and rest == expected:sub(1, 5)) end,
+    function(v) assert(rc.map { k = v }.k == expected and rc.vector { v }[1] == expected and rc.set(rc.map(), v, 1)[expected] == 1) end,
+    function(v) local d = v:draft() d[1] = 5 d[1] = "one" assert(d:value() == expected) end,
+    function(v) assert(rc.decode(bytes)[4]:pop() == "in" and v[4] == words[4] and #v == 6) end,
+    function(v) assert(tostring(v[6] .. "!"):sub(-2) == "x!" and (v[5] + 1) // 3 == rc.int(3) ^ 89) end,
+  }
+  against(function()
+    if current then rc.drop(current) current = nil end
+    if changed then changed:push(1) changed:pop() end
+  end, function(round)
+    local v, d = value(), rc.draft(expected)
+    changed = d
+    current = round % 2 == 0 and v or nil
+    local ok, message = pcall(uses[round % #uses + 1], v)
+    assert(ok or current == nil and message:find("was dropped"), message)
+    assert(d:value() == expected and d[6] == expected[6] and #d == 6)
+  end)
+end
+
 -- keys and values of a map belong together, also when entries vanish and steps are taken meanwhile
 local map, step = draft_of(rc.map), nil
 against(function()
@@ -117,6 +147,7 @@ end)
 body = nil
 arm = function() end
 vector, list, taken, map, inner, step = nil, nil, nil, nil, nil, nil
+collectgarbage()
 collectgarbage()
 collectgarbage()
 rc.drain()
