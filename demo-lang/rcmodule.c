@@ -129,9 +129,14 @@ static int counters(lua_State* L) {
 
 /* ---- The module ------------------------------------------------------------------------------ */
 
-static const luaL_Reg methods[] = {
-    {"draft", draft}, {"value", value_of_draft},    {"hash", hash}, {"encode", value_encode},
-    {"drop", drop},   {"tointeger", big_tointeger}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"draft", draft},
+                                   {"value", value_of_draft},
+                                   {"hash", hash},
+                                   {"compare", compare},
+                                   {"encode", value_encode},
+                                   {"drop", drop},
+                                   {"tointeger", big_tointeger},
+                                   {NULL, NULL}};
 
 static void push_methods(lua_State* L) {
   lua_newtable(L);
@@ -173,9 +178,8 @@ void types_open(lua_State* L) {
 
 int luaopen_rc(lua_State* L) {
   static const luaL_Reg functions[] = {
-      {"rope", rope_new},       {"int", big_new},       {"compare", compare},
-      {"decode", value_decode}, {"type", type},         {"pending", pending},
-      {"drain", drain},         {"counters", counters}, {NULL, NULL}};
+      {"rope", rope_new},   {"int", big_new}, {"decode", value_decode}, {"type", type},
+      {"pending", pending}, {"drain", drain}, {"counters", counters},   {NULL, NULL}};
   push_methods(L);
   work_set_functions(L, collection_functions);
   work_set_functions(L, functions);
