@@ -272,7 +272,7 @@ static bool convert(lua_State* L) {
 /* rc.int(n), or rc.int(text [, base]). */
 int big_new(lua_State* L) {
   bool text = lua_type(L, 1) == LUA_TSTRING;
-  lua_Integer base = opt_integer(L, 2, 10);
+  lua_Integer base = work_opt_integer(L, 2, 10);
   luaL_argcheck(L, base >= 2 && base <= 36, 2, "base out of range");
   lua_settop(L, 1);
   lua_pushinteger(L, base);

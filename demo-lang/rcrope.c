@@ -59,8 +59,8 @@ static bool append_text(lua_State* L, rc_word* rope, int index) {
 bool rope_push(lua_State* L, handle* h) { return append_text(L, &h->word, 2); }
 
 bool rope_set(lua_State* L, handle* h) {
-  lua_Unsigned i = (lua_Unsigned)check_integer(L, 2) - 1;
-  lua_Integer byte = check_integer(L, 3);
+  lua_Unsigned i = (lua_Unsigned)work_integer(L, 2) - 1;
+  lua_Integer byte = work_integer(L, 3);
   luaL_argcheck(L, i < rc_rope_length(h->word), 2, "index out of range");
   luaL_argcheck(L, byte >= 0 && byte <= 255, 3, "not a byte");
   return rc_rope_set(&h->word, (size_t)i, (char)byte);
@@ -105,7 +105,7 @@ int rope_concat(lua_State* L) {
     handle_push(L, ROPE);
     memory_try(L, concat_attempt);
   } else {
-    pay_bytes(L, lua_rawlen(L, 1) + lua_rawlen(L, 2));
+    work_pay(L, lua_rawlen(L, 1) + lua_rawlen(L, 2), WORK_BYTES);
     lua_concat(L, 2);
   }
   return 1;
@@ -140,7 +140,7 @@ int rope_tostring(lua_State* L) {
   const char* part;
   rc_word rope = handle_pin(L, 1)->word;
   size_t length = rc_rope_length(rope);
-  pay_bytes(L, length);
+  work_pay(L, length, WORK_BYTES);
   char* to = buffer_of_size(L, &b, length);
   for (size_t i = 0, n; (part = rc_rope_chunk(rope, i, &n)) != NULL; i += n)
     memcpy(to + i, part, n);
