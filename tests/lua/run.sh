@@ -84,8 +84,8 @@ cases() {
   expect 'statistics' 0 $'task: [0-9]+ ticks, [0-9]+ heartbeats, [0-9]+ bytes at the end, [0-9]+ at most\nheap stats: .*\nok' \
     -- --stats -e 'local t = {} for i = 1, 1e5 do t[i] = {} end'
 
-  awk '/^```/ { on = $0 == "```lua" } on && !/^```/' ../../demo-lang/README.md >"$dir/readme.lua"
-  awk '/^```/ { on = $0 == "```text" } on && !/^```/' ../../demo-lang/README.md >"$dir/readme"
+  example lua ../../demo-lang/README.md >"$dir/readme.lua"
+  example_output lua ../../demo-lang/README.md >"$dir/readme"
   "$slua" --repeatable "$dir/readme.lua" >"$dir/out" 2>&1 && [ -s "$dir/readme" ] && diff "$dir/readme" "$dir/out" >"$dir/diff"
   verdict $? "the README's script" "$dir/out"
 
