@@ -2,7 +2,6 @@
 ** a first pass finds out what there is to charge, a second one copies the code with additions and
 ** leaves work for stubs, which come last; then the jumps get their distances. */
 #include "demo-lang/charge.h"
-#include "demo-lang/numbers.h"
 
 #include <limits.h>
 #include <string.h>
@@ -34,18 +33,10 @@ typedef struct jumps { /* to one instruction */
   int count, first;    /* first: the lowest pc that jumps here */
 } jumps;
 
-/* Can it compare long texts, which takes as long as they are? */
-static bool compares(const proto* p, instruction i) {
-  int op = op_of(i);
-  return (op >= OP_EQ && op <= OP_LE) ||
-         (op == OP_EQK && p->constants[b_of(i)].type == CONSTANT_LONG);
-}
-
 typedef struct facts {
   bool calls;       /* an activation is charged */
   bool jumps_back;  /* a jump that is no for loop's */
   bool generic_for; /* there is one */
-  bool compares;    /* what may be long texts */
   int depth;        /* of numeric for loops */
 } facts;
 
@@ -58,7 +49,6 @@ static facts find_facts(const proto* p) {
     f.calls |= is_call(i);
     f.jumps_back |= jumps_back(i, pc);
     f.generic_for |= op_of(i) == OP_TFORCALL;
-    f.compares |= compares(p, i);
     if (op_of(i) == OP_FORPREP && ++depth > f.depth) f.depth = depth;
     if (op_of(i) == OP_FORLOOP) depth--;
   }
@@ -68,7 +58,7 @@ static facts find_facts(const proto* p) {
 }
 
 static bool charges(const facts* f) {
-  return f->calls || f->jumps_back || f->generic_for || f->compares || f->depth > 0;
+  return f->calls || f->jumps_back || f->generic_for || f->depth > 0;
 }
 
 static jumps* find_jumps(arena* a, const proto* p) {
@@ -137,21 +127,13 @@ typedef struct item {
   int line, to; /* label, or NONE */
 } item;
 
-typedef enum stub_kind {
-  STUB_ACTIVATION,
-  STUB_TURN,
-  STUB_JUMP,
-  STUB_START,
-  STUB_END,
-  STUB_TEXTS
-} stub_kind;
+typedef enum stub_kind { STUB_ACTIVATION, STUB_TURN, STUB_JUMP, STUB_START, STUB_END } stub_kind;
 
 typedef struct stub {
   stub_kind kind;
   int label, slow; /* of its start, and of its second entry */
   int back, done;  /* labels: where it goes on; after the loop */
-  int a, budget;   /* registers of a numeric for; or STUB_TEXTS: those of the texts */
-  bool equal;      /* texts are compared for equality only */
+  int a, budget;   /* registers of a numeric for */
   int line;
 } stub;
 
@@ -160,7 +142,6 @@ typedef struct work {
   proto* p; /* what is changed */
   facts facts;
   jumps* to;
-  numbers numbers;
   item* out;
   int size, room;
   int* label; /* each one's place in `out` */
@@ -291,23 +272,12 @@ static void stub_end(work* w, const stub* s) {
   emit_jump(w, s->back);
 }
 
-/* What is not two numbers, pay(a, b, equal) looks at. */
-static void stub_texts(work* w, const stub* s) {
-  int top = w->top;
-  emit_get(w, top, w->counter + 1);
-  emit_move(w, top + 1, s->a);
-  emit_move(w, top + 2, s->budget);
-  emit(w, op_abc(s->equal ? OP_LOADTRUE : OP_LOADFALSE, top + 3, 0, 0, 0));
-  emit_call(w, top, 3, 0);
-  emit_jump(w, s->back);
-}
-
 enum { TOP_OF_LOOPS = 5, TOP_OF_CALLS = 1 }; /* how many registers the stubs use */
 
 static void emit_stubs(work* w) {
   static void (*const emitters[])(work*, const stub*) = {
       [STUB_ACTIVATION] = stub_activation, [STUB_TURN] = stub_turn, [STUB_JUMP] = stub_jump,
-      [STUB_START] = stub_start,           [STUB_END] = stub_end,   [STUB_TEXTS] = stub_texts,
+      [STUB_START] = stub_start,           [STUB_END] = stub_end,
   };
   for (int i = 0; i < w->stubs_size; i++) {
     const stub* s = &w->stubs[i];
@@ -381,39 +351,6 @@ static void emit_if_no_count(work* w, int a, int slow) {
   emit_jump(w, slow);
 }
 
-/* Before texts in registers a and b are looked at: to the stub, unless both are numbers. The sum is
-** of no use; that it can be made tells. */
-static void pay_texts(work* w, int a, int b, bool equal) {
-  int back = new_label(w);
-  const stub* s =
-      add_stub(w, (stub){.kind = STUB_TEXTS, .back = back, .a = a, .budget = b, .equal = equal});
-  emit(w, op_abc(OP_ADD, w->top, a, b, 0));
-  emit_jump(w, s->label);
-  set_label(w, back);
-}
-
-static void pay_comparison(work* w, instruction i) {
-  instruction j = shifted(w, i);
-  if (op_of(i) != OP_EQK) {
-    if (!w->numbers.only[a_of(i)] && !w->numbers.only[b_of(i)])
-      pay_texts(w, a_of(j), b_of(j), op_of(i) == OP_EQ);
-    return;
-  }
-  emit_get(w, w->top, w->counter + 1);
-  emit_move(w, w->top + 1, a_of(j));
-  emit(w, op_abx(OP_LOADK, w->top + 2, b_of(i)));
-  emit(w, op_abc(OP_LOADTRUE, w->top + 3, 0, 0, 0));
-  emit_call(w, w->top, 3, 0);
-}
-
-/* The values of a numeric for may be texts, which become numbers. */
-static void pay_numerals(work* w, int pc) {
-  int a = a_of(w->p->code[pc]);
-  for (int r = a; r <= a + 2; r++)
-    if (!w->numbers.only[r] && !is_literal(w->p, w->to, pc, r, INT64_MIN))
-      pay_texts(w, r + w->shift, r + w->shift, true);
-}
-
 static bool counts_up(const proto* p, const jumps* to, int pc) {
   int a = a_of(p->code[pc]);
   return is_literal(p, to, pc, a, 0) && is_literal(p, to, pc, a + 2, 1);
@@ -451,8 +388,6 @@ static void copy_code(work* w, int point) {
     if (pc == point) start_function(w);
     if (pc == point && point == entry) set_label(w, pc); /* for those that jump back to the start */
     if (pc > 0 && op_of(w->p->code[pc - 1]) == OP_TFORPREP) generic_turn(w);
-    if (compares(w->p, i)) pay_comparison(w, i);
-    if (op_of(i) == OP_FORPREP) pay_numerals(w, pc);
     w->moved[pc] = w->size;
     if (jumps_back(i, pc)) {
       jump_back(w, pc);
@@ -511,7 +446,7 @@ static bool names_are_sound(const proto* p) {
 static bool place_registers(work* w, int point) {
   const facts* f = &w->facts;
   int at = w->p->params;
-  bool loops = f->jumps_back || f->generic_for || f->compares || f->depth > 0;
+  bool loops = f->jumps_back || f->generic_for || f->depth > 0;
   if (f->jumps_back && at == 0) at++; /* for the index of the control block */
   w->turns = at;
   if (f->jumps_back)
@@ -544,7 +479,6 @@ static void add_lowest(work* w) {
 static bool charge_function(arena* a, proto* p, const facts* f) {
   work w = {.a = a, .p = p, .facts = *f, .counter = p->upvalues_size - 2};
   w.to = find_jumps(a, p);
-  find_numbers(p, &w.numbers);
   int point = charge_point(p, w.to);
   if (!place_registers(&w, point)) return false;
   w.labels = w.label_room = p->code_size + 1;

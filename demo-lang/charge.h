@@ -26,10 +26,6 @@
 **   gives the next one. A loop that is left early leaves the -1 behind; the next one there is
 **   then charged one turn more.
 **
-** - A comparison of two registers may be one of long texts, and a numeric for may have a text to read
-**   as a number: unless both are numbers, which a sum of them tells in one instruction (that it can
-**   be made; a register that numbers.h knows needs none), `pay` looks at them.
-**
 ** Invariants: while the code of the guest runs, the turn count and the counter are >= 0, and the
 ** budget of a numeric for is an integer >= -1.
 **

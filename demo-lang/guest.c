@@ -1,5 +1,6 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
+#include "demo-lang/steps.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -363,10 +364,15 @@ bool guest_open(guest* g, const slua_config* config) {
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
   g->stack = stack_pointer();
-  if (setjmp(g->way_out) != 0) return false;
-  int status = lua_pcall(g->L, nargs, nresults, handler);
-  guest_check(g->L);
-  return status == LUA_OK;
+  steps before = steps_enter(g);
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    int status = lua_pcall(g->L, nargs, nresults, handler);
+    guest_check(g->L);
+    right = status == LUA_OK;
+  }
+  steps_leave(g, before);
+  return right;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
@@ -374,18 +380,25 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   g->stack = stack_pointer();
   g->running = co;
   guest_arm(co);
-  if (setjmp(g->way_out) != 0) return false;
-  *status = lua_resume(co, g->L, nargs, count);
-  g->running = g->L;
-  guest_check(co);
-  return true;
+  steps before = steps_enter(g);
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    *status = lua_resume(co, g->L, nargs, count);
+    g->running = g->L;
+    guest_check(co);
+    right = true;
+  }
+  steps_leave(g, before);
+  return right;
 }
 
 void guest_finish(guest* g) {
   g->stack = stack_pointer();
+  steps before = steps_enter(g);
   if (g->must_close && !stops(g) && !g->closing) {
     if (setjmp(g->way_out) == 0) close_state(g);
   }
+  steps_leave(g, before);
   g->L = g->running = NULL;
 }
 

@@ -62,10 +62,11 @@ typedef struct guest {
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
-  uint64_t unused;        /* ticks that were granted, and are not in the counter of meter.c */
-  bool charges;           /* counted, and the bytecode is as expected */
-  bool hooked;            /* a chunk could not be charged: the count hook pays */
-  uintptr_t stack;        /* the C stack at that call */
+  int64_t steps;   /* left of the tick that was paid last (steps.h); running: the thread has them */
+  uint64_t unused; /* ticks that were granted, and are not in the counter of meter.c */
+  bool charges;    /* counted, and the bytecode is as expected */
+  bool hooked;     /* a chunk could not be charged: the count hook pays */
+  uintptr_t stack; /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */

@@ -154,23 +154,13 @@ static int next_piece(lua_State* L) {
   return 4;
 }
 
-/* (a, b, equal): two texts are about to be compared, or just looked at, if they are the same one. For
-** equality they are, if they are of one length. 1 KiB a tick. */
-static int pay_texts(lua_State* L) {
-  enum { A = 1, B, EQUAL, KIB = 1024 };
-  if (lua_type(L, A) != LUA_TSTRING || lua_type(L, B) != LUA_TSTRING) return 0;
-  lua_Unsigned a = lua_rawlen(L, A), b = lua_rawlen(L, B), n = a < b ? a : b;
-  if (n >= KIB && (a == b || !lua_toboolean(L, EQUAL))) take(L, (lua_Integer)(n / KIB));
-  return 0;
-}
-
 static int pay_for(lua_State* L) {
   switch (lua_gettop(L)) {
     case 0:
       take(L, 0);
       return 0;
     case 3:
-      return lua_isboolean(L, 3) ? pay_texts(L) : next_piece(L);
+      return next_piece(L);
     default:
       return start_loop(L);
   }

@@ -76,15 +76,19 @@ costs 4000 0 'for i = 1, n do f(i) end'
 costs 8000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
 costs 4400 0 'local function g(k) if k > 0 then g(k - 1) end end for i = 1, n // 20 do g(20) end'
 costs 4000 0 'local function g(k) if k == 0 then return end return g(k - 1) end g(n)'
-# Texts that are compared: 1 for each KiB, if they are.
+# Texts that are compared: 1 for each KiB, if they are, and a 64th.
 texts='local a, b, c = ("x"):rep(10240), ("x"):rep(10240), ("x"):rep(10241) for i = 1, n do local _ ='
-costs 44000 0 "$texts a == b end"
-costs 44000 0 "$texts a ~= b end"
-costs 4000 0 "$texts a == c end"
-costs 44000 0 "$texts a < c end"
-costs 44000 0 "$texts c >= a end"
+costs 44000 64 "$texts a == b end"
+costs 44000 64 "$texts a ~= b end"
+costs 4000 64 "$texts a == c end"
+costs 44000 64 "$texts a < c end"
+costs 44000 64 "$texts c >= a end"
 costs 4000 0 "$texts #a < #c end"
 costs 4000 0 "$texts a == 1 end"
+# What is done within one instruction: 64 levels of metatables, 32 values.
+costs 8000 64 'local t = {} for _ = 1, 63 do t = setmetatable({}, {__index = t}) end for i = 1, n do local _ = t.x end'
+costs 36800 200 'local function g(...) for i = 1, n do f(...) end end g(("x"):rep(256):byte(1, -1))'
+costs 27000 100 'local t = f for _ = 1, 64 do t = setmetatable({}, {__call = t}) end for i = 1, n do t() end'
 # A resume is a tick, too.
 costs 6000 32 'local co = coroutine.wrap(function() while true do coroutine.yield() end end) for i = 1, n // 2 do co() end'
 same_ticks=$(for b in slua slua slua-asan; do "$build/$b" --ticks programs.lua 4 100 2>&1 | grep '^ticks'; done | sort -u | wc -l)

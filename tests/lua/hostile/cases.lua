@@ -179,7 +179,7 @@ case["tree of C functions"] = function()
   ready()
   table.concat(bottom, "", 1, 2)
 end
-case["pending: __index, many tables deep"] = function()
+case["__index, many tables deep"] = function()
   local t = {}
   for _ = 1, 1900 do t = setmetatable({}, { __index = t }) end
   ready()
@@ -242,7 +242,7 @@ case["< of long texts"] = function()
   local a, b = many(1000000), many(1000000)
   forever(function() return a < b end)
 end
-case["pending: a long text as a key"] = function()
+case["a long text as a key"] = function()
   local t, key = { [many(1000000)] = 1 }, many(1000000)
   forever(function() return t[key] end)
 end
@@ -251,7 +251,7 @@ case["many arguments"] = function()
   local function g(...) while true do f(...) end end
   forever(g, many(10000):byte(1, -1))
 end
-case["pending: __call, many tables deep"] = function()
+case["__call, many tables deep"] = function()
   local t = type
   for _ = 1, 1000 do t = setmetatable({}, { __call = t }) end
   forever(pcall, t)
@@ -452,7 +452,7 @@ case["rc, a map that is walked"] = function()
 end
 case["rc, made and dropped"] = function() ready() while true do rc.drop(rc.list()) end end
 
--- ---- Those that are "pending" are not stopped in time yet; run.py runs them by name only
+-- ---- Others
 
 case["__gc that spins"] = function() setmetatable({}, { __gc = spin }) collectgarbage() end
 case["__gc that spins at the end"] = function() setmetatable({}, { __gc = spin }) end
