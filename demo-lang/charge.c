@@ -31,9 +31,18 @@ static bool jumps_back(instruction i, int pc) {
 
 typedef struct jumps { /* to one instruction */
   int count, first;    /* first: the lowest pc that jumps here */
+  int last;            /* the highest one */
 } jumps;
 
+/* What an instruction can take, in simple ones: what may call something may call a function that is
+** not charged. */
+static int weight(instruction i) {
+  enum { UNCHARGED_CALL = 16 };
+  return is_call(i) || metamethods(i) > 0 ? UNCHARGED_CALL : 1;
+}
+
 typedef struct facts {
+  int64_t weight;   /* of all instructions */
   bool calls;       /* an activation is charged */
   bool jumps_back;  /* a jump that is no for loop's */
   bool generic_for; /* there is one */
@@ -42,10 +51,12 @@ typedef struct facts {
 
 static facts find_facts(const proto* p) {
   facts f = {0};
+  enum { SHORT = 128 };
   int operations = 0, depth = 0;
   for (int pc = 0; pc < p->code_size; pc++) {
     instruction i = p->code[pc];
     operations += metamethods(i);
+    f.weight += weight(i);
     f.calls |= is_call(i);
     f.jumps_back |= jumps_back(i, pc);
     f.generic_for |= op_of(i) == OP_TFORCALL;
@@ -53,7 +64,7 @@ static facts find_facts(const proto* p) {
     if (op_of(i) == OP_FORLOOP) depth--;
   }
   bool loops = f.jumps_back || f.generic_for || f.depth > 0;
-  f.calls |= operations >= 2 || (operations == 1 && loops);
+  f.calls |= operations >= 2 || (operations == 1 && loops) || f.weight > SHORT;
   return f;
 }
 
@@ -61,14 +72,22 @@ static bool charges(const facts* f) {
   return f->calls || f->jumps_back || f->generic_for || f->depth > 0;
 }
 
+static int64_t* find_weights(arena* a, const proto* p) {
+  int64_t* sum = arena_alloc(a, (size_t)p->code_size + 1, sizeof *sum);
+  sum[0] = 0;
+  for (int pc = 0; pc < p->code_size; pc++) sum[pc + 1] = sum[pc] + weight(p->code[pc]);
+  return sum;
+}
+
 static jumps* find_jumps(arena* a, const proto* p) {
   jumps* to = arena_alloc(a, (size_t)p->code_size + 1, sizeof *to);
-  for (int pc = 0; pc <= p->code_size; pc++) to[pc] = (jumps){0, INT_MAX};
+  for (int pc = 0; pc <= p->code_size; pc++) to[pc] = (jumps){0, INT_MAX, NONE};
   for (int pc = 0; pc < p->code_size; pc++) {
     int target = jump_target(p->code[pc], pc);
     if (target == NONE) continue;
     to[target].count++;
     if (pc < to[target].first) to[target].first = pc;
+    if (pc > to[target].last) to[target].last = pc;
   }
   return to;
 }
@@ -87,13 +106,14 @@ static int plain_run(const proto* p, int pc, int* operations) {
 
 /* Where an activation is charged: after the guards, each a test and what returns without a call. */
 static int charge_point(const proto* p, const jumps* to) {
+  enum { FAR = 64 };
   int point = p->code_size > 0 && op_of(p->code[0]) == OP_VARARGPREP, operations = 0;
   for (;;) {
     int test = plain_run(p, point, &operations);
     if (!is_test(p->code[test])) return point;
     operations += metamethods(p->code[test]);
     int after = jump_target(p->code[test + 1], test + 1);
-    if (after <= test + 1 || to[after].count != 1) return point;
+    if (after <= test + 1 || after > FAR || to[after].count != 1) return point;
     int end = plain_run(p, test + 2, &operations);
     if (end != after - 1 || !is_return(p->code[end]) || operations > 1) return point;
     point = after;
@@ -142,6 +162,7 @@ typedef struct work {
   proto* p; /* what is changed */
   facts facts;
   jumps* to;
+  int64_t* weights; /* of the instructions before each */
   item* out;
   int size, room;
   int* label; /* each one's place in `out` */
@@ -301,18 +322,36 @@ static instruction shifted(const work* w, instruction i) {
 
 /* ---- Sites ----------------------------------------------------------------------------------- */
 
-static void start_function(work* w) {
-  if (w->facts.jumps_back || w->facts.generic_for) emit(w, op_asbx(OP_LOADI, w->turns, FREE));
-  if (w->facts.jumps_back) emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
-  for (int d = 0; d < w->facts.depth; d++) emit(w, op_asbx(OP_LOADI, w->budgets + 2 * d, FREE));
-  if (!w->facts.calls) return;
+/* Takes n ticks from the counter. */
+static void charge(work* w, int n) {
+  enum { MOST = 127 };
   int back = new_label(w);
   emit_get(w, w->top, w->counter);
-  emit_add(w, w->top, -1);
+  for (; n > 0; n -= MOST) emit_add(w, w->top, n < MOST ? -n : -MOST);
   emit_set(w, w->top, w->counter);
   emit_if_negative(w, w->top, true);
   emit_jump(w, add_stub(w, (stub){.kind = STUB_ACTIVATION, .back = back})->label);
   set_label(w, back);
+}
+
+/* For code of that weight that runs at most once for what charges it. */
+static int more_ticks(int64_t weight) {
+  enum { A_TICK = 1024 };
+  return (int)(weight / A_TICK);
+}
+
+static void start_function(work* w) {
+  if (w->facts.jumps_back || w->facts.generic_for) emit(w, op_asbx(OP_LOADI, w->turns, FREE));
+  if (w->facts.jumps_back) emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
+  for (int d = 0; d < w->facts.depth; d++) emit(w, op_asbx(OP_LOADI, w->budgets + 2 * d, FREE));
+  if (w->facts.calls) charge(w, 1 + more_ticks(w->facts.weight));
+}
+
+/* At the start of a body that jumps come back to. */
+static void start_body(work* w, int pc) {
+  int last = w->to[pc].last;
+  int more = last >= pc ? more_ticks(w->weights[last + 1] - w->weights[pc]) : 0;
+  if (more > 0) charge(w, more);
 }
 
 static void jump_back(work* w, int pc) {
@@ -388,6 +427,7 @@ static void copy_code(work* w, int point) {
     if (pc == point) start_function(w);
     if (pc == point && point == entry) set_label(w, pc); /* for those that jump back to the start */
     if (pc > 0 && op_of(w->p->code[pc - 1]) == OP_TFORPREP) generic_turn(w);
+    start_body(w, pc);
     w->moved[pc] = w->size;
     if (jumps_back(i, pc)) {
       jump_back(w, pc);
@@ -479,6 +519,7 @@ static void add_lowest(work* w) {
 static bool charge_function(arena* a, proto* p, const facts* f) {
   work w = {.a = a, .p = p, .facts = *f, .counter = p->upvalues_size - 2};
   w.to = find_jumps(a, p);
+  w.weights = find_weights(a, p);
   int point = charge_point(p, w.to);
   if (!place_registers(&w, point)) return false;
   w.labels = w.label_room = p->code_size + 1;

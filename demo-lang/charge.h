@@ -1,7 +1,10 @@
 /* charge.h: what a guest pays for its work, put into its bytecode.
 **
-** A tick is one turn of a loop, or one activation of a function that can call another one. What
-** else a function does is bounded by its size. The charge comes before the work.
+** A tick is one turn of a loop, or one activation of a function that is long or can call another one.
+** What else a function does is bounded by its size: in long ones, a turn and an activation cost one
+** more for each 1,024 instructions, of which those that can call something count 16. (What runs a
+** second time in an activation lies between a jump backwards and its target.) The charge comes
+** before the work.
 **
 ** Two upvalues are shared by all functions that charge: `counter`, an integer, the ticks that are
 ** granted and not used; and `pay`, a C function that is called when the counter is below 0. It

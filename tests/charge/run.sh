@@ -76,6 +76,15 @@ costs 4000 0 'for i = 1, n do f(i) end'
 costs 8000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
 costs 4400 0 'local function g(k) if k > 0 then g(k - 1) end end for i = 1, n // 20 do g(20) end'
 costs 4000 0 'local function g(k) if k == 0 then return end return g(k - 1) end g(n)'
+# Long code: 1 more for 1024 instructions, each that can call something being 16.
+long='local x, y = 1, {} local s = ("x = 1 "):rep(10240) local c = ("y.x = x "):rep(640)'
+leaf='"local x = 1 " .. s .. "return x"'
+costs 48000 0 "$long local g = load($leaf) for i = 1, n do g() end"
+costs 44000 0 "$long load('local n, x = ... for i = 1, n do ' .. s .. ' end')(n)"
+costs 44000 100 "$long load('local n, x, y = ..., 1, {} while n > 0 do n = n - 1 ' .. c .. ' end')(n)"
+costs 48000 100 "$long load('local n, x, y = ..., 1, {} for _ in function() n = n - 1 if n > 0 then return n end end do ' .. c .. ' end')(n)"
+costs 44000 100 "$long load('local n, x, y = ..., 1, {} ::a:: if n > 0 then n = n - 1 ' .. c .. ' goto a end')(n)"
+costs 4000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(100) .. "return x") for i = 1, n do g() end'
 # Texts that are compared: 1 for each KiB, if they are, and a 64th.
 texts='local a, b, c = ("x"):rep(10240), ("x"):rep(10240), ("x"):rep(10241) for i = 1, n do local _ ='
 costs 44000 64 "$texts a == b end"
