@@ -179,6 +179,11 @@ static void collect_above(guest* g, uint64_t held) {
   if (g->seeded) rt_watch(g->collect_above);
 }
 
+void guest_extend_memory(guest* g, uint64_t bytes) {
+  g->limit = bytes < UINT64_MAX - g->limit ? g->limit + bytes : UINT64_MAX;
+  collect_above(g, 0);
+}
+
 /* ---- Work, and the way out ------------------------------------------------------------------- */
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
@@ -231,7 +236,7 @@ void guest_stop(lua_State* L) {
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
 void guest_check(lua_State* L) {
   guest* g = guest_of(L);
-  if (g->refused.size != 0) rt_expire(RT_MEMORY);
+  if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
   if (stops(g)) guest_stop(L);
 }
 
@@ -255,10 +260,7 @@ int guest_loaded(lua_State* L, int status) {
 
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit != 0) {
-    rt_expire(RT_MEMORY);
-    guest_stop(L);
-  }
+  if (guest_of(L)->limit != 0 && rt_expire(RT_MEMORY) != RT_OK) guest_stop(L);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort(); /* not reached: lua_error is not declared to be without a return */
@@ -330,6 +332,8 @@ bool guest_open(guest* g, const slua_config* config) {
                .end = UINT64_MAX,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
+               .host = {config->limits.on_expiry, config->limits.on_expiry_arg,
+                        config->limits.replay, config->limits.replay_count},
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
   if (g->repeatable && !seed_is_known()) {
@@ -342,6 +346,11 @@ bool guest_open(guest* g, const slua_config* config) {
     g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
+  if (g->counted) {
+    limits.on_expiry = guest_on_expiry;
+    limits.on_expiry_arg = g;
+    limits.replay = NULL;
+  }
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);

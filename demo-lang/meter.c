@@ -5,7 +5,9 @@
 ** read in whatever state the others are.
 **
 ** Ticks are granted GRANT at a time, less when the limit is near: what the task has been charged
-** is ahead of what the guest has used by less than a beat. */
+** is ahead of what the guest has used by less than a beat. When the task comes to its limit, what was
+** not used is taken back, and the limit comes so many ticks later: the guest has all that it may
+** use, whatever was granted when. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,7 @@ static uint64_t unused(const guest* g) {
 }
 
 uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - g->unused - (g->meter != NULL ? unused(g) : 0);
+  return rt_ticks(g->task) - g->returned - g->unused - (g->meter != NULL ? unused(g) : 0);
 }
 
 void guest_meter_deadline(guest* g) {
@@ -43,6 +45,40 @@ void guest_meter_deadline(guest* g) {
   g->unused += unused(g);
   set_counter(g, 0);
 }
+
+/* ---- The end of the ticks -------------------------------------------------------------------- */
+
+static uint64_t take_back(guest* g) {
+  guest_meter_deadline(g);
+  uint64_t n = g->unused;
+  g->unused = 0;
+  g->returned += n;
+  return n;
+}
+
+/* What the host's log tells of this moment. */
+static uint64_t replayed(guest* g, rt_limit limit) {
+  const rt_extension* e = g->host.replay;
+  if (g->host.replay_count == 0 || e->tick != rt_ticks(g->task) || e->limit != limit) return 0;
+  g->host.replay++;
+  g->host.replay_count--;
+  return e->amount;
+}
+
+uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg) {
+  guest* g = arg;
+  uint64_t n = limit == RT_HEARTBEATS ? take_back(g) : 0, more = 0;
+  if (g->host.replay != NULL)
+    more = replayed(g, limit); /* what was taken back then, too */
+  else if (n == 0 && g->host.on_expiry != NULL)
+    more = g->host.on_expiry(task, limit, scope, g->host.on_expiry_arg);
+  if (limit == RT_MEMORY && more > 0) guest_extend_memory(g, more);
+  if (limit == RT_HEARTBEATS && n == 0 && guest_ticks(g) >= g->end)
+    g->end = more < UINT64_MAX - g->end ? g->end + more : UINT64_MAX;
+  return n > 0 ? n : more;
+}
+
+/* ---- Grants ---------------------------------------------------------------------------------- */
 
 /* How many ticks to grant ahead: few, when something is near that ends the run. What has passed was
 ** extended, or waits until it can yield; but at a hard deadline each tick throws. */

@@ -38,7 +38,7 @@ def verdict(p, name, source):
     if kind == "memory":
         return None, f"memory limit, {ticks} ticks"
     over = ticks - BEATS * PERIOD
-    if not -PERIOD < over < PERIOD + MEMORY // 1024:
+    if not 0 <= over < PERIOD + MEMORY // 1024:
         return f"{over} ticks after the limit", "?"
     return None, f"{ticks} ticks" + ("" if over < PERIOD else f", of which {over} could not be paid")
 
