@@ -238,7 +238,7 @@ static void trace_scope(FILE* out, const figures_t* f, const span_t* s) {
 static void begin_child(FILE* out, const span_t* s, char phase) {
   fprintf(out, ",\n{\"ph\": \"%c\", \"cat\": \"child\", \"id\": \"%llu\", ", phase, (ull)s->number);
   put_name_of(out, s);
-  fputs(", \"pid\": 1", out);
+  fprintf(out, ", \"pid\": 1, \"tid\": %d", SCOPES);
 }
 
 static void trace_child(FILE* out, const figures_t* f, const span_t* s) {
