@@ -255,8 +255,8 @@ void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
 /* "rc_dec", "refill", "request", "beat", "forced"; else "unknown". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
 
-/* What is told of a task that was made with a record: pauses, scopes and children, and memory and waiting objects over time. The
-** same program gives the same report in every run, but for what depends on the clock or the system. */
+/* What is told of a task that was made with a record: pauses, scopes and children, memory and waiting objects over
+** time. The same program gives the same report in every run, but for what depends on the clock or the system. */
 typedef enum rt_report_format {
   RT_REPORT_TEXT, /* a histogram of the pauses for a terminal, in 80 columns */
   RT_REPORT_HTML, /* a page that needs nothing else */
