@@ -127,6 +127,11 @@ def check_form(trace):
             expect(e["name"] in ("process_name", "thread_name") and isinstance(e["args"]["name"], str), e)
         if e["ph"] == "C":
             expect(all(isinstance(v, int) for v in e["args"].values()), "a counter counts", e)
+    going = {}  # of one moment, what comes first in the file is first
+    for e in sorted((e for e in trace["traceEvents"] if e["ph"] in "be"), key=lambda e: e["ts"]):
+        expect((e["ph"] == "b") == (going.get(e["id"]) is None), "begins once, before it ends", e)
+        going[e["id"]] = e["ph"]
+    expect(set(going.values()) <= {"e"}, "not ended")
     slices, order = {}, lambda e: (e["ts"], -e["dur"])
     for e in sorted((e for e in trace["traceEvents"] if e["ph"] == "X"), key=order):
         around = slices.setdefault(e["tid"], [])  # those of a thread nest
