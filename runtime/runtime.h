@@ -118,7 +118,7 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat, whatever its
+/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat, whatever its
 ** scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
