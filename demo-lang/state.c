@@ -283,15 +283,21 @@ static int end_of_error(lua_State* L, void* arg) {
 
 void slua_set_slice(slua* s, uint64_t ticks) { s->slice = ticks; }
 
+/* The tick at which the slice that begins now is used up. */
+static uint64_t slice_end(const slua* s) {
+  uint64_t now = guest_ticks(&s->g);
+  return s->slice != 0 && s->slice < UINT64_MAX - now ? now + s->slice : UINT64_MAX;
+}
+
 slua_status slua_resume(slua* s, const slua_value* args, int n) {
-  arguments a = {args, n, s->co};
   slua_status entered = enter(s);
   if (entered != SLUA_OK) return entered;
+  arguments a = {args, n, s->co};
   if (s->co == NULL) return call(s, nothing_loaded, NULL, 0), leave_main(s, SLUA_ERROR);
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
-  s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
+  s->g.deadline.soft = slice_end(s);
   guest_meter_deadline(&s->g);
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);

@@ -211,10 +211,10 @@ void* rt_alloc(size_t size) {
   return p != NULL ? p : exact_alloc(size);
 }
 
-/* A block of another task, which stays counted there. */
+/* A block of another task, which stays counted there; if it is to shrink and cannot be moved, in place. */
 static void* move_here(void* p, size_t oldsize, size_t newsize) {
   void* q = exact_alloc(newsize);
-  if (q == NULL) return NULL;
+  if (q == NULL) return newsize <= oldsize ? p : NULL;
   memcpy(q, p, oldsize < newsize ? oldsize : newsize);
   mi_free(p);
   return q;

@@ -2,7 +2,9 @@
 **
 ** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h)
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
-** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
+** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
+** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
+** a FILE, would end with the task.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so

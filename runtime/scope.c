@@ -289,10 +289,15 @@ static void find_why(rt_task* t) {
   t->where = has_expired(t) ? s->name : NULL;
 }
 
+/* Not if it was within one that has ended: what is around it is no scope then, or has another one within. */
+static bool is_in(const rt_task* t, const rt_scope* s) {
+  return s->level <= t->level && s->outer->task == t && s->outer->inner == s;
+}
+
 rt_status rt_scope_end(rt_scope* s) {
   rt_task* t = s->task;
   if (t == NULL) return rt_poll();
-  if (t != task_current || s->level > t->level) {
+  if (t != task_current || !is_in(t, s)) {
     report_error(
         EPERM,
         "sluice: error: rt_scope_end of a scope that the current task is not in: nothing happens");

@@ -27,10 +27,8 @@ bool equal_long(purse* w, const char* a, const char* b, size_t n) {
 /* ---- Buffers --------------------------------------------------------------------------------- */
 
 void make_room(lua_State* L, size_t n) {
-  guest* g = guest_of(L);
-  if (g->limit == 0 || rt_bytes(g->task) + n <= g->limit) return;
-  work_collection(L);
-  lua_gc(L, LUA_GCCOLLECT);
+  const guest* g = guest_of(L);
+  if (g->limit != 0 && rt_bytes(g->task) + n > g->limit) guest_collect(L);
 }
 
 char* buffer_grow(luaL_Buffer* b, size_t n) {

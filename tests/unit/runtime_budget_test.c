@@ -217,7 +217,7 @@ static void count_report(int error, void* arg) {
 
 static void test_scopes_and_tasks(void** state) {
   (void)state;
-  rt_scope none, s, inner;
+  rt_scope none, s, inner, other_scopes[2];
   rt_limits limits = {.ticks = 1};
   bool aborts = mi_option_is_enabled(mi_option_abort_on_error);
   mi_option_disable(mi_option_abort_on_error);
@@ -243,6 +243,18 @@ static void test_scopes_and_tasks(void** state) {
   assert_int_equal(rt_scope_end(&inner), RT_OK); /* it has ended */
   assert_int_equal(reports, 2);
   assert_int_equal(rt_tick(5), RT_OK);
+  rt_scope_begin(&s, &limits);
+  rt_scope_begin(&inner, &limits);
+  assert_int_equal(rt_scope_end(&s), RT_OK);
+  rt_scope_begin(&other_scopes[0], &(rt_limits){.ticks = 100});
+  rt_scope_begin(&other_scopes[1], &(rt_limits){.ticks = 10});
+  assert_int_equal(rt_scope_end(&inner), RT_OK); /* there is another one at its level */
+  assert_int_equal(reports, 3);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 10);
+  assert_int_equal(rt_scope_end(&other_scopes[1]), RT_OK);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 100);
+  assert_int_equal(rt_scope_end(&other_scopes[0]), RT_OK);
+  assert_int_equal(reports, 3);
   end(t);
   mi_register_error(NULL, NULL);
   mi_option_set_enabled(mi_option_abort_on_error, aborts);
