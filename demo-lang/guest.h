@@ -47,8 +47,11 @@ typedef struct guest {
   FILE* out;    /* where print writes */
   uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
   deadlines deadline;
-  uint64_t containers; /* of the module rc, made so far */
-  bool yields;         /* the coroutine that has just yielded did so by a deadline */
+  uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */
+  bool has_types;   /* that module was used, */
+  bool has_spare;   /* and has a handle ready, in the registry: */
+  int spare;
+  bool yields;      /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
