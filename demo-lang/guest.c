@@ -314,6 +314,7 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   guest* g = guest_of(L);
   lua_State* before = g->running;
   g->running = co;
+  if (g->interrupted) guest_interrupt(g); /* it came before that */
   guest_arm(co);
   return before;
 }
