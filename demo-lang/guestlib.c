@@ -7,7 +7,7 @@
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
 #include <string.h>
 
@@ -103,10 +103,7 @@ static int search_file(lua_State* L) {
 
 /* What wants numbers may be given long numerals in strings. */
 static void pay_numerals(lua_State* L) {
-  enum { CHARS = 256 };
-  for (int i = lua_gettop(L); i > 0; i--)
-    if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) >= CHARS)
-      guest_tick(L, lua_rawlen(L, i) / CHARS);
+  for (int i = lua_gettop(L); i > 0; i--) work_numeral(L, i);
 }
 
 /* Upvalues: what the original has first, or nil; and the original. */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "demo-lang/charge.h"
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
 enum { GRANT = 250, ANCHOR = 1, COUNTER = 1, PAY = 2 };
 
@@ -155,12 +155,13 @@ static int next_piece(lua_State* L) {
 }
 
 /* (a, b, equal): two texts are about to be compared, or just looked at, if they are the same one. For
-** equality they are, if they are of one length. 1 KiB a tick. */
+** equality they are, if they are of one length. */
 static int pay_texts(lua_State* L) {
-  enum { A = 1, B, EQUAL, KIB = 1024 };
+  enum { A = 1, B, EQUAL };
   if (lua_type(L, A) != LUA_TSTRING || lua_type(L, B) != LUA_TSTRING) return 0;
   lua_Unsigned a = lua_rawlen(L, A), b = lua_rawlen(L, B), n = a < b ? a : b;
-  if (n >= KIB && (a == b || !lua_toboolean(L, EQUAL))) take(L, (lua_Integer)(n / KIB));
+  if (n >= WORK_BYTES && (a == b || !lua_toboolean(L, EQUAL)))
+    take(L, (lua_Integer)(n / WORK_BYTES));
   return 0;
 }
 
@@ -327,11 +328,11 @@ static int make_meter(lua_State* L) {
   lua_call(L, 2, 1);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
-  lua_State* meter = lua_newthread(L);
+  lua_State* anchor = lua_newthread(L);
   lua_insert(L, -2);
-  lua_xmove(L, meter, 1);
+  lua_xmove(L, anchor, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
-  g->meter = meter;
+  g->meter = anchor;
   return 0;
 }
 

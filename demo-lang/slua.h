@@ -17,6 +17,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct lua_State;
 typedef struct slua slua;
@@ -157,6 +158,7 @@ int slua_exit_status(const slua* s);
 /* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_report, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
