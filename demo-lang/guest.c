@@ -394,7 +394,7 @@ bool guest_open(guest* g, const slua_config* config) {
   return false;
 }
 
-bool guest_call(guest* g, int nargs, int nresults, int handler) {
+static bool call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
   g->stack = stack_pointer();
   if (setjmp(g->way_out) != 0) return false;
@@ -403,7 +403,14 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
   return status == LUA_OK;
 }
 
-bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
+bool guest_call(guest* g, int nargs, int nresults, int handler) {
+  bool before = number_hide_signs_of_nan(g->repeatable);
+  bool ok = call(g, nargs, nresults, handler);
+  number_hide_signs_of_nan(before);
+  return ok;
+}
+
+static bool resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
   g->stack = stack_pointer();
   g->running = co;
@@ -415,11 +422,18 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   return true;
 }
 
+bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
+  bool before = number_hide_signs_of_nan(g->repeatable);
+  bool ok = resume(g, co, nargs, status, count);
+  number_hide_signs_of_nan(before);
+  return ok;
+}
+
 void guest_finish(guest* g) {
+  bool before = number_hide_signs_of_nan(g->repeatable);
   g->stack = stack_pointer();
-  if (g->must_close && !stops(g) && !g->closing) {
-    if (setjmp(g->way_out) == 0) close_state(g);
-  }
+  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
+  number_hide_signs_of_nan(before);
   guest_close_files(g);
   g->L = g->running = NULL;
 }
