@@ -140,7 +140,8 @@ slua_shared* slua_retain(slua_shared* value);
 void slua_release(slua_shared* value);
 
 /* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
-** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
+** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught: what is counted within
+** a beat of its work; what is not, after at most a beat of allocations.) */
 void slua_interrupt(slua* s);
 
 /* ---- How it went ------------------------------------------------------------------------------

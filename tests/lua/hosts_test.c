@@ -63,6 +63,32 @@ static void a_state_is_run_by_one(void** unused) {
   slua_close(s);
 }
 
+/* Loops of a counted state, and what allocates in any, end when another thread says so. */
+static void* cancel(void* s) {
+  rt_cancel(slua_task(s));
+  return NULL;
+}
+static void any_thread_cancels(void** unused) {
+  (void)unused;
+  static const struct {
+    const char* text;
+    bool counted;
+  } scripts[] = {{"while true do end", true},
+                 {"while true do pcall(error) end", true},
+                 {"while true do coroutine.wrap(function() while true do end end)() end", true},
+                 {"while true do local t = {} end", false},
+                 {"while true do pcall(string.rep, 'x', 100) end", false}};
+  for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    slua* s = state((slua_config){.counted = scripts[i].counted});
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, cancel, s), 0);
+    assert_int_equal(run(s, scripts[i].text), SLUA_STOPPED);
+    assert_int_equal(slua_stop_of(s).limit, RT_CANCELLED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    slua_close(s);
+  }
+}
+
 /* However deep a script makes C call C. */
 static void* nest(void* text) {
   slua* s = state((slua_config){.limits = {.heartbeats = 1000, .bytes = 32 << 20}});
@@ -215,6 +241,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_first_states_come_at_once),
       cmocka_unit_test(a_state_is_run_by_one),
+      cmocka_unit_test(any_thread_cancels),
       cmocka_unit_test(a_small_stack_suffices),
       cmocka_unit_test(a_slice_can_be_endless),
       cmocka_unit_test(files_are_closed),
