@@ -317,6 +317,7 @@ lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
   guest* g = guest_of(L);
   lua_State* before = g->running;
   g->running = co;
+  if (g->interrupted) guest_interrupt(g); /* it came before that */
   guest_arm(co);
   return before;
 }
@@ -403,26 +404,40 @@ bool guest_open(guest* g, const slua_config* config) {
   return false;
 }
 
+/* What a thread has set while it runs a guest, and what was set before: guests nest. */
+typedef struct visit {
+  steps steps;
+  bool hides_signs;
+} visit;
+
+static visit visit_begin(guest* g) {
+  g->stack = stack_pointer();
+  return (visit){steps_enter(g), number_hide_signs_of_nan(g->repeatable)};
+}
+
+static void visit_end(guest* g, visit before) {
+  number_hide_signs_of_nan(before.hides_signs);
+  steps_leave(g, before.steps);
+}
+
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
-  steps before = steps_enter(g);
+  visit before = visit_begin(g);
   bool right = false;
   if (setjmp(g->way_out) == 0) {
     int status = lua_pcall(g->L, nargs, nresults, handler);
     guest_check(g->L);
     right = status == LUA_OK;
   }
-  steps_leave(g, before);
+  visit_end(g, before);
   return right;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
+  visit before = visit_begin(g);
   g->running = co;
   guest_arm(co);
-  steps before = steps_enter(g);
   bool right = false;
   if (setjmp(g->way_out) == 0) {
     *status = lua_resume(co, g->L, nargs, count);
@@ -430,18 +445,15 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
     guest_check(co);
     right = true;
   }
-  steps_leave(g, before);
+  visit_end(g, before);
   return right;
 }
 
 void guest_finish(guest* g) {
-  g->stack = stack_pointer();
-  steps before = steps_enter(g);
-  if (g->must_close && !stops(g) && !g->closing) {
-    if (setjmp(g->way_out) == 0) close_state(g);
-  }
+  visit before = visit_begin(g);
+  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
   guest_close_files(g);
-  steps_leave(g, before);
+  visit_end(g, before);
   g->L = g->running = NULL;
 }
 

@@ -19,6 +19,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,6 +149,12 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* number.c: whether the calling thread makes text of a NaN without its sign; gives what it did before. */
+bool number_hide_signs_of_nan(bool hidden);
+/* A NaN as all processors have it, in states that are to repeat. */
+static inline lua_Number guest_number(lua_State* L, lua_Number x) {
+  return x == x || !guest_of(L)->repeatable ? x : (lua_Number)NAN;
+}
 /* meter.c: prepares a state for chunks that pay; false: no memory. */
 bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
