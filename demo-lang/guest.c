@@ -9,8 +9,6 @@
 
 enum { PERIOD = 100 }; /* instructions that are paid for at once */
 
-guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
-
 /* ---- The hash seed ------------------------------------------------------------------------------
 **
 ** lua_newstate draws a seed from the time and from addresses, keeps it in the first block that
@@ -217,8 +215,8 @@ void guest_extend_memory(guest* g, uint64_t bytes) {
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
-void guest_arm(lua_State* L) {
-  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
+void guest_arm_hook(lua_State* L) {
+  if (lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
@@ -263,13 +261,13 @@ void guest_stop(lua_State* L) {
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-void guest_check(lua_State* L) {
+void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
   if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
   if (stops(g)) guest_stop(L);
 }
 
-void guest_tick(lua_State* L, uint64_t ticks) {
+void guest_tick_slow(lua_State* L, uint64_t ticks) {
   if (!tick(ticks)) guest_stop(L);
 }
 
@@ -280,7 +278,7 @@ void guest_collect(lua_State* L) {
 
 int guest_loaded(lua_State* L, int status) {
   guest* g = guest_of(L);
-  guest_check(L);
+  guest_check_slow(L);
   if (status == LUA_OK && g->counted && !guest_charge(L)) {
     g->hooked = true;
     guest_arm(L);
@@ -311,15 +309,6 @@ void guest_exit(lua_State* L, int status, bool close) {
   g->exits = true;
   g->exit_status = status;
   longjmp(g->way_out, 1);
-}
-
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
-  guest* g = guest_of(L);
-  lua_State* before = g->running;
-  g->running = co;
-  if (g->interrupted) guest_interrupt(g); /* it came before that */
-  guest_arm(co);
-  return before;
 }
 
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
@@ -426,7 +415,7 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
   bool right = false;
   if (setjmp(g->way_out) == 0) {
     int status = lua_pcall(g->L, nargs, nresults, handler);
-    guest_check(g->L);
+    guest_check_slow(g->L);
     right = status == LUA_OK;
   }
   visit_end(g, before);
@@ -442,7 +431,7 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (setjmp(g->way_out) == 0) {
     *status = lua_resume(co, g->L, nargs, count);
     g->running = g->L;
-    guest_check(co);
+    guest_check_slow(co);
     right = true;
   }
   visit_end(g, before);
