@@ -208,8 +208,9 @@ static void hand(const op* o) {
 static void churn(const op* o) {
   for (uint32_t i = o->n % 500; i > 0; i--) rc_dec(leaf(i));
 }
-static void drain(const op* o) { rc_drain(o->n % 60); }
-static void collect(const op* o) { rc_collect_cycles(o->n % 60); }
+static size_t units_of(const op* o) { return o->n / 64 % (1 + o->n % 60); }
+static void drain(const op* o) { rc_drain(units_of(o)); }
+static void collect(const op* o) { rc_collect_cycles(units_of(o)); }
 static void poll(const op* o) { rc_poll(1 + o->n % 3); }
 
 /* ---- Threads: the main one is the first --------------------------------------------------------------- */
@@ -392,8 +393,8 @@ static const struct {
     {"thread {k}: give s{a} to s{b} of thread {n} mod 3", give, 15},
     {"thread {k}: hand s{a} on to s{b} of thread {n} mod 3", hand, 5},
     {"thread {k}: {n} mod 500 objects, each dropped at once", churn, 4},
-    {"thread {k}: drain {n} mod 60 units", drain, 8},
-    {"thread {k}: collect {n} mod 60 units", collect, 15},
+    {"thread {k}: drain units, by {n}", drain, 8},
+    {"thread {k}: collect cycles, units by {n}", collect, 30},
     {"thread {k}: run 1 + {n} mod 3 finalizers", poll, 6},
     {"thread {k}: nothing", NULL, 0},
     {"all threads at once, by {n}", race, 4},
