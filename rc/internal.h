@@ -160,6 +160,7 @@ typedef struct rc_state {
   rc_object* dead[CLASS_COUNT];
   rc_object* current;
   uint64_t waiting;
+  unsigned newest;   /* class of the object that was pushed last */
   uint64_t pending;  /* objects in all stacks, and current */
   uint64_t live_max; /* words: the most that was held when nothing waited */
   rc_object *final_first, *final_last;
