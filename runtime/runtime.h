@@ -120,7 +120,7 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat, whatever its
+/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat, whatever its
 ** scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
@@ -260,8 +260,8 @@ void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
 /* "rc_dec", "refill", "request", "beat", "forced"; else "unknown". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
 
-/* What is told of a task that was made with a record: pauses, and memory and waiting objects over time. The
-** same program gives the same report in every run, but for what depends on the clock or the system. */
+/* What is told of a task that was made with a record: pauses, scopes and children, memory and waiting objects over
+** time. The same program gives the same report in every run, but for what depends on the clock or the system. */
 typedef enum rt_report_format {
   RT_REPORT_TEXT, /* a histogram of the pauses for a terminal, in 80 columns */
   RT_REPORT_HTML, /* a page that needs nothing else */

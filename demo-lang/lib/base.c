@@ -215,7 +215,10 @@ static int throw(lua_State * L, lua_Integer level) {
 static int base_error(lua_State* L) { return throw(L, (int)work_opt_integer(L, 2, 1)); }
 
 static int base_assert(lua_State* L) {
-  if (lua_toboolean(L, 1)) return lua_gettop(L);
+  if (lua_toboolean(L, 1)) {
+    work_pay(L, (uint64_t)lua_gettop(L), WORK_VALUES);
+    return lua_gettop(L);
+  }
   luaL_checkany(L, 1);
   lua_remove(L, 1);
   lua_pushliteral(L, "assertion failed!");
@@ -225,7 +228,11 @@ static int base_assert(lua_State* L) {
 
 /* The results, of which `skip` are not the function's; or false and the error. */
 static int protected_results(lua_State* L, int status, lua_KContext skip) {
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    int results = lua_gettop(L) - (int)skip;
+    work_pay(L, (uint64_t)results, WORK_VALUES);
+    return results;
+  }
   guest_pay_names(L, 1);
   lua_pushboolean(L, false);
   lua_pushvalue(L, -2);
