@@ -373,6 +373,7 @@ bool guest_open(guest* g, const slua_config* config) {
     limits.on_expiry = guest_on_expiry;
     limits.on_expiry_arg = g;
     limits.replay = NULL;
+    limits.replay_count = 0;
   }
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;

@@ -281,7 +281,7 @@ static void memory_is_extended(void** unused) {
   static const char grows[] =
       "local t, s = {}, '' for i = 1, 3000 do t[i] = {i} end "
       "for i = 1, 40 do s = s .. ('x'):rep(10000) end "
-      "local v = rc.vector() for i = 1, 20000 do v:push(i) end return #t + #s + #v";
+      "local v = rc.vector():draft() for i = 1, 20000 do v:push(i) end return #t + #s + #v";
   host h = {.amount = 600000};
   slua* s = state((slua_config){
       .limits = {.bytes = 300000, .on_expiry = extends, .on_expiry_arg = &h}, .counted = true});
