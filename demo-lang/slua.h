@@ -81,7 +81,7 @@ typedef enum slua_type {
   SLUA_INTEGER,
   SLUA_NUMBER,
   SLUA_STRING,
-  SLUA_SHARED, /* as an argument: a list, vector or map that was exported; as a result it is OTHER */
+  SLUA_SHARED, /* as an argument: a value of the module rc that was exported; as a result it is OTHER */
   SLUA_OTHER   /* tables, functions, ...: as a result, with the type's name as text */
 } slua_type;
 
@@ -128,10 +128,10 @@ const char* slua_text(const slua* s, int i);
 ** SLUA_OK, SLUA_STOPPED, SLUA_EXIT or SLUA_BUSY. Whatever is called after it fails: SLUA_ERROR. */
 slua_status slua_finish(slua* s);
 
-/* The i-th result of the last call, if that is a list, vector or map of the module rc, as a value of no
-** state: all that it holds is copied out of the state once (O(size)), or not even that if it came from
-** another one. Any states on any threads may have it at the same time, as an argument SLUA_SHARED; it does
-** not change any more, and outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
+/* The i-th result of the last call, if that is a list, vector, map, rope or big integer of the module rc (no
+** draft), as a value of no state: all that it holds is copied out of the state once (O(size)), or not even
+** that if it came from another one. Any states on any threads may have it at the same time, as an argument
+** SLUA_SHARED; it outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
 ** value), ENOMEM, EBUSY. */
 typedef struct slua_shared slua_shared;
 slua_shared* slua_export(slua* s, int i);

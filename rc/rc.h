@@ -321,7 +321,8 @@ size_t rc_candidates(void);
 **
 ** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
 ** that it holds, if no reference stays behind: neither a weak one nor one of an object that is dead and waits
-** (there is none when rc_pending() is 0). */
+** (there is none when rc_pending() is 0); and if it holds cyclic objects, right after rc_collect_cycles(SIZE_MAX), when
+** none of them is noted as a candidate. */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
 ** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is
