@@ -372,7 +372,8 @@ bool guest_open(guest* g, const slua_config* config) {
   if (g->counted) {
     limits.on_expiry = guest_on_expiry;
     limits.on_expiry_arg = g;
-    limits.replay = NULL;
+    limits.replay = NULL; /* guest_on_expiry looks there itself */
+    limits.replay_count = 0;
   }
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;

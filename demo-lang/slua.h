@@ -114,7 +114,7 @@ slua_status slua_run(slua* s, const char* text, size_t length, const char* name)
 
 /* A function of the host's with the whole API of Lua, as a lua_CFunction: what it returns are the
 ** results, its errors are SLUA_ERROR. It is called by the main state, where nothing can yield to the
-** host. */
+** host. Functions that it loads with the API are not counted, unlike those of the guest's load. */
 typedef int slua_function(struct lua_State* L, void* arg);
 slua_status slua_call(slua* s, slua_function* f, void* arg);
 

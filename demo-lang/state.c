@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "demo-lang/rcvalue.h"
+#include "demo-lang/steps.h"
 
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
 
@@ -97,7 +98,7 @@ static bool start(slua* s, const slua_config* config) {
   return true;
 }
 
-slua* slua_new(const slua_config* config) {
+static slua* new_state(const slua_config* config) {
   if (!is_allowed(config)) {
     errno = EINVAL;
     return NULL;
@@ -117,6 +118,14 @@ slua* slua_new(const slua_config* config) {
     return NULL;
   }
   rt_leave();
+  return s;
+}
+
+/* A guest may be running, whose host makes this one. */
+slua* slua_new(const slua_config* config) {
+  steps before = steps_enter(NULL);
+  slua* s = new_state(config);
+  steps_leave(NULL, before);
   return s;
 }
 

@@ -8,12 +8,12 @@ static _Thread_local steps now = {NULL, INT64_MAX};
 
 steps steps_enter(guest* g) {
   steps before = now;
-  now = (steps){g, g->counted ? g->steps : INT64_MAX};
+  now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
   return before;
 }
 
 void steps_leave(guest* g, steps before) {
-  if (g->counted) g->steps = now.left;
+  if (g != NULL && g->counted) g->steps = now.left;
   now = before;
 }
 

@@ -25,7 +25,8 @@ typedef struct steps {
   int64_t left;
 } steps;
 
-/* The guest runs from now on; gives what ran before, for steps_leave. */
+/* The guest runs from now on, or, if it is NULL, nobody who pays; gives what ran before, for
+** steps_leave. */
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
 
