@@ -98,8 +98,8 @@ static inline rc_object* rc_double_array(uint8_t tag, size_t n) {
 ** Fewer than max tells that these were the last. It is called when the object dies, before its block is freed,
 ** and when it is shared, and must not allocate.
 **
-** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o. It may make a
-** new reference (rc_inc); then o lives on, and dies without it the next time. */
+** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o, and returns (no longjmp
+** beyond rc_poll). It may make a new reference (rc_inc); then o lives on, and dies without it the next time. */
 typedef struct rc_type {
   const char* name; /* for reports */
   uint32_t words;

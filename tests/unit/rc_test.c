@@ -269,9 +269,7 @@ static void test_drop_reuse(void** state) {
     if (shell != NULL) rc_free_known(shell);
   }
   assert_int_equal(counters().dec_units_max, DEC_UNITS);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* The memory is that of the one before iff the number of fields is; the charge is that of rc_alloc. */
@@ -346,9 +344,7 @@ static void test_make_unique(void** state) {
   assert_memory_equal(rc_data(copy), rc_data(o), 100);
   rc_dec(copy);
   rc_dec(o);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_pacing_errors(void** state) {
@@ -386,9 +382,7 @@ static void test_quantum(void** state) {
   rc_dec(list_of(10000));
   for (int i = 0; i < 200; i++) rc_dec(words_array(98));
   assert_int_equal(counters().refill_units_max, 3 * rounded(100));
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Pressure -------------------------------------------------------------------------------- */
@@ -404,9 +398,7 @@ static uint64_t most_at(size_t share, uint32_t pace) {
   for (int i = 0; i < 200; i++) rc_dec(list_of(10));
   uint64_t most = counters().refill_units_max;
   rc_dec(ballast);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return most;
 }
 
@@ -464,9 +456,7 @@ static void test_huge_array_goes_in_parts(void** state) {
   size_t unit = (size_t)sysconf(_SC_PAGESIZE), left = resident_pages(words, 8 * (size_t)WORDS);
   assert_true(before >= 8 * (size_t)WORDS / unit - 1);
   assert_in_range(left, before / 2 - 1, before / 2 + PART / unit + 1);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 int main(void) {
