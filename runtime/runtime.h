@@ -197,6 +197,9 @@ static inline void* rt_alloc_quick(size_t size);
 ** allocation. (Only with a task entered.) A new task: UINT64_MAX. */
 void rt_watch(uint64_t bytes);
 static inline bool rt_is_watched(void);
+/* rt_tick, if no beat comes and there is nothing to look at (rt_is_watched); false: nothing is charged,
+** call rt_tick. A task that is cancelled notices it at the next beat. */
+static inline bool rt_tick_quick(uint64_t n);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
@@ -309,6 +312,12 @@ static inline void* rt_alloc_quick(size_t size) {
 }
 static inline bool rt_is_watched(void) {
   return rt_this_thread.task->room < rt_this_thread.task->watch;
+}
+static inline bool rt_tick_quick(uint64_t n) {
+  int64_t left = rt_this_thread.countdown; /* 1 where no task is */
+  if (__builtin_expect(left <= 1 || n >= (uint64_t)left || rt_is_watched(), 0)) return false;
+  rt_this_thread.countdown = left - (int64_t)n;
+  return true;
 }
 
 /* ---- Depth, inlined -------------------------------------------------------------------------- */
