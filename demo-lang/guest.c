@@ -441,7 +441,8 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
 
 void guest_finish(guest* g) {
   visit before = visit_begin(g);
-  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
+  bool may = !stops(g) && !g->closing;
+  if (may && (g->must_close || guest_has_modules(g->L)) && setjmp(g->way_out) == 0) close_state(g);
   guest_close_files(g);
   visit_end(g, before);
   g->L = g->running = NULL;

@@ -52,7 +52,7 @@ typedef struct guest {
   bool has_types;   /* that module was used, */
   bool has_spare;   /* and has a handle ready, in the registry: */
   int spare;
-  bool yields;      /* the coroutine that has just yielded did so by a deadline */
+  bool yields; /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -84,9 +84,10 @@ typedef struct guest {
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
   struct guest_file* files; /* those that are open (files.c) */
-  bool must_close;          /* something waits for lua_close: a finalizer */
-  bool closing;             /* lua_close runs or has run */
-  bool exits;               /* os.exit was called, with: */
+  bool
+      must_close; /* something waits for lua_close: a finalizer, a pipe, or what a host may have made */
+  bool closing; /* lua_close runs or has run */
+  bool exits;   /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -186,7 +187,8 @@ uint64_t guest_ticks(const guest* g);
 /* files.c: the library io, once it is open; and the end of what the guest has left open. */
 void guest_open_files(lua_State* L);
 void guest_close_files(guest* g);
-/* guestlib.c: all libraries. */
+/* guestlib.c: all libraries; have any C modules been loaded? They can leave what waits for lua_close. */
+bool guest_has_modules(lua_State* L);
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
 void guest_permit(lua_State* L);

@@ -157,6 +157,21 @@ static int os_setlocale(lua_State* L) {
   return 1;
 }
 
+/* Lua's. A finalizer must be known of when the script ends. */
+static int debug_setmetatable(lua_State* L) {
+  luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+  guest_of(L)->must_close = true;
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* The end of the state waits for the other program's. */
+static int io_popen(lua_State* L) {
+  guest_of(L)->must_close = true;
+  return guest_call_original(L);
+}
+
 static int os_exit(lua_State* L) {
   int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, 0);
   guest_exit(L, status, lua_toboolean(L, 2));
@@ -194,6 +209,8 @@ static void wrap_numbers(lua_State* L, const char* library) {
 static void set_wrappers(lua_State* L) {
   guest_open_files(L);
   if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
+  guest_wrap(L, LUA_DBLIBNAME, "setmetatable", debug_setmetatable);
+  guest_wrap(L, LUA_IOLIBNAME, "popen", io_popen);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
   guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
   guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
@@ -219,6 +236,13 @@ static void set_searchers(lua_State* L) {
   lua_pushcclosure(L, search_file, 2);
   lua_seti(L, -2, 2);
   lua_settop(L, 0);
+}
+
+/* The library package keeps them there, and a finalizer. */
+bool guest_has_modules(lua_State* L) {
+  bool has = lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_rawlen(L, -1) > 0;
+  lua_pop(L, 1);
+  return has;
 }
 
 void guest_open_libraries(lua_State* L) {
