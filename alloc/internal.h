@@ -403,6 +403,13 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
 
 /* The task's first slice, in the heap; false: no memory. */
 bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* From now on nothing fits. */
+void nursery_close(mi_task_t* task);
+/* The bytes from task->nursery on in which all is that it needs; 0: there is none, or it is closed. */
+size_t nursery_size(const mi_task_t* task);
+/* One from which no block was taken yet is made equal to those bytes of another one, at `from`; false: it is
+** not such. */
+bool nursery_copy(mi_task_t* task, const void* from, size_t size);
 /* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
 void* nursery_alloc(mi_task_t* task, size_t size);
 static inline bool nursery_has(const mi_task_t* task, const void* p) {

@@ -80,6 +80,8 @@ static void count(page_t* page) {
     chunk_no_huge_pages(c);
 }
 
+static const uint32_t FIRST = (sizeof(struct nursery) + UNIT - 1) & ~(uint32_t)(UNIT - 1);
+
 bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   mi_assert(class_of_bytes(LARGEST) < CLASSES);
   page_t* page = page_new_single(heap, SLICE, UNIT, 0);
@@ -87,8 +89,26 @@ bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   count(page);
   struct nursery* n = (struct nursery*)(void*)page->start;
   memset(n, 0, sizeof *n);
-  n->fresh = (sizeof *n + UNIT - 1) & ~(size_t)(UNIT - 1);
+  n->fresh = FIRST;
   task->nursery = n;
+  return true;
+}
+
+void nursery_close(mi_task_t* task) {
+  if (task->nursery != NULL) task->nursery->closed = true;
+}
+
+size_t nursery_size(const mi_task_t* task) {
+  const struct nursery* n = task->nursery;
+  return n != NULL && !n->closed ? n->fresh : 0;
+}
+
+/* Links are relative, so they hold in the copy. */
+bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
+  struct nursery* n = task->nursery;
+  if (nursery_size(task) != FIRST) return false;
+  memcpy(n, from, size);
+  mi_assert(n->fresh == size && !n->closed);
   return true;
 }
 

@@ -22,7 +22,9 @@ static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
 static size_t seed_offset;      /* 0: not found */
 
-static void set_seed(char* first_block) { memcpy(first_block + seed_offset, &SEED, sizeof SEED); }
+static void set_seed(char* first_block, uint32_t seed) {
+  memcpy(first_block + seed_offset, &seed, sizeof seed);
+}
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
   uint32_t h = seed ^ (uint32_t)strlen(s);
@@ -50,7 +52,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && seed_offset != 0) set_seed(b->first);
+  if (++b->calls == 2 && seed_offset != 0) set_seed(b->first, SEED);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -85,7 +87,7 @@ static void look_for_seed(void) {
   if (!right) seed_offset = 0;
 }
 
-static bool seed_is_known(void) {
+bool guest_can_seed(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, look_for_seed);
   return seed_offset != 0;
@@ -134,7 +136,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->repeatable) set_seed(g->first_block);
+  if (g->hash_seed != 0) set_seed(g->first_block, g->hash_seed);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -159,7 +161,7 @@ static __attribute__((noinline)) void* resize(guest* g, void* p, size_t osize, s
 }
 
 /* lua_Alloc. For a new block, osize is Lua's type of object. */
-static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
+void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   if (p == NULL) {
     void* q = rt_alloc_quick(nsize);
     return q != NULL || nsize == 0 ? q : resize(ud, p, 0, nsize);
@@ -321,7 +323,7 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
-bool guest_open(guest* g, const slua_config* config) {
+bool guest_begin(guest* g, const slua_config* config) {
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
@@ -331,10 +333,11 @@ bool guest_open(guest* g, const slua_config* config) {
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
-  if (g->repeatable && !seed_is_known()) {
+  if (g->repeatable && !guest_can_seed()) {
     errno = ENOTSUP;
     return false;
   }
+  g->hash_seed = g->repeatable ? SEED : 0;
   rt_config limits = config->limits;
   if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
   if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
@@ -345,8 +348,12 @@ bool guest_open(guest* g, const slua_config* config) {
   if (g->task == NULL) return false;
   rt_enter(g->task);
   collect_above(g, 0);
+  return true;
+}
+
+bool guest_make(guest* g, lua_Alloc alloc) {
   rt_watch(0);
-  g->L = g->running = lua_newstate(guest_alloc, g);
+  g->L = g->running = lua_newstate(alloc, g);
   if (g->L == NULL) {
     guest_end(g);
     errno = ENOMEM;
@@ -358,6 +365,10 @@ bool guest_open(guest* g, const slua_config* config) {
   guest_end(g);
   errno = ENOMEM;
   return false;
+}
+
+bool guest_open(guest* g, const slua_config* config) {
+  return guest_begin(g, config) && guest_make(g, guest_alloc);
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
