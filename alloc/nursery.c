@@ -20,6 +20,7 @@ enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
 struct nursery {
   uint64_t some;
   bool closed;
+  bool clears;           /* all but headers and links that is not in use is zero */
   uint32_t fresh;        /* bytes from the start to what was never handed out */
   uint32_t cut, cut_end; /* what is left of the freed block that is cut up */
   uint16_t free[CLASSES];
@@ -88,10 +89,14 @@ bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   if (page == NULL) return false;
   count(page);
   struct nursery* n = (struct nursery*)(void*)page->start;
-  memset(n, 0, sizeof *n);
+  memset(n, 0, FIRST);
   n->fresh = FIRST;
   task->nursery = n;
   return true;
+}
+
+void nursery_keep_clear(mi_task_t* task) {
+  if (nursery_size(task) == FIRST) task->nursery->clears = true;
 }
 
 void nursery_close(mi_task_t* task) {
@@ -109,13 +114,11 @@ bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
   if (nursery_size(task) != FIRST) return false;
   memcpy(n, from, size);
   mi_assert(n->fresh == size && !n->closed);
+  n->clears = false;
   return true;
 }
 
-void* nursery_alloc(mi_task_t* task, size_t size) {
-  struct nursery* n = task->nursery;
-  if (n == NULL || size > LARGEST || n->closed) return NULL;
-  unsigned class = class_for(size);
+static void* find(struct nursery* n, unsigned class) {
   size_t bytes = class_words(class) * WORD;
   if (n->free[class] != 0) return pop(n, class);
   uint64_t larger = n->some >> class << class;
@@ -125,11 +128,24 @@ void* nursery_alloc(mi_task_t* task, size_t size) {
   return n->closed ? NULL : take(n, &n->fresh, bytes);
 }
 
-void nursery_free(mi_task_t* task, void* p, size_t size) {
-  mi_assert(nursery_has(task, p) && size <= LARGEST);
-  push(task->nursery, class_for(size), p);
+void* nursery_alloc(mi_task_t* task, size_t size) {
+  struct nursery* n = task->nursery;
+  if (n == NULL || size > LARGEST || n->closed) return NULL;
+  unsigned class = class_for(size);
+  void* block = find(n, class);
+  if (block != NULL && n->clears) memset(block, 0, class_words(class) * WORD);
+  return block;
 }
 
-bool nursery_fits(size_t oldsize, size_t newsize) {
-  return newsize <= LARGEST && class_for(oldsize) == class_for(newsize);
+void nursery_free(mi_task_t* task, void* p, size_t size) {
+  mi_assert(nursery_has(task, p) && size <= LARGEST);
+  unsigned class = class_for(size);
+  if (task->nursery->clears) memset(p, 0, class_words(class) * WORD);
+  push(task->nursery, class, p);
+}
+
+bool nursery_resize(mi_task_t* task, void* p, size_t oldsize, size_t newsize) {
+  if (newsize > LARGEST || class_for(oldsize) != class_for(newsize)) return false;
+  if (task->nursery->clears && newsize < oldsize) memset((char*)p + newsize, 0, oldsize - newsize);
+  return true;
 }

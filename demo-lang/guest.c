@@ -2,7 +2,6 @@
 #include "demo-lang/guest.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +19,12 @@ guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
-static size_t seed_offset;      /* 0: not found */
+enum { NOT_LOOKED_FOR = 0, NOWHERE = 1 };
+static _Atomic size_t
+    seed_offset; /* of the process: found once, or by some threads at the same time */
 
-static void set_seed(char* first_block, uint32_t seed) {
-  memcpy(first_block + seed_offset, &seed, sizeof seed);
+static void set_seed(char* first_block, size_t at, uint32_t seed) {
+  memcpy(first_block + at, &seed, sizeof seed);
 }
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
@@ -40,6 +41,8 @@ static bool explains(lua_State* L, uint32_t seed, const char* s) {
 }
 
 typedef struct probe {
+  size_t seed_at; /* where it is set; NOT_LOOKED_FOR: nowhere */
+  size_t found;   /* or NOWHERE */
   char* first;
   size_t size;
   unsigned calls;
@@ -52,7 +55,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && seed_offset != 0) set_seed(b->first, SEED);
+  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at, SEED);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -61,37 +64,52 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   return q;
 }
 
-/* The offset of the only word that explains the hashes; 0 if there is none, or more than one. */
-static size_t find_seed(void) {
-  probe b = {0};
-  lua_State* L = lua_newstate(probe_alloc, &b);
-  if (L == NULL) return 0;
-  size_t found = 0, count = 0;
-  for (size_t at = 4; at + sizeof SEED <= b.size; at += sizeof SEED) {
+/* Finds the only word that explains the hashes. */
+static int find_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  size_t count = 0;
+  for (size_t at = 4; at + sizeof SEED <= b->size; at += sizeof SEED) {
     uint32_t seed;
-    memcpy(&seed, b.first + at, sizeof seed);
+    memcpy(&seed, b->first + at, sizeof seed);
     if (!explains(L, seed, "heartbeat") || !explains(L, seed, "sluice")) continue;
-    found = at;
+    b->found = at;
     count++;
   }
+  if (count != 1) b->found = NOWHERE;
+  return 0;
+}
+
+/* Does the state hash with what was set? */
+static int check_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  b->found = explains(L, SEED, "heartbeat") ? b->seed_at : NOWHERE;
+  return 0;
+}
+
+/* False: no memory. */
+static bool try_state(probe* b, lua_CFunction f) {
+  lua_State* L = lua_newstate(probe_alloc, b);
+  if (L == NULL) return false;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, b);
+  int status = lua_pcall(L, 1, 0, 0);
   lua_close(L);
-  return count == 1 ? found : 0;
+  return status == LUA_OK;
 }
 
-static void look_for_seed(void) {
-  seed_offset = find_seed();
-  probe b = {0};
-  lua_State* L = seed_offset != 0 ? lua_newstate(probe_alloc, &b) : NULL;
-  bool right = L != NULL && explains(L, SEED, "heartbeat");
-  if (L != NULL) lua_close(L);
-  if (!right) seed_offset = 0;
+/* 0; ENOTSUP: it is not where it could be found; ENOMEM. */
+static int know_seed(void) {
+  if (seed_offset == NOT_LOOKED_FOR) {
+    probe first = {0};
+    if (!try_state(&first, find_seed)) return ENOMEM;
+    probe again = {.seed_at = first.found, .found = NOWHERE};
+    if (first.found != NOWHERE && !try_state(&again, check_seed)) return ENOMEM;
+    seed_offset = again.found;
+  }
+  return seed_offset == NOWHERE ? ENOTSUP : 0;
 }
 
-bool guest_can_seed(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, look_for_seed);
-  return seed_offset != 0;
-}
+bool guest_can_seed(void) { return know_seed() == 0; }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -114,6 +132,18 @@ static void find_where(lua_State* L, char where[GUEST_WHERE]) {
   }
 }
 
+/* In pieces, so that the count at a stop is within a beat of the limit. */
+static bool tick(uint64_t ticks) {
+  enum { PIECE = 500 };
+  for (; ticks > PIECE; ticks -= PIECE)
+    if (rt_tick(PIECE) != RT_OK) return false;
+  return rt_tick(ticks) == RT_OK;
+}
+
+/* What a collection costs: it looks at all that is held, and may be asked for as often as there is
+** something to allocate, if next to nothing is left of the limit. */
+static uint64_t collection(const guest* g) { return 1 + rt_bytes(g->task) / 1024; }
+
 /* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
@@ -123,6 +153,7 @@ static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
     rt_expire(RT_MEMORY);
     return rt_realloc(p, osize, nsize);
   }
+  if (!tick(collection(g))) return NULL;
   g->refused.block = p;
   g->refused.size = nsize;
   rt_watch(0);
@@ -136,7 +167,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->hash_seed != 0) set_seed(g->first_block, g->hash_seed);
+  if (g->hash_seed != 0) set_seed(g->first_block, seed_offset, g->hash_seed);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -161,7 +192,7 @@ static __attribute__((noinline)) void* resize(guest* g, void* p, size_t osize, s
 }
 
 /* lua_Alloc. For a new block, osize is Lua's type of object. */
-void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
+static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   if (p == NULL) {
     void* q = rt_alloc_quick(nsize);
     return q != NULL || nsize == 0 ? q : resize(ud, p, 0, nsize);
@@ -205,7 +236,7 @@ static void hook(lua_State* L, lua_Debug* ar) {
   guest_check(L);
   if (g->hooked) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
-    lua_gc(L, LUA_GCCOLLECT);
+    guest_collect(L);
     collect_above(g, rt_bytes(g->task));
   }
   set_hook(L, g);
@@ -236,12 +267,13 @@ void guest_check(lua_State* L) {
   if (stops(g)) guest_stop(L);
 }
 
-/* In pieces, so that the count at a stop is within a beat of the limit. */
 void guest_tick(lua_State* L, uint64_t ticks) {
-  enum { PIECE = 500 };
-  for (; ticks > PIECE; ticks -= PIECE)
-    if (rt_tick(PIECE) != RT_OK) guest_stop(L);
-  if (rt_tick(ticks) != RT_OK) guest_stop(L);
+  if (!tick(ticks)) guest_stop(L);
+}
+
+void guest_collect(lua_State* L) {
+  guest_tick(L, collection(guest_of(L)));
+  lua_gc(L, LUA_GCCOLLECT);
 }
 
 int guest_loaded(lua_State* L, int status) {
@@ -310,7 +342,8 @@ int guest_reset_coroutine(lua_State* L, lua_State* co) {
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. */
+/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. Who has no
+** io.stderr warns where it prints. */
 static void warn(void* ud, const char* text, int continues) {
   guest* g = ud;
   if (!g->warning && !continues && text[0] == '@') {
@@ -318,8 +351,9 @@ static void warn(void* ud, const char* text, int continues) {
     if (strcmp(text, "@off") == 0) g->warns = false;
     return;
   }
+  FILE* to = (g->may & SLUA_MAY_FILES) != 0 ? stderr : g->out;
   if (g->warns)
-    fprintf(stderr, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
+    fprintf(to, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
   g->warning = continues;
 }
 
@@ -333,8 +367,9 @@ bool guest_begin(guest* g, const slua_config* config) {
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
-  if (g->repeatable && !guest_can_seed()) {
-    errno = ENOTSUP;
+  int error = g->repeatable ? know_seed() : 0;
+  if (error != 0) {
+    errno = error;
     return false;
   }
   g->hash_seed = g->repeatable ? SEED : 0;
@@ -351,9 +386,9 @@ bool guest_begin(guest* g, const slua_config* config) {
   return true;
 }
 
-bool guest_make(guest* g, lua_Alloc alloc) {
+bool guest_make(guest* g) {
   rt_watch(0);
-  g->L = g->running = lua_newstate(alloc, g);
+  g->L = g->running = lua_newstate(guest_alloc, g);
   if (g->L == NULL) {
     guest_end(g);
     errno = ENOMEM;
@@ -368,7 +403,7 @@ bool guest_make(guest* g, lua_Alloc alloc) {
 }
 
 bool guest_open(guest* g, const slua_config* config) {
-  return guest_begin(g, config) && guest_make(g, guest_alloc);
+  return guest_begin(g, config) && guest_make(g);
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
@@ -397,6 +432,7 @@ void guest_finish(guest* g) {
   if (g->must_close && !stops(g) && !g->closing) {
     if (setjmp(g->way_out) == 0) close_state(g);
   }
+  guest_close_files(g);
   g->L = g->running = NULL;
 }
 

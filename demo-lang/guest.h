@@ -72,9 +72,10 @@ typedef struct guest {
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
-  bool must_close; /* something waits for lua_close: a finalizer or a file */
-  bool closing;    /* lua_close runs or has run */
-  bool exits;      /* os.exit was called, with: */
+  struct guest_file* files; /* those that are open (files.c) */
+  bool must_close;          /* something waits for lua_close: a finalizer */
+  bool closing;             /* lua_close runs or has run */
+  bool exits;               /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -88,9 +89,7 @@ typedef struct guest {
 bool guest_open(guest* g, const slua_config* config);
 /* In two steps: the task, entered, and the state in it. */
 bool guest_begin(guest* g, const slua_config* config);
-bool guest_make(guest* g, lua_Alloc alloc);
-/* The usual lua_Alloc, for a guest as `ud`. */
-void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize);
+bool guest_make(guest* g);
 /* Is it known where this liblua keeps a state's hash seed? */
 bool guest_can_seed(void);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
@@ -103,18 +102,19 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count);
 /* What runs throws the error "interrupted!" at its next instruction. For signal handlers, on the
 ** thread that runs it. */
 void guest_interrupt(guest* g);
-/* The end of the script: lua_close if something waits for it and the guest was not stopped. */
+/* The end of the script: lua_close if something waits for it and the guest was not stopped; what
+** is open after that is closed. */
 void guest_finish(guest* g);
 /* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
 
 /* template.c: states as copies. */
 typedef struct template template;
-/* `g` is to be one of the two that a template is made from: gives the allocator function for guest_make. */
-lua_Alloc template_begin(guest* g);
+/* `g`, begun and not made, is to be one of the two that a template is made from. */
+void template_begin(guest* g);
 /* From two states of one kind that were made so, with their libraries, in compact tasks. NULL: they differ in what a
 ** copy could not be given, or there is no memory. */
-template* template_new(guest* a, guest* b);
+template* template_new(const guest* a, const guest* b);
 /* Instead of guest_make, and of opening the libraries. False: with the limits of this one, these may do something else
 ** (or the task is not compact); nothing has happened. */
 bool template_copy(const template* t, guest* g);
@@ -128,6 +128,8 @@ _Noreturn void guest_stop(lua_State* L);
 void guest_check(lua_State* L);
 /* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
 void guest_tick(lua_State* L, uint64_t ticks);
+/* Pays for a collection of all garbage, and does it. */
+void guest_collect(lua_State* L);
 /* There is no memory: the limit is reached, or else an error. Does not return. */
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
@@ -160,6 +162,9 @@ bool guest_charge(lua_State* L);
 void guest_meter_deadline(guest* g);
 /* Ticks used so far: those of the task without what was granted ahead. */
 uint64_t guest_ticks(const guest* g);
+/* files.c: the library io, once it is open; and the end of what the guest has left open. */
+void guest_open_files(lua_State* L);
+void guest_close_files(guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
@@ -178,7 +183,8 @@ int guest_open_utf8(lua_State* L);
 int guest_load_file(lua_State* L, const char* name, const char* mode);
 /* Lua may have looked for the names of n functions, for a message or a trace. */
 void guest_pay_names(lua_State* L, unsigned n);
-/* library.name becomes `f`, which can go on to the original. */
+/* The field of the table at the top, or of the library, becomes `f`, which can go on to the original. */
+void guest_wrap_field(lua_State* L, const char* name, lua_CFunction f);
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
 /* guesttext.c: the functions that make text of values; and what tostring gives, pushed: addresses

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "demo-lang/charge.h"
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
 enum { GRANT = 250, ANCHOR = 1, COUNTER = 1, PAY = 2 };
 
@@ -55,7 +55,7 @@ static lua_Integer grant(const guest* g) {
   return (lua_Integer)most;
 }
 
-/* Takes n from the counter, and fills it if that is too much. */
+/* Takes n >= 0 from the counter, and fills it if that is too much. */
 static void take(lua_State* L, lua_Integer n) {
   guest* g = guest_of(L);
   lua_Integer counter = get_counter(g) - n, more = grant(g);
@@ -93,7 +93,7 @@ static lua_Number cut_float(lua_State* L, lua_Number at, lua_Number limit, lua_N
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
   if (!exact) return (lua_Number)NAN;
-  bool few = turns < (lua_Number)most;
+  bool few = turns >= 0 && turns < (lua_Number)most;
   take(L, few ? (lua_Integer)turns : most);
   return few ? limit : end;
 }
@@ -155,12 +155,13 @@ static int next_piece(lua_State* L) {
 }
 
 /* (a, b, equal): two texts are about to be compared, or just looked at, if they are the same one. For
-** equality they are, if they are of one length. 1 KiB a tick. */
+** equality they are, if they are of one length. */
 static int pay_texts(lua_State* L) {
-  enum { A = 1, B, EQUAL, KIB = 1024 };
+  enum { A = 1, B, EQUAL };
   if (lua_type(L, A) != LUA_TSTRING || lua_type(L, B) != LUA_TSTRING) return 0;
   lua_Unsigned a = lua_rawlen(L, A), b = lua_rawlen(L, B), n = a < b ? a : b;
-  if (n >= KIB && (a == b || !lua_toboolean(L, EQUAL))) take(L, (lua_Integer)(n / KIB));
+  if (n >= WORK_BYTES && (a == b || !lua_toboolean(L, EQUAL)))
+    take(L, (lua_Integer)(n / WORK_BYTES));
   return 0;
 }
 
@@ -186,7 +187,8 @@ static int go_on(lua_State* L, int status, lua_KContext top_and_results) {
 }
 
 /* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. */
+** numeric for. debug.getinfo shows it to the guest, so any arguments must do no harm: ticks are never
+** given back. */
 static int pay(lua_State* L) {
   guest_check(L);
   int results = pay_for(L);
@@ -277,16 +279,20 @@ static int hash_sample(lua_State* L) {
   return 1;
 }
 
-/* In a state of its own: what it allocates is nobody's. */
-static bool bytecode_is_known(void) {
-  static enum { UNKNOWN, YES, NO } known;
-  if (known != UNKNOWN) return known == YES;
-  lua_State* L = luaL_newstate();
-  if (L == NULL) return false;
-  lua_pushcfunction(L, hash_sample);
-  known = lua_pcall(L, 0, 1, 0) == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
-  lua_close(L);
-  return known == YES;
+/* In a state of its own: what it allocates is nobody's. Asked once a process, or by some threads at
+** the same time. False: no memory to find out. */
+static bool know_bytecode(bool* as_expected) {
+  static _Atomic enum { UNKNOWN, YES, NO } known;
+  if (known == UNKNOWN) {
+    lua_State* L = luaL_newstate();
+    if (L == NULL) return false;
+    lua_pushcfunction(L, hash_sample);
+    int status = lua_pcall(L, 0, 1, 0);
+    if (status != LUA_ERRMEM) known = status == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
+    lua_close(L);
+  }
+  *as_expected = known == YES;
+  return known != UNKNOWN;
 }
 
 /* ---- Charged chunks -------------------------------------------------------------------------- */
@@ -322,16 +328,17 @@ static int make_meter(lua_State* L) {
   lua_call(L, 2, 1);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
-  lua_State* meter = lua_newthread(L);
+  lua_State* anchor = lua_newthread(L);
   lua_insert(L, -2);
-  lua_xmove(L, meter, 1);
+  lua_xmove(L, anchor, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
-  g->meter = meter;
-  g->charges = bytecode_is_known() && getenv("SLUICE_COUNT_HOOK") == NULL;
+  g->meter = anchor;
   return 0;
 }
 
 bool guest_open_meter(guest* g) {
+  if (!know_bytecode(&g->charges)) return false;
+  if (getenv("SLUICE_COUNT_HOOK") != NULL) g->charges = false;
   lua_pushcfunction(g->L, make_meter);
   return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }

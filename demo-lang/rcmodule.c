@@ -54,7 +54,7 @@ static int container_new(lua_State* L, uint8_t tag) {
   handle* h = handle_push(L, handle_types[tag]);
   uint64_t serial = guest_of(L)->containers++;
   if (make_container(h, tag, serial)) return 1;
-  lua_gc(L, LUA_GCCOLLECT);
+  guest_collect(L);
   if (!make_container(h, tag, serial)) guest_no_memory(L);
   return 1;
 }

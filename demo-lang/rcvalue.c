@@ -22,7 +22,7 @@ rc_object* object_new(int kind, uint8_t tag, size_t n) {
 
 void memory_try(lua_State* L, bool (*attempt)(lua_State* L)) {
   if (attempt(L)) return;
-  lua_gc(L, LUA_GCCOLLECT);
+  guest_collect(L);
   if (!attempt(L)) guest_no_memory(L);
 }
 

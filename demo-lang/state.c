@@ -90,8 +90,8 @@ static void release(slua* s) {
 }
 
 /* Errno tells why not, and the task has ended. */
-static bool make(slua* s, lua_Alloc alloc) {
-  if (!guest_make(&s->g, alloc)) return false;
+static bool make(slua* s) {
+  if (!guest_make(&s->g)) return false;
   lua_State* L = s->g.L;
   lua_pushcfunction(L, prepare);
   if (guest_call(&s->g, 0, 1, 0)) {
@@ -125,8 +125,8 @@ static slua* begin(const slua_config* config) {
   return NULL;
 }
 
-static slua* make_or_release(slua* s, lua_Alloc alloc) {
-  if (make(s, alloc)) return s;
+static slua* make_or_release(slua* s) {
+  if (make(s)) return s;
   int error = errno;
   release(s);
   errno = error;
@@ -177,7 +177,9 @@ static void no_output(void* arg, const char* text, size_t length) {
 
 static slua* make_example(const slua_config* config) {
   slua* s = begin(config);
-  if (s != NULL) s = make_or_release(s, template_begin(&s->g));
+  if (s == NULL) return NULL;
+  template_begin(&s->g);
+  s = make_or_release(s);
   if (s != NULL) rt_leave();
   return s;
 }
@@ -220,7 +222,7 @@ slua* slua_new(const slua_config* config) {
   }
   slua* s = begin(config);
   if (s == NULL) return NULL;
-  if (!copy(s, config) && (s = make_or_release(s, guest_alloc)) == NULL) return NULL;
+  if (!copy(s, config) && (s = make_or_release(s)) == NULL) return NULL;
   if (!config->limits.compact) rt_end_compact();
   rt_leave();
   return s;
@@ -389,15 +391,21 @@ static int end_of_error(lua_State* L, void* arg) {
 
 void slua_set_slice(slua* s, uint64_t ticks) { s->slice = ticks; }
 
+/* The tick at which the slice that begins now is used up. */
+static uint64_t slice_end(const slua* s) {
+  uint64_t now = guest_ticks(&s->g);
+  return s->slice != 0 && s->slice < UINT64_MAX - now ? now + s->slice : UINT64_MAX;
+}
+
 slua_status slua_resume(slua* s, const slua_value* args, int n) {
-  arguments a = {args, n, s->co};
   slua_status entered = enter(s);
   if (entered != SLUA_OK) return entered;
+  arguments a = {args, n, s->co};
   if (s->co == NULL) return call(s, nothing_loaded, NULL, 0), leave_main(s, SLUA_ERROR);
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
-  s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
+  s->g.deadline.soft = slice_end(s);
   guest_meter_deadline(&s->g);
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);

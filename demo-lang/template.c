@@ -6,8 +6,8 @@
 ** instead.
 **
 ** Which words these are is found by making two: a word is equal in both, or it leads to the same place from where each
-** of them is. If there is any other there are no copies. So that this is not left to what padding happens to hold, the
-** memory of these two is cleared when it is allocated and when it is freed. Tables must not depend on addresses: the hash seed is the same in both and in all copies, and no
+** of them is. If there is any other there are no copies. So that this is not left to what padding happens to hold, these
+** two keep their memory clear. Tables must not depend on addresses: the hash seed is the same in both and in all copies, and no
 ** table of the libraries has a key that is hashed by its address in the piece. In repeatable states the lower half of
 ** it, which Lua hashes, is the same anyway.
 **
@@ -66,21 +66,10 @@ static uint64_t random_word(void) {
   return z ^ (z >> 31);
 }
 
-/* ---- The two --------------------------------------------------------------------------------- */
-
-/* lua_Alloc, with cleared memory. */
-static void* clear_alloc(void* ud, void* p, size_t osize, size_t nsize) {
-  size_t old = p != NULL ? osize : 0;
-  if (nsize < old) memset((char*)p + nsize, 0, old - nsize);
-  void* q = guest_alloc(ud, p, osize, nsize);
-  if (q != NULL && nsize > old) memset((char*)q + old, 0, nsize - old);
-  return q;
-}
-
-lua_Alloc template_begin(guest* g) {
+void template_begin(guest* g) {
   pthread_once(&random_once, begin_random);
   if (!g->repeatable) g->hash_seed = hash_seed;
-  return clear_alloc;
+  rt_keep_clear();
 }
 
 /* ---- What differs ---------------------------------------------------------------------------- */
@@ -123,10 +112,8 @@ static bool are_alike(const rt_image* a, const rt_image* b) {
          a->bytes == b->bytes && a->bytes_peak == b->bytes_peak;
 }
 
-template* template_new(guest* a, guest* b) {
+template* template_new(const guest* a, const guest* b) {
   rt_image image, other;
-  lua_setallocf(a->L, guest_alloc, a);
-  lua_setallocf(b->L, guest_alloc, b);
   if (!rt_get_image(a->task, &image) || !rt_get_image(b->task, &other)) return NULL;
   if (!are_alike(&image, &other) || a->random == NULL || a->unused != 0) return NULL;
   template* t = malloc(sizeof *t + image.size);

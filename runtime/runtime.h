@@ -2,7 +2,9 @@
 **
 ** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h)
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
-** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
+** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
+** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
+** a FILE, would end with the task.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -46,13 +48,15 @@ typedef struct rt_limits {
   uint64_t depth; /* of calls (rt_descend), below the one at its begin; 0: no limit */
 } rt_limits;
 
-/* A limit that was reached at that tick of the task's clock, and extended by `amount` ticks or
-** bytes. The task is scope 0, others have the number in which they began. */
+/* What was decided about a task at that tick of its clock: a limit that was reached was extended by `amount` ticks
+** or bytes; or, with an amount of 0, the scope was ended, by rt_expire or rt_cancel. The task is scope 0, others
+** have the number in which they began. */
 typedef struct rt_extension {
   uint64_t tick;
   uint64_t amount;
   uint64_t scope;
-  rt_limit limit; /* RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  rt_limit limit; /* if extended: RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  uint64_t calls; /* of rt_tick, rt_poll, rt_scope_end, and rt_expire if it did something, so far */
 } rt_extension;
 
 /* Asked, within the call that reached a limit, before the task expires: by how many ticks or bytes
@@ -73,8 +77,9 @@ typedef struct rt_config {
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   rt_on_expiry* on_expiry; /* NULL: nothing is extended */
   void* on_expiry_arg;     /* borrowed */
-  /* The log of another run of the same program (rt_extensions): this one is extended at the same
-  ** points, and not otherwise; on_expiry is not called. Borrowed until the task ends. NULL: no
+  /* The log of another run of the same program (rt_extensions): this one is extended, or ended, at
+  ** the same points, whoever calls rt_cancel and rt_expire or not; on_expiry is not called, and nothing else is
+  ** extended. Borrowed until the task ends. NULL: no
   ** replay. */
   const rt_extension* replay;
   size_t replay_count;
@@ -138,7 +143,8 @@ const char* rt_limit_name(rt_limit limit);
 /* What is left: ticks (RT_HEARTBEATS), bytes, depth; 0 of ticks and bytes when the task has
 ** expired. UINT64_MAX: there is no limit. */
 uint64_t rt_left(rt_limit limit);
-/* What was extended so far, in order; borrowed, until the next extension or the end of the task. */
+/* What was decided so far, in order; borrowed, until the next decision or the end of the task. If there is no memory
+** for an entry, nothing is extended; and what ended, but for the whole task, is not told. */
 const rt_extension* rt_extensions(const rt_task* task, size_t* count);
 
 /* A part of the run with limits of its own; those of the scopes around it, and of the task, hold as
@@ -219,6 +225,9 @@ bool rt_get_image(const rt_task* task, rt_image* image);
 ** adjust. NULL: it is not such a task, or does not have so many ticks or bytes left; then nothing has happened.
 ** (A memcpy of `size`.) */
 void* rt_put_image(const rt_image* image);
+/* The entered task, which is compact and did nothing yet, clears what it allocates and what it frees: so images of tasks
+** that do the same differ in nothing but the addresses in them. */
+void rt_keep_clear(void);
 /* The entered task is not compact from now on. */
 void rt_end_compact(void);
 

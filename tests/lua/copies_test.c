@@ -1,35 +1,14 @@
 /* copies_test.c: the first state of a kind is made one by one, later ones are copies: they must be equal. */
-#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-// setjmp.h, stdarg.h, stddef.h and stdint.h come before
-#include <cmocka.h>
 
 #include "alloc/mimalloc.h"
-#include "demo-lang/slua.h"
+#include "tests/lua/states_tools.h"
 
 enum { STATES = 5, KINDS = 9 };
-
-typedef struct text {
-  char at[200000];
-  size_t n;
-} text;
-
-static void append(void* arg, const char* piece, size_t n) {
-  text* t = arg;
-  if (t == NULL) return;
-  assert_true(t->n + n < sizeof t->at);
-  memcpy(t->at + t->n, piece, n);
-  t->at[t->n += n] = '\0';
-}
 
 static slua_config kind(int k) {
   const slua_config kinds[KINDS] = {
@@ -48,8 +27,8 @@ static slua_config kind(int k) {
   return config;
 }
 
-static void run(slua* s, const char* code) {
-  if (slua_run(s, code, strlen(code), "=t") != SLUA_OK) fail_msg("%s", slua_text(s, 0));
+static void must_run(slua* s, const char* code) {
+  if (run(s, code) != SLUA_OK) fail_msg("%s", slua_text(s, 0));
 }
 
 static void count_call(bool force, unsigned long long beat, void* arg) {
@@ -97,7 +76,7 @@ static const char observe[] =
 
 static void repeatable_ones_do_the_same(void** unused) {
   (void)unused;
-  text* t = calloc(STATES, sizeof *t);
+  transcript* t = calloc(STATES, sizeof *t);
   for (int k = 6; k < KINDS; k++) {
     memset(t, 0, STATES * sizeof *t);
     uint64_t ticks[STATES];
@@ -105,7 +84,7 @@ static void repeatable_ones_do_the_same(void** unused) {
       slua_config config = kind(k);
       config.output_arg = &t[i];
       slua* s = slua_new(&config);
-      run(s, observe);
+      must_run(s, observe);
       ticks[i] = slua_ticks(s);
       assert_true(t[i].n > 5000);
       assert_string_equal(t[i].at, t[0].at);
@@ -123,7 +102,7 @@ static void random_numbers_differ(void** unused) {
   int64_t seen[20];
   for (int i = 0; i < 20; i++) {
     slua* s = slua_new(&config);
-    run(s, "return math.random(0)");
+    must_run(s, "return math.random(0)");
     seen[i] = slua_result(s, 0).integer;
     for (int j = 0; j < i; j++) assert_int_not_equal(seen[i], seen[j]);
     slua_close(s);
@@ -193,8 +172,8 @@ static void a_copy_is_a_whole_state(void** unused) {
     for (int i = 0; i < 3; i++) {
       slua_config config = kind(k);
       slua* s = slua_new(&config);
-      run(s, "assert(string and print)"); /* what another one has lost */
-      run(s, code);
+      must_run(s, "assert(string and print)"); /* what another one has lost */
+      must_run(s, code);
       assert_int_equal(slua_finish(s), SLUA_OK);
       assert_int_equal(slua_close(s), 0);
     }
@@ -208,7 +187,7 @@ static void the_environment_may_change(void** unused) {
     if (set) setenv("LUA_PATH_5_4", "/nowhere/?.lua", 1);
     if (!set) unsetenv("LUA_PATH_5_4");
     slua* s = slua_new(&config);
-    run(s, "return package.path == '/nowhere/?.lua'");
+    must_run(s, "return package.path == '/nowhere/?.lua'");
     assert_int_equal(slua_result(s, 0).boolean, set);
     slua_close(s);
   }
@@ -223,7 +202,7 @@ static void* make_many(void* arg) {
     config.may = SLUA_MAY_ASK | SLUA_MAY_EXIT;
     slua* s = slua_new(&config);
     figures[i] = rt_ticks(slua_task(s)) << 32 | rt_bytes(slua_task(s));
-    run(s, "local n = 0 for _ in pairs(_G) do n = n + 1 end assert(n > 20)");
+    must_run(s, "local n = 0 for _ in pairs(_G) do n = n + 1 end assert(n > 20)");
     slua_close(s);
   }
   return NULL;

@@ -3,21 +3,8 @@
 binaries=() noise=$(realpath "$(dirname "$1")")/noise.so
 for slua in "$@"; do binaries+=("$(realpath "$slua")"); done
 cd "$(dirname "$0")" || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
+source ../tools.sh
 export ASAN_OPTIONS=detect_leaks=0
-
-verdict() { # STATUS NAME DETAILS...
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $2"
-    shift 2
-    [ $# = 0 ] || head -c 1000 "$@"
-  fi
-}
 
 # Runs slua; checks its exit code, and that the whole of stderr (and of stdout, if given) matches.
 expect() { # NAME CODE STDERR-REGEX [STDOUT] -- ARGS...
@@ -196,5 +183,4 @@ for slua in "${binaries[@]}"; do
   repeats 'repeats in an empty environment' order env -i
   case $slua in *asan) ;; *) repeats 'repeats beside another thread' order env LD_PRELOAD="$noise" ;; esac
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish
