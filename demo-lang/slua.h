@@ -53,7 +53,8 @@ typedef struct slua_config {
   void* output_arg;
 } slua_config;
 
-/* A new state, the caller's until slua_close. `config` is borrowed for the call. NULL and errno:
+/* A new state, the caller's until slua_close. It is a copy of one that is kept, from the second on with the same
+** `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call. NULL and errno:
 ** ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
 ** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
 ** heartbeats than the libraries take, it is stopped from the start. */
