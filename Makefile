@@ -11,8 +11,10 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-# Statically, with numbers as text from number.c (where it is linked, too), and its loop where lua.ld has it.
-LUA_L = -l:liblua5.4.a -Wl,--wrap=snprintf,--wrap=__snprintf_chk -Wl,-T,demo-lang/lua.ld
+# Statically, with numbers as text from number.c, what steps.c counts, and its loop where lua.ld has it.
+WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
+          luaO_str2num
+LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
 FLAGS_plain     = $(CFLAGS) -fPIE -ftls-model=local-exec

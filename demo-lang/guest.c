@@ -1,5 +1,6 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
+#include "demo-lang/steps.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +8,6 @@
 #include <string.h>
 
 enum { PERIOD = 100 }; /* instructions that are paid for at once */
-
-guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 /* ---- The hash seed ------------------------------------------------------------------------------
 **
@@ -211,12 +210,17 @@ static void collect_above(guest* g, uint64_t held) {
   if (g->seeded) rt_watch(g->collect_above);
 }
 
+void guest_extend_memory(guest* g, uint64_t bytes) {
+  g->limit = bytes < UINT64_MAX - g->limit ? g->limit + bytes : UINT64_MAX;
+  collect_above(g, 0);
+}
+
 /* ---- Work, and the way out ------------------------------------------------------------------- */
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
-void guest_arm(lua_State* L) {
-  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
+void guest_arm_hook(lua_State* L) {
+  if (lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
@@ -261,13 +265,13 @@ void guest_stop(lua_State* L) {
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-void guest_check(lua_State* L) {
+void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
-  if (g->refused.size != 0) rt_expire(RT_MEMORY);
+  if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
   if (stops(g)) guest_stop(L);
 }
 
-void guest_tick(lua_State* L, uint64_t ticks) {
+void guest_tick_slow(lua_State* L, uint64_t ticks) {
   if (!tick(ticks)) guest_stop(L);
 }
 
@@ -278,7 +282,7 @@ void guest_collect(lua_State* L) {
 
 int guest_loaded(lua_State* L, int status) {
   guest* g = guest_of(L);
-  guest_check(L);
+  guest_check_slow(L);
   if (status == LUA_OK && g->counted && !guest_charge(L)) {
     g->hooked = true;
     guest_arm(L);
@@ -288,10 +292,7 @@ int guest_loaded(lua_State* L, int status) {
 
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit != 0) {
-    rt_expire(RT_MEMORY);
-    guest_stop(L);
-  }
+  if (guest_of(L)->limit != 0 && rt_expire(RT_MEMORY) != RT_OK) guest_stop(L);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort(); /* not reached: lua_error is not declared to be without a return */
@@ -312,14 +313,6 @@ void guest_exit(lua_State* L, int status, bool close) {
   g->exits = true;
   g->exit_status = status;
   longjmp(g->way_out, 1);
-}
-
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
-  guest* g = guest_of(L);
-  lua_State* before = g->running;
-  g->running = co;
-  guest_arm(co);
-  return before;
 }
 
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
@@ -365,6 +358,8 @@ bool guest_begin(guest* g, const slua_config* config) {
                .end = UINT64_MAX,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
+               .host = {config->limits.on_expiry, config->limits.on_expiry_arg,
+                        config->limits.replay, config->limits.replay_count},
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
   int error = g->repeatable ? know_seed() : 0;
@@ -379,6 +374,12 @@ bool guest_begin(guest* g, const slua_config* config) {
     g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
+  if (g->counted) {
+    limits.on_expiry = guest_on_expiry;
+    limits.on_expiry_arg = g;
+    limits.replay = NULL;
+    limits.replay_count = 0;
+  }
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);
@@ -406,33 +407,56 @@ bool guest_open(guest* g, const slua_config* config) {
   return guest_begin(g, config) && guest_make(g);
 }
 
+/* What a thread has set while it runs a guest, and what was set before: guests nest. */
+typedef struct visit {
+  steps steps;
+  bool hides_signs;
+} visit;
+
+static visit visit_begin(guest* g) {
+  g->stack = stack_pointer();
+  return (visit){steps_enter(g), number_hide_signs_of_nan(g->repeatable)};
+}
+
+static void visit_end(guest* g, visit before) {
+  number_hide_signs_of_nan(before.hides_signs);
+  steps_leave(g, before.steps);
+}
+
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
-  if (setjmp(g->way_out) != 0) return false;
-  int status = lua_pcall(g->L, nargs, nresults, handler);
-  guest_check(g->L);
-  return status == LUA_OK;
+  visit before = visit_begin(g);
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    int status = lua_pcall(g->L, nargs, nresults, handler);
+    guest_check_slow(g->L);
+    right = status == LUA_OK;
+  }
+  visit_end(g, before);
+  return right;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
+  visit before = visit_begin(g);
   g->running = co;
   guest_arm(co);
-  if (setjmp(g->way_out) != 0) return false;
-  *status = lua_resume(co, g->L, nargs, count);
-  g->running = g->L;
-  guest_check(co);
-  return true;
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    *status = lua_resume(co, g->L, nargs, count);
+    g->running = g->L;
+    guest_check_slow(co);
+    right = true;
+  }
+  visit_end(g, before);
+  return right;
 }
 
 void guest_finish(guest* g) {
-  g->stack = stack_pointer();
-  if (g->must_close && !stops(g) && !g->closing) {
-    if (setjmp(g->way_out) == 0) close_state(g);
-  }
+  visit before = visit_begin(g);
+  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
   guest_close_files(g);
+  visit_end(g, before);
   g->L = g->running = NULL;
 }
 

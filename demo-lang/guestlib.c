@@ -115,11 +115,11 @@ static int with_numbers(lua_State* L) {
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
-/* Without arguments: from the ticks, which repeat. Upvalues: the generator's state, where the
+/* Without arguments: another one each time, the same in every run. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
   pay_numerals(L);
-  if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
+  if (lua_isnone(L, 1)) lua_pushinteger(L, guest_of(L)->seeds++);
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
@@ -168,7 +168,6 @@ static int os_exit(lua_State* L) {
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Seeded from the ticks. */
 static void set_random(lua_State* L) {
   lua_getglobal(L, LUA_MATHLIBNAME);
   lua_getfield(L, -1, "randomseed");

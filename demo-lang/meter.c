@@ -5,7 +5,9 @@
 ** read in whatever state the others are.
 **
 ** Ticks are granted GRANT at a time, less when the limit is near: what the task has been charged
-** is ahead of what the guest has used by less than a beat. */
+** is ahead of what the guest has used by less than a beat. When the task comes to its limit, what was
+** not used is taken back, and the limit comes so many ticks later: the guest has all that it may
+** use, whatever was granted when. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,7 @@ static uint64_t unused(const guest* g) {
 }
 
 uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - g->unused - (g->meter != NULL ? unused(g) : 0);
+  return rt_ticks(g->task) - g->returned - g->unused - (g->meter != NULL ? unused(g) : 0);
 }
 
 void guest_meter_deadline(guest* g) {
@@ -43,6 +45,40 @@ void guest_meter_deadline(guest* g) {
   g->unused += unused(g);
   set_counter(g, 0);
 }
+
+/* ---- The end of the ticks -------------------------------------------------------------------- */
+
+static uint64_t take_back(guest* g) {
+  guest_meter_deadline(g);
+  uint64_t n = g->unused;
+  g->unused = 0;
+  g->returned += n;
+  return n;
+}
+
+/* What the host's log tells of this moment. */
+static uint64_t replayed(guest* g, rt_limit limit) {
+  const rt_extension* e = g->host.replay;
+  if (g->host.replay_count == 0 || e->tick != rt_ticks(g->task) || e->limit != limit) return 0;
+  g->host.replay++;
+  g->host.replay_count--;
+  return e->amount;
+}
+
+uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg) {
+  guest* g = arg;
+  uint64_t n = limit == RT_HEARTBEATS ? take_back(g) : 0, more = 0;
+  if (g->host.replay != NULL)
+    more = replayed(g, limit); /* what was taken back then, too */
+  else if (n == 0 && g->host.on_expiry != NULL)
+    more = g->host.on_expiry(task, limit, scope, g->host.on_expiry_arg);
+  if (limit == RT_MEMORY && more > 0) guest_extend_memory(g, more);
+  if (limit == RT_HEARTBEATS && n == 0 && guest_ticks(g) >= g->end)
+    g->end = more < UINT64_MAX - g->end ? g->end + more : UINT64_MAX;
+  return n > 0 ? n : more;
+}
+
+/* ---- Grants ---------------------------------------------------------------------------------- */
 
 /* How many ticks to grant ahead: few, when something is near that ends the run. What has passed was
 ** extended, or waits until it can yield; but at a hard deadline each tick throws. */
@@ -154,24 +190,13 @@ static int next_piece(lua_State* L) {
   return 4;
 }
 
-/* (a, b, equal): two texts are about to be compared, or just looked at, if they are the same one. For
-** equality they are, if they are of one length. */
-static int pay_texts(lua_State* L) {
-  enum { A = 1, B, EQUAL };
-  if (lua_type(L, A) != LUA_TSTRING || lua_type(L, B) != LUA_TSTRING) return 0;
-  lua_Unsigned a = lua_rawlen(L, A), b = lua_rawlen(L, B), n = a < b ? a : b;
-  if (n >= WORK_BYTES && (a == b || !lua_toboolean(L, EQUAL)))
-    take(L, (lua_Integer)(n / WORK_BYTES));
-  return 0;
-}
-
 static int pay_for(lua_State* L) {
   switch (lua_gettop(L)) {
     case 0:
       take(L, 0);
       return 0;
     case 3:
-      return lua_isboolean(L, 3) ? pay_texts(L) : next_piece(L);
+      return next_piece(L);
     default:
       return start_loop(L);
   }

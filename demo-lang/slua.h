@@ -2,7 +2,7 @@
 **
 ** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as
 ** many as it likes, on as many threads: a state is used by one thread at a time, and any thread may
-** be the next. Nothing but these functions runs the guest, and each comes back: with a value, an
+** be the next, if it has a stack of 1 MiB (scripts can use half of that). Nothing but these functions runs the guest, and each comes back: with a value, an
 ** error, a yield, or the limit that stopped it.
 **
 **   slua_config config = {.limits = {.heartbeats = 1000, .bytes = 16 << 20}, .repeatable = true};
@@ -82,8 +82,8 @@ typedef enum slua_type {
   SLUA_INTEGER,
   SLUA_NUMBER,
   SLUA_STRING,
-  SLUA_SHARED, /* as an argument: a list, vector or map that was exported; as a result it is OTHER */
-  SLUA_OTHER   /* tables, functions, ...: as a result, with the type's name as text */
+  SLUA_SHARED, /* as an argument: a value of the module rc that was exported; as a result it is OTHER */
+  SLUA_OTHER /* tables, functions, ...: as a result, with the type's name as text */
 } slua_type;
 
 /* A value on its way. Text is borrowed: the caller's for the call, the state's until the next call
@@ -129,10 +129,10 @@ const char* slua_text(const slua* s, int i);
 ** SLUA_OK, SLUA_STOPPED, SLUA_EXIT or SLUA_BUSY. Whatever is called after it fails: SLUA_ERROR. */
 slua_status slua_finish(slua* s);
 
-/* The i-th result of the last call, if that is a list, vector or map of the module rc, as a value of no
-** state: all that it holds is copied out of the state once (O(size)), or not even that if it came from
-** another one. Any states on any threads may have it at the same time, as an argument SLUA_SHARED; it does
-** not change any more, and outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
+/* The i-th result of the last call, if that is a list, vector, map, rope or big integer of the module rc (no
+** draft), as a value of no state: all that it holds is copied out of the state once (O(size)), or not even
+** that if it came from another one. Any states on any threads may have it at the same time, as an argument
+** SLUA_SHARED; it outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
 ** value), ENOMEM, EBUSY. */
 typedef struct slua_shared slua_shared;
 slua_shared* slua_export(slua* s, int i);
@@ -141,7 +141,8 @@ slua_shared* slua_retain(slua_shared* value);
 void slua_release(slua_shared* value);
 
 /* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
-** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
+** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught: what is counted within
+** a beat of its work; what is not, after at most a beat of allocations.) */
 void slua_interrupt(slua* s);
 
 /* ---- How it went ------------------------------------------------------------------------------

@@ -142,13 +142,13 @@ enum {
   KIND_COUNTED = 64,
   KIND_NO_ENVIRONMENT = 128,
   KIND_OUTPUT = 256,
-  KINDS = 512
+  ALL_KINDS = 512
 };
 enum { TRIES_FROM = 1, TRIES_TO = 4 };
 
 static pthread_mutex_t templates_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(const template*) templates[KINDS];
-static uint8_t asked[KINDS]; /* how often there was no template; under the lock */
+static _Atomic(const template*) templates[ALL_KINDS];
+static uint8_t asked[ALL_KINDS]; /* how often there was no template; under the lock */
 
 static unsigned kind_of(const slua* s, const slua_config* config) {
   return (config->may & SLUA_MAY_ANYTHING) | (config->repeatable ? KIND_REPEATABLE : 0) |
@@ -355,7 +355,7 @@ static void push_value(lua_State* L, const slua_value* v) {
       lua_pushlstring(L, v->text, v->length);
       break;
     case SLUA_SHARED:
-      handle_push_shared(L, (rc_object*)v->shared);
+      handle_push_word(L, (rc_word)v->shared);
       break;
     case SLUA_NIL:
     case SLUA_OTHER:
@@ -465,10 +465,10 @@ const char* slua_text(const slua* s, int i) {
   return v.type < SLUA_STRING ? names[v.type] : v.text;
 }
 
-/* ---- Shared values: counted objects --------------------------------------------------------- */
+/* ---- Shared values: words of rc/ ------------------------------------------------------------- */
 
 typedef struct export {
-  rc_object* object;
+  rc_word word; /* as collections hold it; 0: none yet */
   int error;
 }
 export;
@@ -476,13 +476,20 @@ export;
 /* rc_share takes a reference, and gives one that is not the task's. */
 static int export_argument(lua_State* L, void* arg) {
   export* e = arg;
-  const handle* h = handle_test(L, 1);
-  if (h == NULL || h->object == NULL) return 0;
-  rc_inc(h->object);
-  e->object = rc_share(h->object);
-  if (e->object != NULL) return 0;
+  value v;
+  if (!value_at(L, 1, &v) || handle_test(L, 1) == NULL) return 0;
+  rc_word w = value_word(&v);
+  e->error = ENOMEM;
+  if (w == NO_WORD || rc_is_int(w)) {
+    e->word = w;
+    return 0;
+  }
+  rc_object* shared = rc_share(rc_to(w));
   e->error = errno;
-  rc_dec(h->object);
+  if (shared == NULL)
+    rc_dec_word(w);
+  else
+    e->word = rc_from(shared);
   return 0;
 }
 
@@ -499,19 +506,19 @@ slua_shared* slua_export(slua* s, int i) {
       lua_insert(s->g.L, -2);
     else
       lua_xmove(s->from, s->g.L, 1);
-    guest_call(&s->g, 1, 0, 0);
+    if (!guest_call(&s->g, 1, 0, 0)) s->results = 0;
   }
   rt_leave();
-  if (e.object == NULL) errno = e.error;
-  return (slua_shared*)e.object;
+  if (e.word == 0) errno = e.error;
+  return (slua_shared*)e.word;
 }
 
-slua_shared* slua_retain(slua_shared* value) {
-  rc_inc((rc_object*)value);
-  return value;
+slua_shared* slua_retain(slua_shared* v) {
+  rc_inc_word((rc_word)v);
+  return v;
 }
 
-void slua_release(slua_shared* value) { rc_dec((rc_object*)value); }
+void slua_release(slua_shared* v) { rc_dec_word((rc_word)v); }
 
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 

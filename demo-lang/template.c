@@ -112,10 +112,16 @@ static bool are_alike(const rt_image* a, const rt_image* b) {
          a->bytes == b->bytes && a->bytes_peak == b->bytes_peak;
 }
 
+/* Nothing is on its way that the bytes do not have. */
+static bool is_at_rest(const guest* g) {
+  return g->random != NULL && g->running == g->L && g->refused.size == 0 && g->files == NULL &&
+         g->pocket == 0 && g->unused == 0 && g->returned == 0;
+}
+
 template* template_new(const guest* a, const guest* b) {
   rt_image image, other;
   if (!rt_get_image(a->task, &image) || !rt_get_image(b->task, &other)) return NULL;
-  if (!are_alike(&image, &other) || a->random == NULL || a->unused != 0) return NULL;
+  if (!are_alike(&image, &other) || !is_at_rest(a)) return NULL;
   template* t = malloc(sizeof *t + image.size);
   if (t == NULL) return NULL;
   t->from = image.start;
@@ -141,20 +147,20 @@ static void adjust(const template* t, const guest* g, uintptr_t* words) {
     words[t->other[i].at] = t->other[i].output ? (uintptr_t)g->out : (uintptr_t)g;
 }
 
+/* All that the opening has set, but what the configuration tells, which is `g`'s own. */
 static void take_over(const template* t, guest* g, void* to) {
-  const guest* from = &t->guest;
-  g->L = g->running = moved(t, from->L, to);
-  g->meter = moved(t, from->meter, to);
-  g->first_block = moved(t, from->first_block, to);
-  g->random = moved(t, from->random, to);
-  g->hash_seed = from->hash_seed;
-  g->seeded = true;
-  g->charges = from->charges;
-  g->hooked = from->hooked;
-  g->can_look = from->can_look;
-  g->named = from->named;
-  g->must_close = from->must_close;
-  g->containers = from->containers;
+  guest own = *g;
+  *g = t->guest;
+  g->task = own.task;
+  g->out = own.out;
+  g->end = own.end;
+  g->host = own.host;
+  g->limit = own.limit;
+  g->collect_above = own.collect_above;
+  g->L = g->running = moved(t, g->L, to);
+  g->meter = moved(t, g->meter, to);
+  g->first_block = moved(t, g->first_block, to);
+  g->random = moved(t, g->random, to);
 }
 
 /* Above `collect_above` bytes there would have been collections. */

@@ -7,11 +7,10 @@ shown=$dir/out
 
 make -s install PREFIX="$dir/usr" >"$dir/out" 2>&1
 verdict $? 'make install'
-block() { awk -v tag="\`\`\`$2" '/^```/ {if (on) exit; if ($0 == tag) {on = 1; next}} on' "$1"; } # the first one
-block README.md c >"$dir/example.c"
-block README.md text >"$dir/example.expected"
-block demo-lang/README.md c >"$dir/host.c"
-block demo-lang/README.md text >"$dir/host.expected"
+example c README.md >"$dir/example.c"
+example_output c README.md >"$dir/example.expected"
+example c demo-lang/README.md >"$dir/host.c"
+example_output c demo-lang/README.md >"$dir/host.expected"
 cd "$dir" || exit 1
 export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig LD_LIBRARY_PATH=$dir/usr/lib
 

@@ -23,6 +23,14 @@ silent() { # NAME: passes if nothing is in the file that would be shown
   verdict $? "$1"
 }
 
+# A page of documentation: its blocks of a language up to those in text are a program, which prints the first of these.
+example() { # LANGUAGE PAGE
+  awk -v tag="\`\`\`$1" '/^```/ {if (seen && $0 == "```text") exit; on = $0 == tag; seen = seen || on; next} on' "$2"
+}
+example_output() { # LANGUAGE PAGE
+  awk -v tag="\`\`\`$1" '/^```/ {if (on) exit; seen = seen || $0 == tag; on = seen && $0 == "```text"; next} on' "$2"
+}
+
 finish() { # the last command of a script
   echo "$passed passed, $failed failed"
   [ $failed = 0 ]

@@ -12,10 +12,11 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
+/* The upvalues are the names of the types. */
 static int base_type(lua_State* L) {
   int type = lua_type(L, 1);
   luaL_argcheck(L, type != LUA_TNONE, 1, "value expected");
-  lua_pushstring(L, lua_typename(L, type));
+  lua_pushvalue(L, lua_upvalueindex(1 + type));
   return 1;
 }
 
@@ -121,8 +122,9 @@ static int base_getmetatable(lua_State* L) {
   return 1;
 }
 
-static bool has_field(lua_State* L, int index, const char* name) {
-  lua_pushstring(L, name);
+/* Is the upvalue, "__gc", a field of the table? */
+static bool has_finalizer(lua_State* L, int index) {
+  lua_pushvalue(L, lua_upvalueindex(1));
   bool found = lua_rawget(L, index) != LUA_TNIL;
   lua_pop(L, 1);
   return found;
@@ -137,7 +139,7 @@ static int base_setmetatable(lua_State* L) {
     return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
   guest* g = guest_of(L);
-  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_field(L, 2, "__gc");
+  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_finalizer(L, 2);
   lua_setmetatable(L, 1);
   return 1;
 }
@@ -213,7 +215,10 @@ static int throw(lua_State * L, lua_Integer level) {
 static int base_error(lua_State* L) { return throw(L, (int)work_opt_integer(L, 2, 1)); }
 
 static int base_assert(lua_State* L) {
-  if (lua_toboolean(L, 1)) return lua_gettop(L);
+  if (lua_toboolean(L, 1)) {
+    work_pay(L, (uint64_t)lua_gettop(L), WORK_VALUES);
+    return lua_gettop(L);
+  }
   luaL_checkany(L, 1);
   lua_remove(L, 1);
   lua_pushliteral(L, "assertion failed!");
@@ -223,7 +228,11 @@ static int base_assert(lua_State* L) {
 
 /* The results, of which `skip` are not the function's; or false and the error. */
 static int protected_results(lua_State* L, int status, lua_KContext skip) {
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    int results = lua_gettop(L) - (int)skip;
+    work_pay(L, (uint64_t)results, WORK_VALUES);
+    return results;
+  }
   guest_pay_names(L, 1);
   lua_pushboolean(L, false);
   lua_pushvalue(L, -2);
@@ -394,6 +403,15 @@ static void set_iterators(lua_State* L) {
   lua_setfield(L, -2, "ipairs");
 }
 
+static void set_with_names(lua_State* L) {
+  for (int type = 0; type < LUA_NUMTYPES; type++) lua_pushstring(L, lua_typename(L, type));
+  lua_pushcclosure(L, base_type, LUA_NUMTYPES);
+  lua_setfield(L, -2, "type");
+  lua_pushliteral(L, "__gc");
+  lua_pushcclosure(L, base_setmetatable, 1);
+  lua_setfield(L, -2, "setmetatable");
+}
+
 int guest_open_base(lua_State* L) {
   static const luaL_Reg functions[] = {
       {"assert", base_assert},     {"collectgarbage", base_collectgarbage},
@@ -401,14 +419,14 @@ int guest_open_base(lua_State* L) {
       {"pcall", base_pcall},       {"print", base_print},
       {"rawequal", base_rawequal}, {"rawget", base_rawget},
       {"rawlen", base_rawlen},     {"rawset", base_rawset},
-      {"select", base_select},     {"setmetatable", base_setmetatable},
-      {"tonumber", base_tonumber}, {"tostring", base_tostring},
-      {"type", base_type},         {"warn", base_warn},
+      {"select", base_select},     {"tonumber", base_tonumber},
+      {"tostring", base_tostring}, {"warn", base_warn},
       {"xpcall", base_xpcall},     {NULL, NULL}};
   lua_pushglobaltable(L);
   work_set_functions(L, functions);
   work_set_functions(L, base_load_functions);
   set_iterators(L);
+  set_with_names(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, LUA_GNAME);
   lua_pushliteral(L, LUA_VERSION);

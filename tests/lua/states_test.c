@@ -226,6 +226,72 @@ static void limits_stop_it(void** unused) {
   expect_stopped(s, RT_CANCELLED, "");
 }
 
+/* ---- A host that extends limits -------------------------------------------------------------- */
+
+enum { EXTENSIONS = 3 };
+
+typedef struct host {
+  int asked[RT_CANCELLED];
+  uint64_t amount;
+} host;
+
+static uint64_t extends(rt_task* task, rt_limit limit, const char* scope, void* arg) {
+  host* h = arg;
+  (void)task, (void)scope;
+  return h->asked[limit]++ < EXTENSIONS ? h->amount : 0;
+}
+
+/* All that it may use is used, to the tick, whatever is granted ahead; and so again in a replay. */
+static void limits_are_extended(void** unused) {
+  (void)unused;
+  enum { TICKS = 5000, MORE = 777 };
+  static const char endless[] =
+      "local s = ('x'):rep(300) while true do local i = 0 while i < 100 do i = i + 1 end "
+      "select('#', s:byte(1, -1)) coroutine.wrap(function() for j = 1, 300 do end end)() end";
+  host h = {.amount = MORE};
+  slua_config config = {.limits = {.heartbeats = 5, .on_expiry = extends, .on_expiry_arg = &h}};
+  slua* s = state(config);
+  assert_int_equal(run(s, endless), SLUA_STOPPED);
+  slua_stop stop = slua_stop_of(s);
+  assert_int_equal(h.asked[RT_HEARTBEATS], EXTENSIONS + 1);
+  assert_true(stop.ticks >= TICKS + EXTENSIONS * MORE &&
+              stop.ticks <= TICKS + EXTENSIONS * MORE + 10);
+  rt_extension log[64];
+  size_t count;
+  const rt_extension* extensions = rt_extensions(slua_task(s), &count);
+  assert_in_range(count, EXTENSIONS, 64);
+  memcpy(log, extensions, count * sizeof *log);
+  config.limits = (rt_config){.heartbeats = 5,
+                              .replay = log,
+                              .replay_count = count,
+                              .on_expiry = extends,
+                              .on_expiry_arg = &h};
+  slua* again = state(config);
+  assert_int_equal(run(again, endless), SLUA_STOPPED);
+  assert_int_equal(h.asked[RT_HEARTBEATS], EXTENSIONS + 1);
+  assert_int_equal(slua_stop_of(again).ticks, stop.ticks);
+  assert_string_equal(slua_stop_of(again).where, stop.where);
+  slua_close(again);
+  slua_close(s);
+}
+
+/* Whoever asks for the memory gets it, and garbage is not collected all the time from then on. */
+static void memory_is_extended(void** unused) {
+  (void)unused;
+  static const char grows[] =
+      "local t, s = {}, '' for i = 1, 3000 do t[i] = {i} end "
+      "for i = 1, 40 do s = s .. ('x'):rep(10000) end "
+      "local v = rc.vector() for i = 1, 20000 do v:push(i) end return #t + #s + #v";
+  host h = {.amount = 600000};
+  slua* s = state((slua_config){
+      .limits = {.bytes = 300000, .on_expiry = extends, .on_expiry_arg = &h}, .counted = true});
+  assert_int_equal(run(s, grows), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, 3000 + 400000 + 20000);
+  assert_in_range(h.asked[RT_MEMORY], 1, EXTENSIONS);
+  assert_true(slua_ticks(s) < 100000);
+  slua_close(s);
+}
+
 static void exit_is_a_status(void** unused) {
   (void)unused;
   slua* s = state((slua_config){.may = SLUA_MAY_EXIT});
@@ -422,6 +488,8 @@ int main(void) {
       cmocka_unit_test(the_host_calls),
       cmocka_unit_test(interrupts_are_errors),
       cmocka_unit_test(limits_stop_it),
+      cmocka_unit_test(limits_are_extended),
+      cmocka_unit_test(memory_is_extended),
       cmocka_unit_test(exit_is_a_status),
       cmocka_unit_test(what_waits_for_the_end_runs_once),
       cmocka_unit_test(memory_lacks_anywhere),

@@ -83,12 +83,16 @@ static slua_value shared(slua_shared* v) { return (slua_value){.type = SLUA_SHAR
 static const char reads[] =
     "local v = ... local sum, text = 0, {} for i, x in ipairs(v.numbers) do sum = sum + x end\n"
     "for _, s in pairs(v.list) do text[#text + 1] = s end\n"
-    "for _, c in ipairs { v, v.numbers, v.list } do for _, f in ipairs {\n"
-    "  function() c[1] = 2 end, function() c:push(1) end, function() c:pop() end } do assert(not "
-    "pcall(f)) end end\n"
-    "assert(v.numbers == v.numbers and v[v.list] == 'by list' and #v == 5 and v.float == 0.5 and "
-    "v.deep.deep.x == 1)\n"
-    "local mine = rc.vector() mine:push(v.list) mine:push(v) assert(mine[1] == v.list)\n"
+    "for _, c in ipairs { v.numbers, v.list } do local n = #c\n"
+    "  assert(not pcall(function() c[1] = 2 end) and #c:push(1) == n + 1 and #c == n)\n"
+    "  local x, rest = c:pop() local d = c:draft() d:pop() assert(#rest == n - 1 and d:value() == "
+    "rest and #c == n) end\n"
+    "assert(v.numbers == v.numbers and v[v.list] == 'by list' and #v == 8 and v.float == 0.5 and "
+    "v.deep.deep.x == 1 and v.none == rc.list())\n"
+    "assert(tostring(v.rope .. '!') == 'text!' and v.big == rc.int(10) ^ 30 and #rc.set(v, 'x', v) "
+    "== "
+    "9 and v.x == nil)\n"
+    "local mine = rc.vector():push(v.list):push(v) assert(mine[1] == v.list)\n"
     "return v.deep, sum, table.concat(text, ' ')";
 
 /* A value with all kinds of contents. Its state ends at once. */
@@ -96,10 +100,11 @@ static slua_shared* exported(void) {
   slua* s = plain();
   assert_int_equal(
       run(s,
-          "local v, n, l, d, e = rc.map(), rc.vector(), rc.list(), rc.map(), rc.map()\n"
-          "for i = 1, 1000 do n[i] = i end for i = 1, 3 do l:push('s' .. i) end\n"
-          "v.numbers, v.list, v.float, v[l], v.deep, d.deep, e.x = n, l, 0.5, 'by list', d, e, 1\n"
-          "return v, 5"),
+          "local n, l, e = rc.draft(rc.vector()), rc.list{'s3', 's2', 's1'}, rc.map{x = 1}\n"
+          "for i = 1, 1000 do n[i] = i end\n"
+          "return rc.map{numbers = n:value(), list = l, float = 0.5, [l] = 'by list', deep = "
+          "rc.map{deep = e},\n"
+          "  rope = rc.rope'text', big = rc.int(10) ^ 30, none = rc.list()}, 5"),
       SLUA_OK);
   slua_shared* v = slua_export(s, 0);
   assert_non_null(v);
@@ -134,6 +139,42 @@ static void values_are_shared(void** unused) {
   assert_int_equal(slua_result(b, 0).integer, 1);
   slua_release(part);
   slua_release(again);
+  slua_close(b);
+}
+
+/* Those too that are no object, and what only looks like a value. */
+static void all_kinds_are_shared(void** unused) {
+  (void)unused;
+  enum { KINDS = 9 };
+  static const char make[] =
+      "return rc.list(), rc.vector(), rc.map(), rc.rope(), rc.int(-5), rc.int(1) << 61,\n"
+      "  rc.int(3) ^ 200, rc.rope(('text'):rep(1000)), rc.list{rc.list{1}, 2.5, 'x', 1 << 62},\n"
+      "  rc.vector():draft(), {}, 5";
+  slua *a = plain(), *b = state((slua_config){.repeatable = true});
+  assert_int_equal(run(a, make), SLUA_OK);
+  slua_shared* v[KINDS];
+  slua_value args[KINDS];
+  for (int i = 0; i < KINDS; i++) {
+    assert_non_null(v[i] = slua_export(a, i));
+    args[i] = shared(v[i]);
+  }
+  for (int i = KINDS; i < KINDS + 3; i++) {
+    errno = 0;
+    assert_null(slua_export(a, i));
+    assert_int_equal(errno, EINVAL);
+  }
+  slua_close(a);
+  assert_int_equal(load(b,
+                        "local l, v, m, r, i, j, k, s, n = ...\n"
+                        "assert(l == rc.list() and v == rc.vector() and m == rc.map() and r == "
+                        "rc.rope() and i == rc.int(-5))\n"
+                        "assert(j == rc.int(1) << 61 and k == rc.int(3) ^ 200 and s == "
+                        "rc.rope(('text'):rep(1000)))\n"
+                        "assert(n == rc.list{rc.list{1}, 2.5, 'x', 1 << 62})\n"
+                        "assert(rc.decode(rc.vector{...}:encode()) == rc.vector{...})"),
+                   SLUA_OK);
+  if (slua_resume(b, args, KINDS) != SLUA_OK) fail_msg("%s", slua_text(b, 0));
+  for (int i = 0; i < KINDS; i++) slua_release(v[i]);
   slua_close(b);
 }
 
@@ -175,6 +216,7 @@ int main(void) {
       cmocka_unit_test(states_travel),
       cmocka_unit_test(threads_do_not_matter),
       cmocka_unit_test(values_are_shared),
+      cmocka_unit_test(all_kinds_are_shared),
       cmocka_unit_test(threads_share_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
