@@ -22,7 +22,9 @@ enum { NOT_LOOKED_FOR = 0, NOWHERE = 1 };
 static _Atomic size_t
     seed_offset; /* of the process: found once, or by some threads at the same time */
 
-static void set_seed(char* first_block, size_t at) { memcpy(first_block + at, &SEED, sizeof SEED); }
+static void set_seed(char* first_block, size_t at, uint32_t seed) {
+  memcpy(first_block + at, &seed, sizeof seed);
+}
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
   uint32_t h = seed ^ (uint32_t)strlen(s);
@@ -52,7 +54,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at);
+  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at, SEED);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -105,6 +107,8 @@ static int know_seed(void) {
   }
   return seed_offset == NOWHERE ? ENOTSUP : 0;
 }
+
+bool guest_can_seed(void) { return know_seed() == 0; }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -162,7 +166,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->repeatable) set_seed(g->first_block, seed_offset);
+  if (g->hash_seed != 0) set_seed(g->first_block, seed_offset, g->hash_seed);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -346,7 +350,7 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
-bool guest_open(guest* g, const slua_config* config) {
+bool guest_begin(guest* g, const slua_config* config) {
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
@@ -363,6 +367,7 @@ bool guest_open(guest* g, const slua_config* config) {
     errno = error;
     return false;
   }
+  g->hash_seed = g->repeatable ? SEED : 0;
   rt_config limits = config->limits;
   if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
   if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
@@ -379,6 +384,10 @@ bool guest_open(guest* g, const slua_config* config) {
   if (g->task == NULL) return false;
   rt_enter(g->task);
   collect_above(g, 0);
+  return true;
+}
+
+bool guest_make(guest* g) {
   rt_watch(0);
   g->L = g->running = lua_newstate(guest_alloc, g);
   if (g->L == NULL) {
@@ -392,6 +401,10 @@ bool guest_open(guest* g, const slua_config* config) {
   guest_end(g);
   errno = ENOMEM;
   return false;
+}
+
+bool guest_open(guest* g, const slua_config* config) {
+  return guest_begin(g, config) && guest_make(g);
 }
 
 /* What a thread has set while it runs a guest, and what was set before: guests nest. */

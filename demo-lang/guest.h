@@ -55,8 +55,10 @@ typedef struct guest {
   bool yields; /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
-  char* first_block; /* of lua_newstate, with the hash seed */
+  char* first_block;  /* of lua_newstate, with the hash seed: */
+  uint32_t hash_seed; /* 0: Lua's own */
   bool seeded;
+  uint64_t* random; /* the four words of math.random; NULL: they are not what we expect */
   struct {
     void* block;
     size_t size;
@@ -99,6 +101,11 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const slua_config* config);
+/* In two steps: the task, entered, and the state in it. */
+bool guest_begin(guest* g, const slua_config* config);
+bool guest_make(guest* g);
+/* Is it known where this liblua keeps a state's hash seed? */
+bool guest_can_seed(void);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
 ** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
 ** used any more. Not from within a call of Lua. */
@@ -114,6 +121,17 @@ void guest_interrupt(guest* g);
 void guest_finish(guest* g);
 /* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
+
+/* template.c: states as copies. */
+typedef struct template template;
+/* `g`, begun and not made, is to be one of the two that a template is made from. */
+void template_begin(guest* g);
+/* From two states of one kind that were made so, with their libraries, in compact tasks. NULL: they differ in what a
+** copy could not be given, or there is no memory. */
+template* template_new(const guest* a, const guest* b);
+/* Instead of guest_make, and of opening the libraries. False: with the limits of this one, these may do something else
+** (or the task is not compact); nothing has happened. */
+bool template_copy(const template* t, guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
 

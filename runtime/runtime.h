@@ -210,6 +210,30 @@ void rt_free_sized(void* p, size_t size);
 ** and pointers into their memory, else 0. For printing addresses. */
 uint64_t rt_offset(const rt_task* task, const void* p);
 
+/* ---- Images: tasks that begin alike ----------------------------------------------------------
+**
+** What a compact task holds, if that is blocks of rt_alloc only, lies in one piece. Another task can begin with a
+** copy of it, instead of the calls that made it, and is then what these would have made of it. */
+
+/* `start` and `size` are the piece: the task's own, or where its bytes were copied to. */
+typedef struct rt_image {
+  const void* start;
+  size_t size;
+  uint64_t ticks, bytes, bytes_peak;
+} rt_image;
+/* The task's, borrowed until it allocates or frees. False: it is not compact, or has blocks elsewhere. */
+bool rt_get_image(const rt_task* task, rt_image* image);
+/* The entered task, which is compact and did nothing yet, gets a copy and is charged for what is in it, at once. Gives
+** where the copy is: pointers from the one piece into itself, as the other addresses in it, are the caller's to
+** adjust. NULL: it is not such a task, or does not have so many ticks or bytes left; then nothing has happened.
+** (A memcpy of `size`.) */
+void* rt_put_image(const rt_image* image);
+/* The entered task, which is compact and did nothing yet, clears what it allocates and what it frees: so images of tasks
+** that do the same differ in nothing but the addresses in them. */
+void rt_keep_clear(void);
+/* The entered task is not compact from now on. */
+void rt_end_compact(void);
+
 /* ---- Children --------------------------------------------------------------------------------
 **
 ** A child is a task whose budget is taken out of its parent's when it is made. It runs in any
