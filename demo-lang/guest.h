@@ -44,11 +44,13 @@ typedef struct guest {
   unsigned may; /* SLUA_MAY_*; fixed, as the next three */
   bool repeatable;
   bool counted;
-  FILE* out;    /* where print writes */
-  uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
+  FILE* out; /* where print writes */
   deadlines deadline;
-  uint64_t containers; /* of the module rc, made so far */
-  bool yields;         /* the coroutine that has just yielded did so by a deadline */
+  uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */
+  bool has_types;   /* that module was used, */
+  bool has_spare;   /* and has a handle ready, in the registry: */
+  int spare;
+  bool yields; /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -63,25 +65,20 @@ typedef struct guest {
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
   int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
-  struct {
-    rt_on_expiry* on_expiry;
-    void* on_expiry_arg;
-    const rt_extension* replay;
-    size_t replay_count; /* what is left of it */
-  } host;                /* what it is asked when a limit is reached */
-  uint64_t returned;     /* ticks that were taken back at a limit */
-  lua_Integer seeds;     /* of math.randomseed(), so far */
-  uint64_t unused;       /* ticks that were granted, and are not in the counter of meter.c */
-  bool charges;          /* counted, and the bytecode is as expected */
-  bool hooked;           /* a chunk could not be charged: the count hook pays */
-  uintptr_t stack;       /* the C stack at that call */
+  uint64_t returned; /* ticks that were taken back at a limit */
+  lua_Integer seeds; /* of math.randomseed(), so far */
+  uint64_t unused;   /* ticks that were granted, and are not in the counter of meter.c */
+  bool charges;      /* counted, and the bytecode is as expected */
+  bool hooked;       /* a chunk could not be charged: the count hook pays */
+  uintptr_t stack;   /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
-  bool must_close; /* something waits for lua_close: a finalizer or a file */
-  bool closing;    /* lua_close runs or has run */
-  bool exits;      /* os.exit was called, with: */
+  struct guest_file* files; /* those that are open (files.c) */
+  bool must_close;          /* something waits for lua_close: a finalizer */
+  bool closing;             /* lua_close runs or has run */
+  bool exits;               /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -103,7 +100,8 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count);
 /* What runs throws the error "interrupted!" at its next instruction. For signal handlers, on the
 ** thread that runs it. */
 void guest_interrupt(guest* g);
-/* The end of the script: lua_close if something waits for it and the guest was not stopped. */
+/* The end of the script: lua_close if something waits for it and the guest was not stopped; what
+** is open after that is closed. */
 void guest_finish(guest* g);
 /* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
@@ -117,6 +115,8 @@ _Noreturn void guest_stop(lua_State* L);
 void guest_check(lua_State* L);
 /* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
 void guest_tick(lua_State* L, uint64_t ticks);
+/* Pays for a collection of all garbage, and does it. */
+void guest_collect(lua_State* L);
 /* There is no memory: the limit is reached, or else an error. Does not return. */
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
@@ -147,12 +147,15 @@ bool guest_open_meter(guest* g);
 bool guest_charge(lua_State* L);
 /* A deadline was set: what is granted may go beyond it, and is taken back. */
 void guest_meter_deadline(guest* g);
-/* rt_on_expiry of all states that are counted; `arg` is the guest. */
-uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg);
-/* guest.c: the host allows so many bytes more. */
-void guest_extend_memory(guest* g, uint64_t bytes);
+/* rt_take_back of all states that are counted; `arg` is the guest. */
+uint64_t guest_take_back(void* arg);
+/* Ticks to the nearest limit; UINT64_MAX: there is none. */
+uint64_t guest_ticks_left(const guest* g);
 /* Ticks used so far: those of the task without what was granted ahead or taken back. */
 uint64_t guest_ticks(const guest* g);
+/* files.c: the library io, once it is open; and the end of what the guest has left open. */
+void guest_open_files(lua_State* L);
+void guest_close_files(guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
@@ -171,7 +174,8 @@ int guest_open_utf8(lua_State* L);
 int guest_load_file(lua_State* L, const char* name, const char* mode);
 /* Lua may have looked for the names of n functions, for a message or a trace. */
 void guest_pay_names(lua_State* L, unsigned n);
-/* library.name becomes `f`, which can go on to the original. */
+/* The field of the table at the top, or of the library, becomes `f`, which can go on to the original. */
+void guest_wrap_field(lua_State* L, const char* name, lua_CFunction f);
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
 /* guesttext.c: the functions that make text of values; and what tostring gives, pushed: addresses

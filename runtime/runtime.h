@@ -2,7 +2,9 @@
 **
 ** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h)
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
-** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
+** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
+** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
+** a FILE, would end with the task.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -46,13 +48,15 @@ typedef struct rt_limits {
   uint64_t depth; /* of calls (rt_descend), below the one at its begin; 0: no limit */
 } rt_limits;
 
-/* A limit that was reached at that tick of the task's clock, and extended by `amount` ticks or
-** bytes. The task is scope 0, others have the number in which they began. */
+/* What was decided about a task at that tick of its clock: a limit that was reached was extended by `amount` ticks
+** or bytes; or, with an amount of 0, the scope was ended, by rt_expire or rt_cancel. The task is scope 0, others
+** have the number in which they began. */
 typedef struct rt_extension {
   uint64_t tick;
   uint64_t amount;
   uint64_t scope;
-  rt_limit limit; /* RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  rt_limit limit; /* if extended: RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  uint64_t calls; /* of rt_tick, rt_poll, rt_scope_end, and rt_expire if it did something, so far */
 } rt_extension;
 
 /* Asked, within the call that reached a limit, before the task expires: by how many ticks or bytes
@@ -60,6 +64,11 @@ typedef struct rt_extension {
 ** scope that ran out, the innermost first. Meanwhile the thread has what it had before it entered
 ** the task, which stays entered. Must return (no longjmp). */
 typedef uint64_t(rt_on_expiry)(rt_task* task, rt_limit limit, const char* scope, void* arg);
+
+/* Asked first, within the call whose ticks reached a limit: how many were charged ahead of the work, and will
+** not be used. So many later all limits of ticks come. It is the interpreter's, not the host's: it neither
+** allocates nor charges, and is not logged, since it depends on the program alone. */
+typedef uint64_t(rt_take_back)(void* arg);
 
 /* What a task is; zero everywhere is one without limits. */
 typedef struct rt_config {
@@ -73,8 +82,11 @@ typedef struct rt_config {
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   rt_on_expiry* on_expiry; /* NULL: nothing is extended */
   void* on_expiry_arg;     /* borrowed */
-  /* The log of another run of the same program (rt_extensions): this one is extended at the same
-  ** points, and not otherwise; on_expiry is not called. Borrowed until the task ends. NULL: no
+  rt_take_back* take_back; /* NULL: nothing is charged ahead */
+  void* take_back_arg;
+  /* The log of another run of the same program (rt_extensions): this one is extended, or ended, at
+  ** the same points, whoever calls rt_cancel and rt_expire or not; on_expiry is not called, and nothing else is
+  ** extended. Borrowed until the task ends. NULL: no
   ** replay. */
   const rt_extension* replay;
   size_t replay_count;
@@ -138,7 +150,8 @@ const char* rt_limit_name(rt_limit limit);
 /* What is left: ticks (RT_HEARTBEATS), bytes, depth; 0 of ticks and bytes when the task has
 ** expired. UINT64_MAX: there is no limit. */
 uint64_t rt_left(rt_limit limit);
-/* What was extended so far, in order; borrowed, until the next extension or the end of the task. */
+/* What was decided so far, in order; borrowed, until the next decision or the end of the task. If there is no memory
+** for an entry, nothing is extended; and what ended, but for the whole task, is not told. */
 const rt_extension* rt_extensions(const rt_task* task, size_t* count);
 
 /* A part of the run with limits of its own; those of the scopes around it, and of the task, hold as

@@ -327,11 +327,6 @@ static int set_pause(lua_State* L, int pause) {
   return before;
 }
 
-/* Not lua_gc's count, which is not told in finalizers. */
-static void pay_collection(lua_State* L) {
-  work_pay(L, rt_bytes(guest_of(L)->task) / 1024, WORK_COLLECTED);
-}
-
 static int push_result(lua_State* L, int result) {
   if (result == -1)
     luaL_pushfail(L);
@@ -359,7 +354,7 @@ static int push_mode(lua_State* L, int mode) {
 /* Parameters of 0 leave things as they are. */
 static int set_generational(lua_State* L) {
   int minor = (int)work_opt_integer(L, 2, 0), major = (int)work_opt_integer(L, 3, 0);
-  pay_collection(L);
+  work_collection(L);
   if (minor != 0) minor = at_least(LEAST_MINOR, (uint8_t)minor);
   if (major != 0) major = at_least(LEAST_MAJOR, kept(major));
   return push_mode(L, lua_gc(L, LUA_GCGEN, minor, major));
@@ -368,7 +363,7 @@ static int set_generational(lua_State* L) {
 static int set_incremental(lua_State* L) {
   int pause = (int)work_opt_integer(L, 2, 0), multiplier = (int)work_opt_integer(L, 3, 0),
       step = (int)work_opt_integer(L, 4, 0);
-  pay_collection(L);
+  work_collection(L);
   int mode = lua_gc(L, LUA_GCINC, 0, multiplier, step);
   if (mode != -1 && pause != 0) set_pause(L, pause);
   return push_mode(L, mode);
@@ -390,7 +385,7 @@ static int base_collectgarbage(lua_State* L) {
       return 1;
     case LUA_GCSTEP:
       n = (int)work_opt_integer(L, 2, 0);
-      pay_collection(L);
+      work_collection(L);
       return push_boolean(L, lua_gc(L, what, n));
     case LUA_GCSETPAUSE:
       return push_result(L, set_pause(L, (int)work_opt_integer(L, 2, 0)));
@@ -403,7 +398,7 @@ static int base_collectgarbage(lua_State* L) {
     case LUA_GCINC:
       return set_incremental(L);
     default:
-      if (what != LUA_GCSTOP) pay_collection(L);
+      if (what != LUA_GCSTOP) work_collection(L);
       return push_result(L, lua_gc(L, what));
   }
 }

@@ -2,21 +2,8 @@
 # run.sh BUILD: charged code does what it did before, pays what it should, and stops in time.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")" || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+source ../tools.sh
 export ASAN_OPTIONS=detect_leaks=0
-passed=0 failed=0
-
-verdict() { # STATUS NAME DETAILS...
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $2"
-    shift 2
-    [ $# = 0 ] || head -c 1000 "$@"
-  fi
-}
 
 # ---- Reading and writing: the opcodes are luac's, and nothing that is damaged is believed
 
@@ -170,5 +157,4 @@ for hook in "" 1; do
   stops 'local x <close> = setmetatable({}, {__close = function() for i = 1, 1e15 do end end})'
   stops 'table.sort({3, 2, 1, 4}, function(a, b) for i = 1, 1e15 do end end)'
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

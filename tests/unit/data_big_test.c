@@ -347,6 +347,28 @@ static void test_wrong_digits(void** state) {
   assert_true(rc_big_parse("-0", 2, 10) == RC_NIL);
 }
 
+static void test_limbs(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (int i = 0; i < STEPS; i++) {
+    number x;
+    uint64_t limbs[DIGITS / 2 + 2] = {0}, small;
+    random_number(&x, some_digits());
+    for (size_t k = 0; k < x.n; k++) limbs[k / 2] |= (uint64_t)x.d[k] << k % 2 * 32;
+    rc_word w = big_of(&x);
+    size_t n;
+    const uint64_t* seen = rc_big_limbs(w, &n, &small);
+    require(n == (x.n + 1) / 2 && memcmp(seen, limbs, n * sizeof *seen) == 0, "limbs");
+    rc_dec_word(w);
+    expect(rc_big_from_limbs(limbs, n + rnd(3), x.negative), &x);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+  errno = 0;
+  assert_true(rc_big_from_limbs(NULL, (size_t)1 << 29, false) == 0 && errno == EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sums_and_products),
@@ -355,6 +377,7 @@ int main(void) {
       cmocka_unit_test(test_alias),
       cmocka_unit_test(test_digits),
       cmocka_unit_test(test_wrong_digits),
+      cmocka_unit_test(test_limbs),
   };
   return cmocka_run_group_tests_name("data: big integers", tests, NULL, NULL);
 }
