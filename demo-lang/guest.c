@@ -143,13 +143,31 @@ static bool tick(uint64_t ticks) {
 ** something to allocate, if next to nothing is left of the limit. */
 static uint64_t collection(const guest* g) { return 1 + rt_bytes(g->task) / 1024; }
 
+/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
+** above three quarters of the limit, a collection each time that half of what is left is gone. */
+static void collect_above(guest* g, uint64_t held) {
+  if (g->limit == 0) return;
+  uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
+  g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
+  if (g->seeded) rt_watch(g->collect_above);
+}
+
+/* The byte limit was reached. False: the host has extended it. */
+static bool memory_is_out(guest* g) {
+  if (rt_expire(RT_MEMORY) != RT_OK) return true;
+  g->refused.size = 0;
+  g->limit = rt_bytes(g->task) + rt_left(RT_MEMORY);
+  collect_above(g, rt_bytes(g->task));
+  return false;
+}
+
 /* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
   if (g->limit == 0 || rt_poll() != RT_OK) return NULL;
   if (g->refused.size == nsize && g->refused.block == p) {
-    rt_expire(RT_MEMORY);
+    (void)memory_is_out(g);
     return rt_realloc(p, osize, nsize);
   }
   if (!tick(collection(g))) return NULL;
@@ -199,20 +217,6 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   if (nsize != 0) return resize(ud, p, osize, nsize);
   rt_free_sized(p, osize);
   return NULL;
-}
-
-/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
-** above three quarters of the limit, a collection each time that half of what is left is gone. */
-static void collect_above(guest* g, uint64_t held) {
-  if (g->limit == 0) return;
-  uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
-  g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
-  if (g->seeded) rt_watch(g->collect_above);
-}
-
-void guest_extend_memory(guest* g, uint64_t bytes) {
-  g->limit = bytes < UINT64_MAX - g->limit ? g->limit + bytes : UINT64_MAX;
-  collect_above(g, 0);
 }
 
 /* ---- Work, and the way out ------------------------------------------------------------------- */
@@ -267,7 +271,7 @@ void guest_stop(lua_State* L) {
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
 void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
-  if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
+  if (g->refused.size != 0) (void)memory_is_out(g);
   if (stops(g)) guest_stop(L);
 }
 
@@ -292,7 +296,7 @@ int guest_loaded(lua_State* L, int status) {
 
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit != 0 && rt_expire(RT_MEMORY) != RT_OK) guest_stop(L);
+  if (guest_of(L)->limit != 0 && memory_is_out(guest_of(L))) guest_stop(L);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort(); /* not reached: lua_error is not declared to be without a return */
@@ -355,11 +359,8 @@ bool guest_begin(guest* g, const slua_config* config) {
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
                .out = stdout,
-               .end = UINT64_MAX,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
-               .host = {config->limits.on_expiry, config->limits.on_expiry_arg,
-                        config->limits.replay, config->limits.replay_count},
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
   int error = g->repeatable ? know_seed() : 0;
@@ -370,16 +371,10 @@ bool guest_begin(guest* g, const slua_config* config) {
   g->hash_seed = g->repeatable ? SEED : 0;
   rt_config limits = config->limits;
   if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
-  if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
-    g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
-  if (g->counted) {
-    limits.on_expiry = guest_on_expiry;
-    limits.on_expiry_arg = g;
-    limits.replay = NULL; /* guest_on_expiry looks there itself */
-    limits.replay_count = 0;
-  }
+  if (g->counted) limits.take_back = guest_take_back;
+  limits.take_back_arg = g;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);

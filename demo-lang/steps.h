@@ -30,4 +30,9 @@ typedef struct steps {
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
 
+/* The guest that runs, if it is counted, or NULL. */
+const guest* steps_guest(void);
+/* Pays for so many steps; may leave Lua by a longjmp. */
+void steps_take(uint64_t n);
+
 #endif

@@ -153,8 +153,6 @@ static void take_over(const template* t, guest* g, void* to) {
   *g = t->guest;
   g->task = own.task;
   g->out = own.out;
-  g->end = own.end;
-  g->host = own.host;
   g->limit = own.limit;
   g->collect_above = own.collect_above;
   g->L = g->running = moved(t, g->L, to);

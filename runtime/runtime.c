@@ -93,6 +93,8 @@ rt_task* rt_task_new(const rt_config* config) {
   t->collects = config->collects;
   t->on_expiry = config->on_expiry;
   t->on_expiry_arg = config->on_expiry_arg;
+  t->take_back = config->take_back;
+  t->take_back_arg = config->take_back_arg;
   log_begin(t, config);
   t->task->on_beat = task_on_beat;
   t->task->on_alarm = task_on_alarm;

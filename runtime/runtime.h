@@ -65,6 +65,11 @@ typedef struct rt_extension {
 ** the task, which stays entered. Must return (no longjmp). */
 typedef uint64_t(rt_on_expiry)(rt_task* task, rt_limit limit, const char* scope, void* arg);
 
+/* Asked first, within the call whose ticks reached a limit: how many were charged ahead of the work, and will
+** not be used. So many later all limits of ticks come. It is the interpreter's, not the host's: it neither
+** allocates nor charges, and is not logged, since it depends on the program alone. */
+typedef uint64_t(rt_take_back)(void* arg);
+
 /* What a task is; zero everywhere is one without limits. */
 typedef struct rt_config {
   const char* name;    /* as in rt_limits, as are the limits; NULL: "task" */
@@ -77,6 +82,8 @@ typedef struct rt_config {
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   rt_on_expiry* on_expiry; /* NULL: nothing is extended */
   void* on_expiry_arg;     /* borrowed */
+  rt_take_back* take_back; /* NULL: nothing is charged ahead */
+  void* take_back_arg;
   /* The log of another run of the same program (rt_extensions): this one is extended, or ended, at
   ** the same points, whoever calls rt_cancel and rt_expire or not; on_expiry is not called, and nothing else is
   ** extended. Borrowed until the task ends. NULL: no
