@@ -11,8 +11,10 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-# Statically, and with numbers as text from number.c (where it is linked, too).
-LUA_L = -l:liblua5.4.a -Wl,--wrap=snprintf,--wrap=__snprintf_chk
+# Statically, with numbers as text from number.c, what steps.c counts, and its loop where lua.ld has it.
+WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
+          luaO_str2num
+LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
 FLAGS_plain     = $(CFLAGS) -fPIE -ftls-model=local-exec
@@ -29,7 +31,7 @@ objects = $(patsubst %.c,$(B)/obj/$(1)/%.o,$(2))
 
 LIBS = $(foreach l,libsluice libsluice-debug libsluice-secure,$(addprefix $(B)/$(l),.a .so -pic.a -preload.so))
 
-all: $(LIBS) $(B)/slua $(B)/cfrac ## build the libraries, slua and cfrac
+all: $(LIBS) $(B)/libslua.a $(B)/slua $(B)/cfrac ## build the libraries, slua and cfrac
 
 # ---- Objects and libraries
 
@@ -109,16 +111,24 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 
 LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
 LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
-$(foreach v,plain asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
+$(foreach v,plain pic asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 $(B)/slua-asan: $(call objects,asan,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-asan.a
 	$(CC) -fsanitize=address,undefined -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
 
+# For hosts: slua.h's functions with all of Lua, whose calls of snprintf are settled here; beside either libsluice.
+$(B)/libslua.a: $(call objects,pic,$(LUA_LIB)) Makefile
+	@rm -f $@
+	$(CC) -r -nostdlib -o $(@:.a=.o) $(filter %.o,$^) -Wl,--whole-archive $(LUA_L)
+	$(CROSS)objcopy --localize-hidden $(@:.a=.o)
+	$(CROSS)ar rcs $@ $(@:.a=.o)
+	@rm -f $(@:.a=.o)
+
 # The example of a host, where there is libmicrohttpd.
 HOST = $(if $(wildcard /usr/include/microhttpd.h),$(B)/host)
-$(B)/host: demo-lang/examples/host.c $(call objects,plain,$(LUA_LIB)) $(B)/libsluice.a
-	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O2 -g -pthread -o $@ $^ $(LUA_L) -lmicrohttpd -lm -ldl
+$(B)/host: demo-lang/examples/host.c $(B)/libslua.a $(B)/libsluice.a
+	$(CC) $(CSTD) $(WARN) -O2 -g -pthread -o $@ $^ -lmicrohttpd -lm -ldl
 
 # With the checks of the other two libraries inside; and programs to compare what they print.
 $(B)/slua-debug $(B)/slua-secure: $(B)/slua-%: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice-%.a
@@ -284,6 +294,14 @@ Version: $(VERSION)
 Cflags: -I$${prefix}/include/sluice
 Libs: -L$${prefix}/lib -lsluice -pthread
 endef
+define PKG_CONFIG_SLUA
+prefix=$(PREFIX)
+Name: slua
+Description: Lua 5.4 with limits, for scripts that a host does not trust
+Version: $(VERSION)
+Requires: sluice
+Libs: -L$${prefix}/lib -lslua -lm -ldl
+endef
 define CMAKE_PACKAGE
 get_filename_component(_prefix "$${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set(sluice_VERSION $(VERSION))
@@ -297,17 +315,25 @@ foreach(_kind STATIC SHARED)
       INTERFACE_INCLUDE_DIRECTORIES $${_prefix}/include/sluice INTERFACE_LINK_LIBRARIES Threads::Threads)
   endif()
 endforeach()
+if(NOT TARGET sluice::slua)
+  add_library(sluice::slua STATIC IMPORTED)
+  set_target_properties(sluice::slua PROPERTIES
+    IMPORTED_LOCATION $${_prefix}/lib/$${CMAKE_STATIC_LIBRARY_PREFIX}slua$${CMAKE_STATIC_LIBRARY_SUFFIX}
+    INTERFACE_LINK_LIBRARIES "sluice::static;m;$${CMAKE_DL_LIBS}")
+endif()
 endef
-export PKG_CONFIG CMAKE_PACKAGE
+export PKG_CONFIG PKG_CONFIG_SLUA CMAKE_PACKAGE
 
 install: all ## install below PREFIX (/usr/local): headers, libraries, slua, for pkg-config and CMake
 	install -d $(INCLUDE)/alloc $(INCLUDE)/rc/data $(INCLUDE)/runtime $(LIBDIR)/pkgconfig $(LIBDIR)/cmake/sluice \
 	  $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man7
 	for h in $(HEADERS); do install -m 644 $$h $(INCLUDE)/$$h; done
-	install -m 644 $(LIBS) $(LIBDIR)
+	install -m 644 demo-lang/slua.h $(INCLUDE)
+	install -m 644 $(LIBS) $(B)/libslua.a $(LIBDIR)
 	install $(B)/slua $(DESTDIR)$(PREFIX)/bin
 	install -m 644 alloc/sluice.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	printenv PKG_CONFIG >$(LIBDIR)/pkgconfig/sluice.pc
+	printenv PKG_CONFIG_SLUA >$(LIBDIR)/pkgconfig/slua.pc
 	printenv CMAKE_PACKAGE >$(LIBDIR)/cmake/sluice/sluiceConfig.cmake
 
 clean: ## remove build/

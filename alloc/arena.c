@@ -181,6 +181,14 @@ void arena_count_unmapped(arena_t* arena, size_t size) {
 
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
+/* Where huge pages are asked for everywhere: a small program has its few pages at the start. */
+static void keep_start_sparse(const arena_t* arena, char* base, size_t size) {
+  enum { START = 4 * MiB };
+  bool first = atomic_load_explicit(&arena->chunks, memory_order_relaxed) == NULL;
+  if (first && size > START && option_value(mi_option_allow_thp) == 2 && arena_may_purge(arena))
+    os_want_no_huge_pages(base, START);
+}
+
 /* In an area any place will do that has room for a page. */
 static chunk_t* new_chunk(arena_t* arena) {
   chunk_t* c = chunk_record();
@@ -195,6 +203,7 @@ static chunk_t* new_chunk(arena_t* arena) {
     return NULL;
   }
   arena_count_mapped(arena, size);
+  keep_start_sparse(arena, base, size);
   return c;
 }
 

@@ -2,7 +2,6 @@
 ** a first pass finds out what there is to charge, a second one copies the code with additions and
 ** leaves work for stubs, which come last; then the jumps get their distances. */
 #include "demo-lang/charge.h"
-#include "demo-lang/numbers.h"
 
 #include <limits.h>
 #include <string.h>
@@ -32,53 +31,63 @@ static bool jumps_back(instruction i, int pc) {
 
 typedef struct jumps { /* to one instruction */
   int count, first;    /* first: the lowest pc that jumps here */
+  int last;            /* the highest one */
 } jumps;
 
-/* Can it compare long texts, which takes as long as they are? */
-static bool compares(const proto* p, instruction i) {
-  int op = op_of(i);
-  return (op >= OP_EQ && op <= OP_LE) ||
-         (op == OP_EQK && p->constants[b_of(i)].type == CONSTANT_LONG);
+/* What an instruction can take, in simple ones: what may call something may call a function that is
+** not charged. */
+static int weight(instruction i) {
+  enum { UNCHARGED_CALL = 16 };
+  return is_call(i) || metamethods(i) > 0 ? UNCHARGED_CALL : 1;
 }
 
 typedef struct facts {
+  int64_t weight;   /* of all instructions */
   bool calls;       /* an activation is charged */
   bool jumps_back;  /* a jump that is no for loop's */
   bool generic_for; /* there is one */
-  bool compares;    /* what may be long texts */
   int depth;        /* of numeric for loops */
 } facts;
 
 static facts find_facts(const proto* p) {
   facts f = {0};
+  enum { SHORT = 128 };
   int operations = 0, depth = 0;
   for (int pc = 0; pc < p->code_size; pc++) {
     instruction i = p->code[pc];
     operations += metamethods(i);
+    f.weight += weight(i);
     f.calls |= is_call(i);
     f.jumps_back |= jumps_back(i, pc);
     f.generic_for |= op_of(i) == OP_TFORCALL;
-    f.compares |= compares(p, i);
     if (op_of(i) == OP_FORPREP && ++depth > f.depth) f.depth = depth;
     if (op_of(i) == OP_FORLOOP) depth--;
   }
   bool loops = f.jumps_back || f.generic_for || f.depth > 0;
-  f.calls |= operations >= 2 || (operations == 1 && loops);
+  f.calls |= operations >= 2 || (operations == 1 && loops) || f.weight > SHORT;
   return f;
 }
 
 static bool charges(const facts* f) {
-  return f->calls || f->jumps_back || f->generic_for || f->compares || f->depth > 0;
+  return f->calls || f->jumps_back || f->generic_for || f->depth > 0;
+}
+
+static int64_t* find_weights(arena* a, const proto* p) {
+  int64_t* sum = arena_alloc(a, (size_t)p->code_size + 1, sizeof *sum);
+  sum[0] = 0;
+  for (int pc = 0; pc < p->code_size; pc++) sum[pc + 1] = sum[pc] + weight(p->code[pc]);
+  return sum;
 }
 
 static jumps* find_jumps(arena* a, const proto* p) {
   jumps* to = arena_alloc(a, (size_t)p->code_size + 1, sizeof *to);
-  for (int pc = 0; pc <= p->code_size; pc++) to[pc] = (jumps){0, INT_MAX};
+  for (int pc = 0; pc <= p->code_size; pc++) to[pc] = (jumps){0, INT_MAX, NONE};
   for (int pc = 0; pc < p->code_size; pc++) {
     int target = jump_target(p->code[pc], pc);
     if (target == NONE) continue;
     to[target].count++;
     if (pc < to[target].first) to[target].first = pc;
+    if (pc > to[target].last) to[target].last = pc;
   }
   return to;
 }
@@ -97,13 +106,14 @@ static int plain_run(const proto* p, int pc, int* operations) {
 
 /* Where an activation is charged: after the guards, each a test and what returns without a call. */
 static int charge_point(const proto* p, const jumps* to) {
+  enum { FAR = 64 };
   int point = p->code_size > 0 && op_of(p->code[0]) == OP_VARARGPREP, operations = 0;
   for (;;) {
     int test = plain_run(p, point, &operations);
     if (!is_test(p->code[test])) return point;
     operations += metamethods(p->code[test]);
     int after = jump_target(p->code[test + 1], test + 1);
-    if (after <= test + 1 || to[after].count != 1) return point;
+    if (after <= test + 1 || after > FAR || to[after].count != 1) return point;
     int end = plain_run(p, test + 2, &operations);
     if (end != after - 1 || !is_return(p->code[end]) || operations > 1) return point;
     point = after;
@@ -137,21 +147,13 @@ typedef struct item {
   int line, to; /* label, or NONE */
 } item;
 
-typedef enum stub_kind {
-  STUB_ACTIVATION,
-  STUB_TURN,
-  STUB_JUMP,
-  STUB_START,
-  STUB_END,
-  STUB_TEXTS
-} stub_kind;
+typedef enum stub_kind { STUB_ACTIVATION, STUB_TURN, STUB_JUMP, STUB_START, STUB_END } stub_kind;
 
 typedef struct stub {
   stub_kind kind;
   int label, slow; /* of its start, and of its second entry */
   int back, done;  /* labels: where it goes on; after the loop */
-  int a, budget;   /* registers of a numeric for; or STUB_TEXTS: those of the texts */
-  bool equal;      /* texts are compared for equality only */
+  int a, budget;   /* registers of a numeric for */
   int line;
 } stub;
 
@@ -160,7 +162,7 @@ typedef struct work {
   proto* p; /* what is changed */
   facts facts;
   jumps* to;
-  numbers numbers;
+  int64_t* weights; /* of the instructions before each */
   item* out;
   int size, room;
   int* label; /* each one's place in `out` */
@@ -291,23 +293,12 @@ static void stub_end(work* w, const stub* s) {
   emit_jump(w, s->back);
 }
 
-/* What is not two numbers, pay(a, b, equal) looks at. */
-static void stub_texts(work* w, const stub* s) {
-  int top = w->top;
-  emit_get(w, top, w->counter + 1);
-  emit_move(w, top + 1, s->a);
-  emit_move(w, top + 2, s->budget);
-  emit(w, op_abc(s->equal ? OP_LOADTRUE : OP_LOADFALSE, top + 3, 0, 0, 0));
-  emit_call(w, top, 3, 0);
-  emit_jump(w, s->back);
-}
-
 enum { TOP_OF_LOOPS = 5, TOP_OF_CALLS = 1 }; /* how many registers the stubs use */
 
 static void emit_stubs(work* w) {
   static void (*const emitters[])(work*, const stub*) = {
       [STUB_ACTIVATION] = stub_activation, [STUB_TURN] = stub_turn, [STUB_JUMP] = stub_jump,
-      [STUB_START] = stub_start,           [STUB_END] = stub_end,   [STUB_TEXTS] = stub_texts,
+      [STUB_START] = stub_start,           [STUB_END] = stub_end,
   };
   for (int i = 0; i < w->stubs_size; i++) {
     const stub* s = &w->stubs[i];
@@ -331,18 +322,36 @@ static instruction shifted(const work* w, instruction i) {
 
 /* ---- Sites ----------------------------------------------------------------------------------- */
 
-static void start_function(work* w) {
-  if (w->facts.jumps_back || w->facts.generic_for) emit(w, op_asbx(OP_LOADI, w->turns, FREE));
-  if (w->facts.jumps_back) emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
-  for (int d = 0; d < w->facts.depth; d++) emit(w, op_asbx(OP_LOADI, w->budgets + 2 * d, FREE));
-  if (!w->facts.calls) return;
+/* Takes n ticks from the counter. */
+static void charge(work* w, int n) {
+  enum { MOST = 127 };
   int back = new_label(w);
   emit_get(w, w->top, w->counter);
-  emit_add(w, w->top, -1);
+  for (; n > 0; n -= MOST) emit_add(w, w->top, n < MOST ? -n : -MOST);
   emit_set(w, w->top, w->counter);
   emit_if_negative(w, w->top, true);
   emit_jump(w, add_stub(w, (stub){.kind = STUB_ACTIVATION, .back = back})->label);
   set_label(w, back);
+}
+
+/* For code of that weight that runs at most once for what charges it. */
+static int more_ticks(int64_t weight) {
+  enum { A_TICK = 1024 };
+  return (int)(weight / A_TICK);
+}
+
+static void start_function(work* w) {
+  if (w->facts.jumps_back || w->facts.generic_for) emit(w, op_asbx(OP_LOADI, w->turns, FREE));
+  if (w->facts.jumps_back) emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
+  for (int d = 0; d < w->facts.depth; d++) emit(w, op_asbx(OP_LOADI, w->budgets + 2 * d, FREE));
+  if (w->facts.calls) charge(w, 1 + more_ticks(w->facts.weight));
+}
+
+/* At the start of a body that jumps come back to. */
+static void start_body(work* w, int pc) {
+  int last = w->to[pc].last;
+  int more = last >= pc ? more_ticks(w->weights[last + 1] - w->weights[pc]) : 0;
+  if (more > 0) charge(w, more);
 }
 
 static void jump_back(work* w, int pc) {
@@ -379,39 +388,6 @@ static void emit_if_no_count(work* w, int a, int slow) {
   }
   emit_if_negative(w, w->top, false);
   emit_jump(w, slow);
-}
-
-/* Before texts in registers a and b are looked at: to the stub, unless both are numbers. The sum is
-** of no use; that it can be made tells. */
-static void pay_texts(work* w, int a, int b, bool equal) {
-  int back = new_label(w);
-  const stub* s =
-      add_stub(w, (stub){.kind = STUB_TEXTS, .back = back, .a = a, .budget = b, .equal = equal});
-  emit(w, op_abc(OP_ADD, w->top, a, b, 0));
-  emit_jump(w, s->label);
-  set_label(w, back);
-}
-
-static void pay_comparison(work* w, instruction i) {
-  instruction j = shifted(w, i);
-  if (op_of(i) != OP_EQK) {
-    if (!w->numbers.only[a_of(i)] && !w->numbers.only[b_of(i)])
-      pay_texts(w, a_of(j), b_of(j), op_of(i) == OP_EQ);
-    return;
-  }
-  emit_get(w, w->top, w->counter + 1);
-  emit_move(w, w->top + 1, a_of(j));
-  emit(w, op_abx(OP_LOADK, w->top + 2, b_of(i)));
-  emit(w, op_abc(OP_LOADTRUE, w->top + 3, 0, 0, 0));
-  emit_call(w, w->top, 3, 0);
-}
-
-/* The values of a numeric for may be texts, which become numbers. */
-static void pay_numerals(work* w, int pc) {
-  int a = a_of(w->p->code[pc]);
-  for (int r = a; r <= a + 2; r++)
-    if (!w->numbers.only[r] && !is_literal(w->p, w->to, pc, r, INT64_MIN))
-      pay_texts(w, r + w->shift, r + w->shift, true);
 }
 
 static bool counts_up(const proto* p, const jumps* to, int pc) {
@@ -451,8 +427,7 @@ static void copy_code(work* w, int point) {
     if (pc == point) start_function(w);
     if (pc == point && point == entry) set_label(w, pc); /* for those that jump back to the start */
     if (pc > 0 && op_of(w->p->code[pc - 1]) == OP_TFORPREP) generic_turn(w);
-    if (compares(w->p, i)) pay_comparison(w, i);
-    if (op_of(i) == OP_FORPREP) pay_numerals(w, pc);
+    start_body(w, pc);
     w->moved[pc] = w->size;
     if (jumps_back(i, pc)) {
       jump_back(w, pc);
@@ -511,7 +486,7 @@ static bool names_are_sound(const proto* p) {
 static bool place_registers(work* w, int point) {
   const facts* f = &w->facts;
   int at = w->p->params;
-  bool loops = f->jumps_back || f->generic_for || f->compares || f->depth > 0;
+  bool loops = f->jumps_back || f->generic_for || f->depth > 0;
   if (f->jumps_back && at == 0) at++; /* for the index of the control block */
   w->turns = at;
   if (f->jumps_back)
@@ -544,7 +519,7 @@ static void add_lowest(work* w) {
 static bool charge_function(arena* a, proto* p, const facts* f) {
   work w = {.a = a, .p = p, .facts = *f, .counter = p->upvalues_size - 2};
   w.to = find_jumps(a, p);
-  find_numbers(p, &w.numbers);
+  w.weights = find_weights(a, p);
   int point = charge_point(p, w.to);
   if (!place_registers(&w, point)) return false;
   w.labels = w.label_room = p->code_size + 1;

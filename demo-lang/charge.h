@@ -1,7 +1,10 @@
 /* charge.h: what a guest pays for its work, put into its bytecode.
 **
-** A tick is one turn of a loop, or one activation of a function that can call another one. What
-** else a function does is bounded by its size. The charge comes before the work.
+** A tick is one turn of a loop, or one activation of a function that is long or can call another one.
+** What else a function does is bounded by its size: in long ones, a turn and an activation cost one
+** more for each 1,024 instructions, of which those that can call something count 16. (What runs a
+** second time in an activation lies between a jump backwards and its target.) The charge comes
+** before the work.
 **
 ** Two upvalues are shared by all functions that charge: `counter`, an integer, the ticks that are
 ** granted and not used; and `pay`, a C function that is called when the counter is below 0. It
@@ -25,10 +28,6 @@
 **   what is left (a float loop: its limit). At the end of a piece the budget tells, and `pay`
 **   gives the next one. A loop that is left early leaves the -1 behind; the next one there is
 **   then charged one turn more.
-**
-** - A comparison of two registers may be one of long texts, and a numeric for may have a text to read
-**   as a number: unless both are numbers, which a sum of them tells in one instruction (that it can
-**   be made; a register that numbers.h knows needs none), `pay` looks at them.
 **
 ** Invariants: while the code of the guest runs, the turn count and the counter are >= 0, and the
 ** budget of a numeric for is an integer >= -1.

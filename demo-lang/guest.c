@@ -1,15 +1,13 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
+#include "demo-lang/steps.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PERIOD = 100 }; /* instructions that are paid for at once */
-
-guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 /* ---- The hash seed ------------------------------------------------------------------------------
 **
@@ -20,9 +18,11 @@ guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 
 static const uint32_t SEED = 0x51CE;
 enum { HASH_BEFORE_TEXT = 12 }; /* bytes from the hash in a short string to its text */
-static size_t seed_offset;      /* 0: not found */
+enum { NOT_LOOKED_FOR = 0, NOWHERE = 1 };
+static _Atomic size_t
+    seed_offset; /* of the process: found once, or by some threads at the same time */
 
-static void set_seed(char* first_block) { memcpy(first_block + seed_offset, &SEED, sizeof SEED); }
+static void set_seed(char* first_block, size_t at) { memcpy(first_block + at, &SEED, sizeof SEED); }
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
   uint32_t h = seed ^ (uint32_t)strlen(s);
@@ -38,6 +38,8 @@ static bool explains(lua_State* L, uint32_t seed, const char* s) {
 }
 
 typedef struct probe {
+  size_t seed_at; /* where it is set; NOT_LOOKED_FOR: nowhere */
+  size_t found;   /* or NOWHERE */
   char* first;
   size_t size;
   unsigned calls;
@@ -50,7 +52,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && seed_offset != 0) set_seed(b->first);
+  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -59,36 +61,49 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   return q;
 }
 
-/* The offset of the only word that explains the hashes; 0 if there is none, or more than one. */
-static size_t find_seed(void) {
-  probe b = {0};
-  lua_State* L = lua_newstate(probe_alloc, &b);
-  if (L == NULL) return 0;
-  size_t found = 0, count = 0;
-  for (size_t at = 4; at + sizeof SEED <= b.size; at += sizeof SEED) {
+/* Finds the only word that explains the hashes. */
+static int find_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  size_t count = 0;
+  for (size_t at = 4; at + sizeof SEED <= b->size; at += sizeof SEED) {
     uint32_t seed;
-    memcpy(&seed, b.first + at, sizeof seed);
+    memcpy(&seed, b->first + at, sizeof seed);
     if (!explains(L, seed, "heartbeat") || !explains(L, seed, "sluice")) continue;
-    found = at;
+    b->found = at;
     count++;
   }
+  if (count != 1) b->found = NOWHERE;
+  return 0;
+}
+
+/* Does the state hash with what was set? */
+static int check_seed(lua_State* L) {
+  probe* b = lua_touserdata(L, 1);
+  b->found = explains(L, SEED, "heartbeat") ? b->seed_at : NOWHERE;
+  return 0;
+}
+
+/* False: no memory. */
+static bool try_state(probe* b, lua_CFunction f) {
+  lua_State* L = lua_newstate(probe_alloc, b);
+  if (L == NULL) return false;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, b);
+  int status = lua_pcall(L, 1, 0, 0);
   lua_close(L);
-  return count == 1 ? found : 0;
+  return status == LUA_OK;
 }
 
-static void look_for_seed(void) {
-  seed_offset = find_seed();
-  probe b = {0};
-  lua_State* L = seed_offset != 0 ? lua_newstate(probe_alloc, &b) : NULL;
-  bool right = L != NULL && explains(L, SEED, "heartbeat");
-  if (L != NULL) lua_close(L);
-  if (!right) seed_offset = 0;
-}
-
-static bool seed_is_known(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, look_for_seed);
-  return seed_offset != 0;
+/* 0; ENOTSUP: it is not where it could be found; ENOMEM. */
+static int know_seed(void) {
+  if (seed_offset == NOT_LOOKED_FOR) {
+    probe first = {0};
+    if (!try_state(&first, find_seed)) return ENOMEM;
+    probe again = {.seed_at = first.found, .found = NOWHERE};
+    if (first.found != NOWHERE && !try_state(&again, check_seed)) return ENOMEM;
+    seed_offset = again.found;
+  }
+  return seed_offset == NOWHERE ? ENOTSUP : 0;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -112,6 +127,18 @@ static void find_where(lua_State* L, char where[GUEST_WHERE]) {
   }
 }
 
+/* In pieces, so that the count at a stop is within a beat of the limit. */
+static bool tick(uint64_t ticks) {
+  enum { PIECE = 500 };
+  for (; ticks > PIECE; ticks -= PIECE)
+    if (rt_tick(PIECE) != RT_OK) return false;
+  return rt_tick(ticks) == RT_OK;
+}
+
+/* What a collection costs: it looks at all that is held, and may be asked for as often as there is
+** something to allocate, if next to nothing is left of the limit. */
+static uint64_t collection(const guest* g) { return 1 + rt_bytes(g->task) / 1024; }
+
 /* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
@@ -121,6 +148,7 @@ static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
     rt_expire(RT_MEMORY);
     return rt_realloc(p, osize, nsize);
   }
+  if (!tick(collection(g))) return NULL;
   g->refused.block = p;
   g->refused.size = nsize;
   rt_watch(0);
@@ -134,7 +162,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->repeatable) set_seed(g->first_block);
+  if (g->repeatable) set_seed(g->first_block, seed_offset);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -178,12 +206,17 @@ static void collect_above(guest* g, uint64_t held) {
   if (g->seeded) rt_watch(g->collect_above);
 }
 
+void guest_extend_memory(guest* g, uint64_t bytes) {
+  g->limit = bytes < UINT64_MAX - g->limit ? g->limit + bytes : UINT64_MAX;
+  collect_above(g, 0);
+}
+
 /* ---- Work, and the way out ------------------------------------------------------------------- */
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
-void guest_arm(lua_State* L) {
-  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
+void guest_arm_hook(lua_State* L) {
+  if (lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
@@ -203,7 +236,7 @@ static void hook(lua_State* L, lua_Debug* ar) {
   guest_check(L);
   if (g->hooked) guest_tick(L, PERIOD);
   if (rt_bytes(g->task) > g->collect_above) {
-    lua_gc(L, LUA_GCCOLLECT);
+    guest_collect(L);
     collect_above(g, rt_bytes(g->task));
   }
   set_hook(L, g);
@@ -228,23 +261,24 @@ void guest_stop(lua_State* L) {
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-void guest_check(lua_State* L) {
+void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
-  if (g->refused.size != 0) rt_expire(RT_MEMORY);
+  if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
   if (stops(g)) guest_stop(L);
 }
 
-/* In pieces, so that the count at a stop is within a beat of the limit. */
-void guest_tick(lua_State* L, uint64_t ticks) {
-  enum { PIECE = 500 };
-  for (; ticks > PIECE; ticks -= PIECE)
-    if (rt_tick(PIECE) != RT_OK) guest_stop(L);
-  if (rt_tick(ticks) != RT_OK) guest_stop(L);
+void guest_tick_slow(lua_State* L, uint64_t ticks) {
+  if (!tick(ticks)) guest_stop(L);
+}
+
+void guest_collect(lua_State* L) {
+  guest_tick(L, collection(guest_of(L)));
+  lua_gc(L, LUA_GCCOLLECT);
 }
 
 int guest_loaded(lua_State* L, int status) {
   guest* g = guest_of(L);
-  guest_check(L);
+  guest_check_slow(L);
   if (status == LUA_OK && g->counted && !guest_charge(L)) {
     g->hooked = true;
     guest_arm(L);
@@ -254,10 +288,7 @@ int guest_loaded(lua_State* L, int status) {
 
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit != 0) {
-    rt_expire(RT_MEMORY);
-    guest_stop(L);
-  }
+  if (guest_of(L)->limit != 0 && rt_expire(RT_MEMORY) != RT_OK) guest_stop(L);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort(); /* not reached: lua_error is not declared to be without a return */
@@ -280,14 +311,6 @@ void guest_exit(lua_State* L, int status, bool close) {
   longjmp(g->way_out, 1);
 }
 
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
-  guest* g = guest_of(L);
-  lua_State* before = g->running;
-  g->running = co;
-  guest_arm(co);
-  return before;
-}
-
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
 
 /* Lua counts nested C calls, but anew in a coroutine that is closed; so both the number of those
@@ -308,7 +331,8 @@ int guest_reset_coroutine(lua_State* L, lua_State* co) {
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. */
+/* lua_WarnFunction: off until the guest says warn("@on"), as in the standalone Lua. Who has no
+** io.stderr warns where it prints. */
 static void warn(void* ud, const char* text, int continues) {
   guest* g = ud;
   if (!g->warning && !continues && text[0] == '@') {
@@ -316,8 +340,9 @@ static void warn(void* ud, const char* text, int continues) {
     if (strcmp(text, "@off") == 0) g->warns = false;
     return;
   }
+  FILE* to = (g->may & SLUA_MAY_FILES) != 0 ? stderr : g->out;
   if (g->warns)
-    fprintf(stderr, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
+    fprintf(to, "%s%s%s", g->warning ? "" : "Lua warning: ", text, continues ? "" : "\n");
   g->warning = continues;
 }
 
@@ -329,10 +354,13 @@ bool guest_open(guest* g, const slua_config* config) {
                .end = UINT64_MAX,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
+               .host = {config->limits.on_expiry, config->limits.on_expiry_arg,
+                        config->limits.replay, config->limits.replay_count},
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
-  if (g->repeatable && !seed_is_known()) {
-    errno = ENOTSUP;
+  int error = g->repeatable ? know_seed() : 0;
+  if (error != 0) {
+    errno = error;
     return false;
   }
   rt_config limits = config->limits;
@@ -341,6 +369,11 @@ bool guest_open(guest* g, const slua_config* config) {
     g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
+  if (g->counted) {
+    limits.on_expiry = guest_on_expiry;
+    limits.on_expiry_arg = g;
+    limits.replay = NULL;
+  }
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);
@@ -360,32 +393,56 @@ bool guest_open(guest* g, const slua_config* config) {
   return false;
 }
 
+/* What a thread has set while it runs a guest, and what was set before: guests nest. */
+typedef struct visit {
+  steps steps;
+  bool hides_signs;
+} visit;
+
+static visit visit_begin(guest* g) {
+  g->stack = stack_pointer();
+  return (visit){steps_enter(g), number_hide_signs_of_nan(g->repeatable)};
+}
+
+static void visit_end(guest* g, visit before) {
+  number_hide_signs_of_nan(before.hides_signs);
+  steps_leave(g, before.steps);
+}
+
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
-  if (setjmp(g->way_out) != 0) return false;
-  int status = lua_pcall(g->L, nargs, nresults, handler);
-  guest_check(g->L);
-  return status == LUA_OK;
+  visit before = visit_begin(g);
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    int status = lua_pcall(g->L, nargs, nresults, handler);
+    guest_check_slow(g->L);
+    right = status == LUA_OK;
+  }
+  visit_end(g, before);
+  return right;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
+  visit before = visit_begin(g);
   g->running = co;
   guest_arm(co);
-  if (setjmp(g->way_out) != 0) return false;
-  *status = lua_resume(co, g->L, nargs, count);
-  g->running = g->L;
-  guest_check(co);
-  return true;
+  bool right = false;
+  if (setjmp(g->way_out) == 0) {
+    *status = lua_resume(co, g->L, nargs, count);
+    g->running = g->L;
+    guest_check_slow(co);
+    right = true;
+  }
+  visit_end(g, before);
+  return right;
 }
 
 void guest_finish(guest* g) {
-  g->stack = stack_pointer();
-  if (g->must_close && !stops(g) && !g->closing) {
-    if (setjmp(g->way_out) == 0) close_state(g);
-  }
+  visit before = visit_begin(g);
+  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
+  guest_close_files(g);
+  visit_end(g, before);
   g->L = g->running = NULL;
 }
 

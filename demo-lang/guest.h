@@ -19,6 +19,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,8 +48,11 @@ typedef struct guest {
   FILE* out;    /* where print writes */
   uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
   deadlines deadline;
-  uint64_t containers; /* of the module rc, made so far */
-  bool yields;         /* the coroutine that has just yielded did so by a deadline */
+  uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */
+  bool has_types;   /* that module was used, */
+  bool has_spare;   /* and has a handle ready, in the registry: */
+  int spare;
+  bool yields;      /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
   char* first_block; /* of lua_newstate, with the hash seed */
@@ -62,17 +66,27 @@ typedef struct guest {
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
-  uint64_t unused;        /* ticks that were granted, and are not in the counter of meter.c */
-  bool charges;           /* counted, and the bytecode is as expected */
-  bool hooked;            /* a chunk could not be charged: the count hook pays */
-  uintptr_t stack;        /* the C stack at that call */
+  int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
+  struct {
+    rt_on_expiry* on_expiry;
+    void* on_expiry_arg;
+    const rt_extension* replay;
+    size_t replay_count; /* what is left of it */
+  } host;                /* what it is asked when a limit is reached */
+  uint64_t returned;     /* ticks that were taken back at a limit */
+  lua_Integer seeds;     /* of math.randomseed(), so far */
+  uint64_t unused;       /* ticks that were granted, and are not in the counter of meter.c */
+  bool charges;          /* counted, and the bytecode is as expected */
+  bool hooked;           /* a chunk could not be charged: the count hook pays */
+  uintptr_t stack;       /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
-  bool must_close; /* something waits for lua_close: a finalizer or a file */
-  bool closing;    /* lua_close runs or has run */
-  bool exits;      /* os.exit was called, with: */
+  struct guest_file* files; /* those that are open (files.c) */
+  bool must_close;          /* something waits for lua_close: a finalizer */
+  bool closing;             /* lua_close runs or has run */
+  bool exits;               /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -94,20 +108,29 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count);
 /* What runs throws the error "interrupted!" at its next instruction. For signal handlers, on the
 ** thread that runs it. */
 void guest_interrupt(guest* g);
-/* The end of the script: lua_close if something waits for it and the guest was not stopped. */
+/* The end of the script: lua_close if something waits for it and the guest was not stopped; what
+** is open after that is closed. */
 void guest_finish(guest* g);
 /* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
 
-guest* guest_of(lua_State* L);
+static inline guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 /* Leaves Lua for good: guest_call returns false. */
 _Noreturn void guest_stop(lua_State* L);
 /* Stops the guest if a limit was reached: after what can have used one up unseen by the hook. */
-void guest_check(lua_State* L);
+void guest_check_slow(lua_State* L);
+static inline void guest_check(lua_State* L) {
+  if (rt_is_watched() || guest_of(L)->exits) guest_check_slow(L);
+}
 /* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
-void guest_tick(lua_State* L, uint64_t ticks);
+void guest_tick_slow(lua_State* L, uint64_t ticks);
+static inline void guest_tick(lua_State* L, uint64_t ticks) {
+  if (!rt_tick_quick(ticks)) guest_tick_slow(L, ticks);
+}
+/* Pays for a collection of all garbage, and does it. */
+void guest_collect(lua_State* L);
 /* There is no memory: the limit is reached, or else an error. Does not return. */
 _Noreturn void guest_no_memory(lua_State* L);
 /* Ends the script, after lua_close if `close`. */
@@ -119,10 +142,20 @@ bool guest_must_yield(lua_State* L, bool in_call);
 ** values, and when it goes on resumes co again, without values. */
 enum { GUEST_PASS_ON = -1 };
 int guest_resume_coroutine(lua_State* L, lua_State* co, int nargs, int* count);
-/* Pays for the first instructions of a new coroutine. */
-void guest_arm(lua_State* co);
+/* Where a hook pays: for the first instructions of a new coroutine. */
+void guest_arm_hook(lua_State* co);
+static inline void guest_arm(lua_State* co) {
+  if (guest_of(co)->hooked) guest_arm_hook(co);
+}
 /* Says which coroutine runs from now on; gives the one before. */
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
+static inline lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
+  guest* g = guest_of(L);
+  lua_State* before = g->running;
+  g->running = co;
+  if (g->interrupted) guest_interrupt(g); /* it came before that */
+  guest_arm(co);
+  return before;
+}
 
 /* lua_resetthread in `L`'s place, for handlers that are the guest's. Throws if it nests too
 ** deeply. */
@@ -132,14 +165,27 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* number.c: whether the calling thread makes text of a NaN without its sign; gives what it did before. */
+bool number_hide_signs_of_nan(bool hidden);
+/* A NaN as all processors have it, in states that are to repeat. */
+static inline lua_Number guest_number(lua_State* L, lua_Number x) {
+  return x == x || !guest_of(L)->repeatable ? x : (lua_Number)NAN;
+}
 /* meter.c: prepares a state for chunks that pay; false: no memory. */
 bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
 bool guest_charge(lua_State* L);
 /* A deadline was set: what is granted may go beyond it, and is taken back. */
 void guest_meter_deadline(guest* g);
-/* Ticks used so far: those of the task without what was granted ahead. */
+/* rt_on_expiry of all states that are counted; `arg` is the guest. */
+uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg);
+/* guest.c: the host allows so many bytes more. */
+void guest_extend_memory(guest* g, uint64_t bytes);
+/* Ticks used so far: those of the task without what was granted ahead or taken back. */
 uint64_t guest_ticks(const guest* g);
+/* files.c: the library io, once it is open; and the end of what the guest has left open. */
+void guest_open_files(lua_State* L);
+void guest_close_files(guest* g);
 /* guestlib.c: all libraries. */
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
@@ -158,7 +204,8 @@ int guest_open_utf8(lua_State* L);
 int guest_load_file(lua_State* L, const char* name, const char* mode);
 /* Lua may have looked for the names of n functions, for a message or a trace. */
 void guest_pay_names(lua_State* L, unsigned n);
-/* library.name becomes `f`, which can go on to the original. */
+/* The field of the table at the top, or of the library, becomes `f`, which can go on to the original. */
+void guest_wrap_field(lua_State* L, const char* name, lua_CFunction f);
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
 /* guesttext.c: the functions that make text of values; and what tostring gives, pushed: addresses

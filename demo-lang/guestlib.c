@@ -7,7 +7,7 @@
 **
 ** A light C function is hashed by its address in the program, so each function becomes a
 ** closure, which is hashed by its address in the task's region. */
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
 #include <string.h>
 
@@ -18,11 +18,15 @@
 int guest_call_original(lua_State* L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
 
 /* `f` has the original as its upvalue. */
-void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f) {
-  lua_getglobal(L, library);
+void guest_wrap_field(lua_State* L, const char* name, lua_CFunction f) {
   lua_getfield(L, -1, name);
   lua_pushcclosure(L, f, 1);
   lua_setfield(L, -2, name);
+}
+
+void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f) {
+  lua_getglobal(L, library);
+  guest_wrap_field(L, name, f);
   lua_pop(L, 1);
 }
 
@@ -99,10 +103,7 @@ static int search_file(lua_State* L) {
 
 /* What wants numbers may be given long numerals in strings. */
 static void pay_numerals(lua_State* L) {
-  enum { CHARS = 256 };
-  for (int i = lua_gettop(L); i > 0; i--)
-    if (lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) >= CHARS)
-      guest_tick(L, lua_rawlen(L, i) / CHARS);
+  for (int i = lua_gettop(L); i > 0; i--) work_numeral(L, i);
 }
 
 /* Upvalues: what the original has first, or nil; and the original. */
@@ -111,11 +112,11 @@ static int with_numbers(lua_State* L) {
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
-/* Without arguments: from the ticks, which repeat. Upvalues: the generator's state, where the
+/* Without arguments: another one each time, the same in every run. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
   pay_numerals(L);
-  if (lua_isnone(L, 1)) lua_pushinteger(L, (lua_Integer)rt_ticks(guest_of(L)->task));
+  if (lua_isnone(L, 1)) lua_pushinteger(L, guest_of(L)->seeds++);
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
@@ -144,10 +145,16 @@ static int package_searchpath(lua_State* L) {
   return guest_call_original(L);
 }
 
-/* What must be known when the script ends. */
-static int io_opens(lua_State* L) {
-  guest_of(L)->must_close = true;
-  return guest_call_original(L);
+/* The locale is the process's, so it is only told: others are as if they were not there. */
+static int os_setlocale(lua_State* L) {
+  const char* wanted = luaL_optstring(L, 1, NULL);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1); /* which keeps what is wanted */
+  lua_pushnil(L);
+  lua_replace(L, 1);
+  guest_call_original(L);
+  if (wanted != NULL && strcmp(wanted, luaL_optstring(L, -1, "")) != 0) luaL_pushfail(L);
+  return 1;
 }
 
 static int os_exit(lua_State* L) {
@@ -158,7 +165,6 @@ static int os_exit(lua_State* L) {
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Seeded from the ticks. */
 static void set_random(lua_State* L) {
   lua_getglobal(L, LUA_MATHLIBNAME);
   lua_getfield(L, -1, "randomseed");
@@ -186,9 +192,8 @@ static void wrap_numbers(lua_State* L, const char* library) {
 }
 
 static void set_wrappers(lua_State* L) {
-  static const char* const opens[] = {"open", "tmpfile", "lines", "input", "output"};
-  for (size_t i = 0; i < sizeof opens / sizeof opens[0]; i++)
-    guest_wrap(L, LUA_IOLIBNAME, opens[i], io_opens);
+  guest_open_files(L);
+  if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
   guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
   guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);

@@ -5,13 +5,15 @@
 ** read in whatever state the others are.
 **
 ** Ticks are granted GRANT at a time, less when the limit is near: what the task has been charged
-** is ahead of what the guest has used by less than a beat. */
+** is ahead of what the guest has used by less than a beat. When the task comes to its limit, what was
+** not used is taken back, and the limit comes so many ticks later: the guest has all that it may
+** use, whatever was granted when. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "demo-lang/charge.h"
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
 enum { GRANT = 250, ANCHOR = 1, COUNTER = 1, PAY = 2 };
 
@@ -35,7 +37,7 @@ static uint64_t unused(const guest* g) {
 }
 
 uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - g->unused - (g->meter != NULL ? unused(g) : 0);
+  return rt_ticks(g->task) - g->returned - g->unused - (g->meter != NULL ? unused(g) : 0);
 }
 
 void guest_meter_deadline(guest* g) {
@@ -43,6 +45,40 @@ void guest_meter_deadline(guest* g) {
   g->unused += unused(g);
   set_counter(g, 0);
 }
+
+/* ---- The end of the ticks -------------------------------------------------------------------- */
+
+static uint64_t take_back(guest* g) {
+  guest_meter_deadline(g);
+  uint64_t n = g->unused;
+  g->unused = 0;
+  g->returned += n;
+  return n;
+}
+
+/* What the host's log tells of this moment. */
+static uint64_t replayed(guest* g, rt_limit limit) {
+  const rt_extension* e = g->host.replay;
+  if (g->host.replay_count == 0 || e->tick != rt_ticks(g->task) || e->limit != limit) return 0;
+  g->host.replay++;
+  g->host.replay_count--;
+  return e->amount;
+}
+
+uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg) {
+  guest* g = arg;
+  uint64_t n = limit == RT_HEARTBEATS ? take_back(g) : 0, more = 0;
+  if (g->host.replay != NULL)
+    more = replayed(g, limit); /* what was taken back then, too */
+  else if (n == 0 && g->host.on_expiry != NULL)
+    more = g->host.on_expiry(task, limit, scope, g->host.on_expiry_arg);
+  if (limit == RT_MEMORY && more > 0) guest_extend_memory(g, more);
+  if (limit == RT_HEARTBEATS && n == 0 && guest_ticks(g) >= g->end)
+    g->end = more < UINT64_MAX - g->end ? g->end + more : UINT64_MAX;
+  return n > 0 ? n : more;
+}
+
+/* ---- Grants ---------------------------------------------------------------------------------- */
 
 /* How many ticks to grant ahead: few, when something is near that ends the run. What has passed was
 ** extended, or waits until it can yield; but at a hard deadline each tick throws. */
@@ -55,7 +91,7 @@ static lua_Integer grant(const guest* g) {
   return (lua_Integer)most;
 }
 
-/* Takes n from the counter, and fills it if that is too much. */
+/* Takes n >= 0 from the counter, and fills it if that is too much. */
 static void take(lua_State* L, lua_Integer n) {
   guest* g = guest_of(L);
   lua_Integer counter = get_counter(g) - n, more = grant(g);
@@ -93,7 +129,7 @@ static lua_Number cut_float(lua_State* L, lua_Number at, lua_Number limit, lua_N
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
   if (!exact) return (lua_Number)NAN;
-  bool few = turns < (lua_Number)most;
+  bool few = turns >= 0 && turns < (lua_Number)most;
   take(L, few ? (lua_Integer)turns : most);
   return few ? limit : end;
 }
@@ -154,23 +190,13 @@ static int next_piece(lua_State* L) {
   return 4;
 }
 
-/* (a, b, equal): two texts are about to be compared, or just looked at, if they are the same one. For
-** equality they are, if they are of one length. 1 KiB a tick. */
-static int pay_texts(lua_State* L) {
-  enum { A = 1, B, EQUAL, KIB = 1024 };
-  if (lua_type(L, A) != LUA_TSTRING || lua_type(L, B) != LUA_TSTRING) return 0;
-  lua_Unsigned a = lua_rawlen(L, A), b = lua_rawlen(L, B), n = a < b ? a : b;
-  if (n >= KIB && (a == b || !lua_toboolean(L, EQUAL))) take(L, (lua_Integer)(n / KIB));
-  return 0;
-}
-
 static int pay_for(lua_State* L) {
   switch (lua_gettop(L)) {
     case 0:
       take(L, 0);
       return 0;
     case 3:
-      return lua_isboolean(L, 3) ? pay_texts(L) : next_piece(L);
+      return next_piece(L);
     default:
       return start_loop(L);
   }
@@ -186,7 +212,8 @@ static int go_on(lua_State* L, int status, lua_KContext top_and_results) {
 }
 
 /* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. */
+** numeric for. debug.getinfo shows it to the guest, so any arguments must do no harm: ticks are never
+** given back. */
 static int pay(lua_State* L) {
   guest_check(L);
   int results = pay_for(L);
@@ -277,16 +304,20 @@ static int hash_sample(lua_State* L) {
   return 1;
 }
 
-/* In a state of its own: what it allocates is nobody's. */
-static bool bytecode_is_known(void) {
-  static enum { UNKNOWN, YES, NO } known;
-  if (known != UNKNOWN) return known == YES;
-  lua_State* L = luaL_newstate();
-  if (L == NULL) return false;
-  lua_pushcfunction(L, hash_sample);
-  known = lua_pcall(L, 0, 1, 0) == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
-  lua_close(L);
-  return known == YES;
+/* In a state of its own: what it allocates is nobody's. Asked once a process, or by some threads at
+** the same time. False: no memory to find out. */
+static bool know_bytecode(bool* as_expected) {
+  static _Atomic enum { UNKNOWN, YES, NO } known;
+  if (known == UNKNOWN) {
+    lua_State* L = luaL_newstate();
+    if (L == NULL) return false;
+    lua_pushcfunction(L, hash_sample);
+    int status = lua_pcall(L, 0, 1, 0);
+    if (status != LUA_ERRMEM) known = status == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
+    lua_close(L);
+  }
+  *as_expected = known == YES;
+  return known != UNKNOWN;
 }
 
 /* ---- Charged chunks -------------------------------------------------------------------------- */
@@ -322,16 +353,17 @@ static int make_meter(lua_State* L) {
   lua_call(L, 2, 1);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
-  lua_State* meter = lua_newthread(L);
+  lua_State* anchor = lua_newthread(L);
   lua_insert(L, -2);
-  lua_xmove(L, meter, 1);
+  lua_xmove(L, anchor, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
-  g->meter = meter;
-  g->charges = bytecode_is_known() && getenv("SLUICE_COUNT_HOOK") == NULL;
+  g->meter = anchor;
   return 0;
 }
 
 bool guest_open_meter(guest* g) {
+  if (!know_bytecode(&g->charges)) return false;
+  if (getenv("SLUICE_COUNT_HOOK") != NULL) g->charges = false;
   lua_pushcfunction(g->L, make_meter);
   return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }

@@ -32,6 +32,15 @@ static void remove_fields(lua_State* L, const char* names) {
   }
 }
 
+/* Of a file, what prints: the guest has io.stdout, which may be a file of the host's, with what is
+** in it already. */
+static void permit_printing(lua_State* L) {
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  lua_getfield(L, -1, "__index");
+  remove_fields(L, "lines read seek");
+  lua_pop(L, 2);
+}
+
 /* library := the table at the top, or nothing: as a global and for require. */
 static void replace_library(lua_State* L, const char* library) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -75,7 +84,10 @@ void guest_permit(lua_State* L) {
     remove_fields(L, functions[i].names);
     lua_pop(L, 1);
   }
-  if (!guest_may(L, SLUA_MAY_FILES)) permit_preloaded(L);
+  if (!guest_may(L, SLUA_MAY_FILES)) {
+    permit_printing(L);
+    permit_preloaded(L);
+  }
   permit_debug(L);
   lua_settop(L, 0);
 }

@@ -3,206 +3,331 @@
 
 #include <string.h>
 
-#define FALSE_WORD rc_int(2)
-#define TRUE_WORD rc_int(6)
-
-rc_object* object_new(int kind, uint8_t tag, size_t n) {
-  switch (kind) {
-    case RC_ARRAY:
-      return rc_array(tag, n, RC_NIL);
-    case RC_BYTES:
-      return rc_bytes(tag, n);
-    default:
-      break;
-  }
-  rc_object* o = rc_alloc(tag, n);
-  for (size_t i = 0; o != NULL && i < n; i++) rc_init(o, i, RC_NIL);
-  return o;
-}
+#include "demo-lang/lib/work.h"
 
 void memory_try(lua_State* L, bool (*attempt)(lua_State* L)) {
   if (attempt(L)) return;
-  lua_gc(L, LUA_GCCOLLECT);
+  guest_collect(L);
   if (!attempt(L)) guest_no_memory(L);
 }
 
 /* ---- Handles --------------------------------------------------------------------------------- */
 
-const char* const handle_types[] = {"rc.list", "rc.vector", "rc.map"};
+/* A handle's metatable has the address of its kind's mark at index 1, which no script can make. */
+enum { DRAFT = KINDS };
+static const char marks[KINDS + 1];
+static const char* const types[] = {"rc.list", "rc.vector", "rc.map",
+                                    "rc.rope", "rc.int",    "rc.draft"};
 
-handle* handle_push(lua_State* L, const char* type) {
+static int handle_gc(lua_State* L) {
+  handle* h = handle_test(L, 1);
+  if (h != NULL) handle_set(h, 0);
+  return 0;
+}
+
+void handle_type(lua_State* L, int kind, const luaL_Reg* functions) {
+  luaL_newmetatable(L, types[kind]);
+  lua_pushlightuserdata(L, (void*)(uintptr_t)&marks[kind]);
+  lua_rawseti(L, -2, 1);
+  lua_pushliteral(L, "rc");
+  lua_setfield(L, -2, "__metatable");
+  work_push_closure(L, handle_gc);
+  lua_setfield(L, -2, "__gc");
+  work_push_closure(L, handle_gc);
+  lua_setfield(L, -2, "__close");
+  work_set_functions(L, functions);
+}
+
+/* The metatables are made when they are needed first: few states need them. */
+static void need_types(lua_State* L) {
+  guest* g = guest_of(L);
+  if (g->has_types) return;
+  types_open(L);
+  lua_pushboolean(L, false);
+  g->spare = luaL_ref(L, LUA_REGISTRYINDEX);
+  g->has_types = true;
+}
+
+static handle* push_handle(lua_State* L, value_kind kind, bool draft) {
+  need_types(L);
   handle* h = lua_newuserdatauv(L, sizeof *h, 0);
-  h->object = NULL;
-  luaL_setmetatable(L, type);
+  *h = (handle){.kind = kind, .draft = draft};
+  luaL_setmetatable(L, types[draft ? DRAFT : (int)kind]);
   return h;
 }
+
+handle* handle_push(lua_State* L, value_kind kind) { return push_handle(L, kind, false); }
+handle* draft_push(lua_State* L, value_kind kind) { return push_handle(L, kind, true); }
 
 handle* handle_test(lua_State* L, int index) {
-  for (int tag = TAG_LIST; tag <= TAG_MAP; tag++) {
-    handle* h = luaL_testudata(L, index, handle_types[tag]);
-    if (h != NULL) return h;
-  }
-  return NULL;
+  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NULL;
+  uintptr_t mark =
+      lua_rawgeti(L, -1, 1) == LUA_TLIGHTUSERDATA ? (uintptr_t)lua_touserdata(L, -1) : 0;
+  lua_pop(L, 2);
+  return mark - (uintptr_t)marks < sizeof marks ? lua_touserdata(L, index) : NULL;
 }
 
-handle* handle_check(lua_State* L, int index, int tag) {
-  handle* h = luaL_checkudata(L, index, handle_types[tag]);
-  luaL_argcheck(L, h->object != NULL, index, "was dropped");
+/* Throws, since at index is none of these kinds. */
+static void kind_error(lua_State* L, int index, unsigned kinds) {
+  char names[64] = "";
+  for (int k = 0; k < KINDS; k++) {
+    if (!(kinds >> k & 1)) continue;
+    if (names[0] != '\0') strcat(names, " or ");
+    strcat(names, types[k]);
+  }
+  luaL_typeerror(L, index, names);
+}
+
+handle* handle_check(lua_State* L, int index, unsigned kinds) {
+  handle* h = handle_test(L, index);
+  if (h == NULL || !(kinds >> h->kind & 1)) kind_error(L, index, kinds);
+  luaL_argcheck(L, h->word != 0, index, "was dropped");
   return h;
 }
 
-rc_object* handle_to_change(lua_State* L, int tag) {
-  rc_object* o = handle_check(L, 1, tag)->object;
-  luaL_argcheck(L, !rc_is_shared(o), 1, "is shared, and does not change");
-  return o;
+void handle_set(handle* h, rc_word w) {
+  rc_word before = h->word;
+  h->word = w;
+  if (before != 0) rc_dec_word(before);
 }
 
-void handle_push_shared(lua_State* L, rc_object* o) {
-  handle* h = handle_push(L, handle_types[o->tag]);
-  rc_inc(o);
-  h->object = o;
+handle* handle_pin(lua_State* L, int index) {
+  handle* pin = handle_push(L, handle_check(L, index, ANY_KIND)->kind);
+  const handle* h = handle_check(L, index, ANY_KIND);
+  handle_set(pin, word_copy(h->word));
+  return pin;
 }
 
-rc_object* handle_object(lua_State* L, const handle* h) {
-  luaL_argcheck(L, h->object != NULL, 1, "was dropped");
-  return h->object;
-}
-
-void handle_drop(handle* h) {
-  rc_object* o = h->object;
-  h->object = NULL;
-  if (o != NULL) rc_dec(o);
+void handle_push_word(lua_State* L, rc_word w) {
+  value v = value_of(w);
+  handle_set(handle_push(L, v.kind), word_copy(v.word));
 }
 
 /* ---- Into rc/ -------------------------------------------------------------------------------- */
 
+bool value_at(lua_State* L, int index, value* v) {
+  const handle* h;
+  switch (lua_type(L, index)) {
+    case LUA_TNONE:
+    case LUA_TNIL:
+      v->kind = NIL;
+      return true;
+    case LUA_TBOOLEAN:
+      v->kind = BOOLEAN;
+      v->boolean = lua_toboolean(L, index);
+      return true;
+    case LUA_TNUMBER:
+      v->kind = lua_isinteger(L, index) ? INTEGER : FLOAT;
+      if (v->kind == INTEGER)
+        v->integer = lua_tointeger(L, index);
+      else
+        v->number = lua_tonumber(L, index);
+      return true;
+    case LUA_TSTRING:
+      v->kind = STRING;
+      v->text = lua_tolstring(L, index, &v->length);
+      return true;
+    default:
+      h = handle_test(L, index);
+      if (h == NULL || h->draft || h->word == 0) return false;
+      v->kind = h->kind;
+      v->word = h->word;
+      return true;
+  }
+}
+
+void value_check(lua_State* L, int index, value* v) {
+  if (value_at(L, index, v)) return;
+  const handle* h = handle_test(L, index);
+  luaL_error(L, "%s cannot be held outside of Lua's collector",
+             h == NULL  ? luaL_typename(L, index)
+             : h->draft ? "a draft (but its rc.value)"
+                        : "what was dropped");
+}
+
+void value_make_key(value* v) {
+  if (v->kind != FLOAT || !(v->number >= -0x1p63 && v->number < 0x1p63)) return;
+  lua_Integer i = (lua_Integer)v->number;
+  if ((lua_Number)i == v->number) *v = (value){.kind = INTEGER, .integer = i};
+}
+
+enum { IS_NIL, IS_INTEGER, IS_CONSTANT, IS_SMALL }; /* the low two bits of a word */
+enum { CONSTANT_FALSE, CONSTANT_TRUE, CONSTANT_EMPTY };
+
 static rc_word bytes_word(uint8_t tag, const void* data, size_t n) {
-  rc_object* o = object_new(RC_BYTES, tag, n);
+  rc_object* o = rc_bytes(tag, n);
   if (o == NULL) return NO_WORD;
   if (n > 0) memcpy(rc_data(o), data, n);
   return rc_from(o);
 }
 
-static rc_word integer_word(lua_Integer i) {
-  if (i >= -((lua_Integer)1 << 60) && i < (lua_Integer)1 << 60) return rc_int(i * 4 + 1);
-  return bytes_word(TAG_INTEGER, &i, sizeof i);
+/* In a word if it fits in 61 bits, else as an object. */
+static rc_word integer_word(int64_t i, int bits, uint8_t tag) {
+  if (i >= -((int64_t)1 << 60) && i < (int64_t)1 << 60) return rc_int(i * 4 + bits);
+  return bytes_word(tag, &i, sizeof i);
 }
 
-bool value_can_be_held(lua_State* L, int index) {
-  int type = lua_type(L, index);
-  if (type == LUA_TNONE || type == LUA_TNIL || type == LUA_TBOOLEAN) return true;
-  if (type == LUA_TNUMBER || type == LUA_TSTRING) return true;
-  const handle* h = handle_test(L, index);
-  return h != NULL && h->object != NULL;
-}
+static rc_word constant_word(int which) { return rc_int(which * 4 + IS_CONSTANT); }
 
-void value_check(lua_State* L, int index) {
-  if (value_can_be_held(L, index)) return;
-  bool dropped = handle_test(L, index) != NULL;
-  luaL_error(L, "%s cannot be held outside of Lua's collector",
-             dropped ? "what was dropped" : luaL_typename(L, index));
-}
-
-rc_word value_word(lua_State* L, int index) {
-  switch (lua_type(L, index)) {
-    case LUA_TNONE:
-    case LUA_TNIL:
+rc_word value_word(const value* v) {
+  switch (v->kind) {
+    case NIL:
       return RC_NIL;
-    case LUA_TBOOLEAN:
-      return lua_toboolean(L, index) ? TRUE_WORD : FALSE_WORD;
-    case LUA_TNUMBER: {
-      if (lua_isinteger(L, index)) return integer_word(lua_tointeger(L, index));
-      lua_Number x = lua_tonumber(L, index);
-      return bytes_word(TAG_FLOAT, &x, sizeof x);
-    }
-    case LUA_TSTRING: {
-      size_t n;
-      const char* s = lua_tolstring(L, index, &n);
-      return bytes_word(TAG_STRING, s, n);
-    }
-    default: {
-      const handle* h = lua_touserdata(L, index);
-      rc_inc(h->object);
-      return rc_from(h->object);
-    }
+    case BOOLEAN:
+      return constant_word(v->boolean ? CONSTANT_TRUE : CONSTANT_FALSE);
+    case INTEGER:
+      return integer_word(v->integer, IS_INTEGER, TAG_INTEGER);
+    case FLOAT:
+      return bytes_word(TAG_FLOAT, &v->number, sizeof v->number);
+    case STRING:
+      return bytes_word(TAG_STRING, v->text, v->length);
+    case BIG:
+      if (rc_is_int(v->word)) return integer_word(rc_to_int(v->word), IS_SMALL, TAG_WIDE);
+      return word_copy(v->word);
+    default:
+      return v->word == RC_NIL ? constant_word(CONSTANT_EMPTY + (int)v->kind) : word_copy(v->word);
   }
 }
 
-rc_word value_key(lua_State* L, int index) {
-  int whole = false;
-  lua_Integer i = 0;
-  if (lua_type(L, index) == LUA_TNUMBER) i = lua_tointegerx(L, index, &whole);
-  return whole ? integer_word(i) : value_word(L, index);
+/* ---- Out of it ------------------------------------------------------------------------------- */
+
+static value value_of_integer(int64_t i) {
+  switch (i & 3) {
+    case IS_NIL:
+      return (value){.kind = NIL};
+    case IS_INTEGER:
+      return (value){.kind = INTEGER, .integer = i >> 2};
+    case IS_SMALL:
+      return (value){.kind = BIG, .word = rc_int(i >> 2)};
+    default:
+      break;
+  }
+  if (i >> 2 < CONSTANT_EMPTY) return (value){.kind = BOOLEAN, .boolean = i >> 2 == CONSTANT_TRUE};
+  return (value){.kind = (value_kind)((i >> 2) - CONSTANT_EMPTY), .word = RC_NIL};
 }
 
-/* ---- Back to Lua ----------------------------------------------------------------------------- */
+static int64_t int64_of(rc_object* o) {
+  int64_t i;
+  memcpy(&i, rc_data(o), sizeof i);
+  return i;
+}
 
-static void push_integer_word(lua_State* L, rc_word w) {
-  int64_t i = rc_to_int(w);
-  if (w == RC_NIL)
-    lua_pushnil(L);
-  else if ((i & 3) == 1)
-    lua_pushinteger(L, i >> 2);
+value value_of(rc_word w) {
+  value v = {.kind = NIL};
+  if (rc_is_int(w)) return value_of_integer(rc_to_int(w));
+  rc_object* o = rc_to(w);
+  switch (o->tag) {
+    case TAG_STRING:
+      return (value){.kind = STRING, .text = rc_data(o), .length = rc_length(o)};
+    case TAG_INTEGER:
+      return (value){.kind = INTEGER, .integer = int64_of(o)};
+    case TAG_WIDE:
+      return (value){.kind = BIG, .word = rc_int(int64_of(o))};
+    case TAG_FLOAT:
+      v.kind = FLOAT;
+      memcpy(&v.number, rc_data(o), sizeof v.number);
+      return v;
+    case TAG_LIST:
+      return (value){.kind = LIST, .word = w};
+    case RC_TAG_VEC:
+      return (value){.kind = VECTOR, .word = w};
+    case RC_TAG_MAP:
+      return (value){.kind = MAP, .word = w};
+    case RC_TAG_BIG:
+      return (value){.kind = BIG, .word = w};
+    default:
+      return (value){.kind = ROPE, .word = w};
+  }
+}
+
+const char* text_chunk(const value* v, size_t i, size_t* n) {
+  if (v->kind == ROPE) return rc_rope_chunk(v->word, i, n);
+  if (i >= v->length) return NULL;
+  *n = v->length - i;
+  return v->text + i;
+}
+
+/* ---- To Lua ----------------------------------------------------------------------------------
+**
+** A handle that is needed while something is in the pocket was made before: the spare one, in the
+** registry (by number: addresses as keys would make runs differ). */
+
+void give_prepare(lua_State* L) {
+  guest* g = guest_of(L);
+  if (g->has_spare) return;
+  need_types(L);
+  handle* h = lua_newuserdatauv(L, sizeof *h, 0);
+  *h = (handle){0};
+  lua_rawseti(L, LUA_REGISTRYINDEX, g->spare);
+  g->has_spare = true;
+}
+
+static void push_spare(lua_State* L, const value* v) {
+  guest* g = guest_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, g->spare);
+  g->has_spare = false;
+  handle* h = lua_touserdata(L, -1);
+  *h = (handle){.word = word_copy(v->word), .kind = v->kind};
+  luaL_setmetatable(L, types[v->kind]);
+  lua_pushboolean(L, false);
+  lua_rawseti(L, LUA_REGISTRYINDEX, g->spare);
+}
+
+void pocket_put(lua_State* L, rc_word w) {
+  guest* g = guest_of(L);
+  rc_word before = g->pocket;
+  g->pocket = w;
+  if (before != 0) rc_dec_word(before);
+}
+
+void pocket_give(lua_State* L) {
+  value v = value_of(guest_of(L)->pocket);
+  switch (v.kind) {
+    case NIL:
+      lua_pushnil(L);
+      break;
+    case BOOLEAN:
+      lua_pushboolean(L, v.boolean);
+      break;
+    case INTEGER:
+      lua_pushinteger(L, v.integer);
+      break;
+    case FLOAT:
+      lua_pushnumber(L, v.number);
+      break;
+    case STRING:
+      lua_pushlstring(L, v.text, v.length);
+      break;
+    default:
+      push_spare(L, &v);
+      break;
+  }
+  pocket_put(L, 0);
+}
+
+void word_give(lua_State* L, rc_word w) {
+  pocket_put(L, w);
+  pocket_give(L);
+}
+
+/* ---- Updates --------------------------------------------------------------------------------- */
+
+int update(lua_State* L, unsigned kinds, bool (*attempt)(lua_State* L)) {
+  const handle* h = handle_check(L, 1, kinds);
+  lua_settop(L, ARGUMENTS);
+  if (h->draft)
+    lua_pushvalue(L, 1);
   else
-    lua_pushboolean(L, w == TRUE_WORD);
+    handle_push(L, h->kind);
+  memory_try(L, attempt);
+  lua_settop(L, UPDATED);
+  return 1;
 }
 
-/* A handle for the container: one without type is made, and filled when it is seen again. Lua makes
-** nothing when it gets its type. */
-static bool push_container(lua_State* L, int slot, rc_object* o) {
-  handle* h = lua_touserdata(L, slot);
-  if (h == NULL || h->object != NULL) {
-    h = lua_newuserdatauv(L, sizeof *h, 0);
-    h->object = NULL;
-    lua_replace(L, slot);
-    return false;
-  }
-  rc_inc(o);
-  h->object = o;
-  lua_pushvalue(L, slot);
-  luaL_setmetatable(L, handle_types[o->tag]);
-  lua_pop(L, 1);
-  return true;
-}
-
-static bool is_container(rc_word w) { return rc_is_object(w) && rc_to(w)->tag <= TAG_MAP; }
-
-bool word_push(lua_State* L, int slot, rc_word w) {
-  if (is_container(w)) {
-    const handle* h = lua_touserdata(L, slot);
-    if (h != NULL && h->object == rc_to(w)) return true;
-    if (push_container(L, slot, rc_to(w))) return true;
-    guest_check(L);
-    return false;
-  }
-  if (rc_is_int(w)) {
-    push_integer_word(L, w);
-  } else {
-    rc_object* o = rc_to(w);
-    lua_Integer i;
-    lua_Number x;
-    if (o->tag == TAG_STRING)
-      lua_pushlstring(L, rc_data(o), rc_length(o));
-    else if (o->tag == TAG_INTEGER)
-      lua_pushinteger(L, (memcpy(&i, rc_data(o), sizeof i), i));
-    else
-      lua_pushnumber(L, (memcpy(&x, rc_data(o), sizeof x), x));
-  }
-  lua_replace(L, slot);
-  return true;
-}
-
-static bool is_string(lua_State* L, int slot, rc_object* o) {
-  size_t n;
-  const char* s = lua_type(L, slot) == LUA_TSTRING ? lua_tolstring(L, slot, &n) : NULL;
-  return s != NULL && n == rc_length(o) && memcmp(s, rc_data(o), n) == 0;
-}
-
-/* Of strings, an equal one is as good: so it does not matter whether it is the same object. */
-bool word_offer(lua_State* L, int slot, rc_word w) {
-  if (rc_is_int(w) || rc_to(w)->tag != TAG_STRING) return word_push(L, slot, w);
-  if (is_string(L, slot, rc_to(w))) return true;
-  word_push(L, slot, w);
-  guest_check(L);
-  return false;
+/* Of a value it is a copy: a reference more, so that what changes is copied. */
+handle* updated(lua_State* L) {
+  const handle* from = handle_check(L, 1, ANY_KIND);
+  handle* to = lua_touserdata(L, UPDATED);
+  if (from != to) handle_set(to, word_copy(from->word));
+  return to;
 }

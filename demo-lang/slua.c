@@ -259,6 +259,7 @@ int main(int argc, char** argv) {
   if (o.reports == NULL) cannot_start(&o, ENOMEM);
   parse(&o, argc, argv);
   configure(&o);
+  mi_option_set_default(mi_option_allow_thp, 2); /* a collector walks all of its heap */
   slua* s = slua_new(&o.config);
   if (s == NULL) cannot_start(&o, errno);
   o.command.state = s;

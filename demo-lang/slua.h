@@ -2,7 +2,7 @@
 **
 ** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as
 ** many as it likes, on as many threads: a state is used by one thread at a time, and any thread may
-** be the next. Nothing but these functions runs the guest, and each comes back: with a value, an
+** be the next, if it has a stack of 1 MiB (scripts can use half of that). Nothing but these functions runs the guest, and each comes back: with a value, an
 ** error, a yield, or the limit that stopped it.
 **
 **   slua_config config = {.limits = {.heartbeats = 1000, .bytes = 16 << 20}, .repeatable = true};
@@ -17,17 +17,18 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct lua_State;
 typedef struct slua slua;
 
 /* ---- Making and closing ---------------------------------------------------------------------- */
 
-/* What a script may do but compute, print and io.write. Where the answer comes from outside of the
-** state, no run repeats it. */
+/* What a script may do but compute, print, io.write and warn (which goes where print does, or to
+** stderr, if it may use files). Where the answer comes from outside of the state, no run repeats it. */
 enum {
   SLUA_MAY_FILES = 1, /* io, os.remove, os.rename, os.tmpname, dofile, loadfile, require of files */
-  SLUA_MAY_ASK = 2,   /* os.time, os.clock, os.date, os.getenv, os.setlocale */
+  SLUA_MAY_ASK = 2,   /* os.time, os.clock, os.date, os.getenv, os.setlocale (which only tells) */
   SLUA_MAY_EXIT = 4,  /* os.exit: the host sees SLUA_EXIT */
   SLUA_MAY_TRACE = 8, /* debug.traceback, debug.getinfo */
   SLUA_MAY_ANYTHING =
@@ -57,7 +58,7 @@ typedef struct slua_config {
 ** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
 ** heartbeats than the libraries take, it is stopped from the start. */
 slua* slua_new(const slua_config* config);
-/* Ends a state with all that it has. If a finalizer or an open file waits for the end, slua_finish
+/* Ends a state with all that it has. If a finalizer waits for the end, slua_finish
 ** comes first; else it is O(pages). 0, or EBUSY: a slua_* function runs for it. NULL is fine. */
 int slua_close(slua* s);
 
@@ -80,7 +81,7 @@ typedef enum slua_type {
   SLUA_INTEGER,
   SLUA_NUMBER,
   SLUA_STRING,
-  SLUA_SHARED, /* as an argument: a list, vector or map that was exported; as a result it is OTHER */
+  SLUA_SHARED, /* as an argument: a value of the module rc that was exported; as a result it is OTHER */
   SLUA_OTHER   /* tables, functions, ...: as a result, with the type's name as text */
 } slua_type;
 
@@ -127,10 +128,10 @@ const char* slua_text(const slua* s, int i);
 ** SLUA_OK, SLUA_STOPPED, SLUA_EXIT or SLUA_BUSY. Whatever is called after it fails: SLUA_ERROR. */
 slua_status slua_finish(slua* s);
 
-/* The i-th result of the last call, if that is a list, vector or map of the module rc, as a value of no
-** state: all that it holds is copied out of the state once (O(size)), or not even that if it came from
-** another one. Any states on any threads may have it at the same time, as an argument SLUA_SHARED; it does
-** not change any more, and outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
+/* The i-th result of the last call, if that is a list, vector, map, rope or big integer of the module rc (no
+** draft), as a value of no state: all that it holds is copied out of the state once (O(size)), or not even
+** that if it came from another one. Any states on any threads may have it at the same time, as an argument
+** SLUA_SHARED; it outlives the state. Owned, until slua_release. NULL and errno: EINVAL (no such
 ** value), ENOMEM, EBUSY. */
 typedef struct slua_shared slua_shared;
 slua_shared* slua_export(slua* s, int i);
@@ -139,7 +140,8 @@ slua_shared* slua_retain(slua_shared* value);
 void slua_release(slua_shared* value);
 
 /* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
-** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
+** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught: what is counted within
+** a beat of its work; what is not, after at most a beat of allocations.) */
 void slua_interrupt(slua* s);
 
 /* ---- How it went ------------------------------------------------------------------------------
@@ -157,6 +159,7 @@ int slua_exit_status(const slua* s);
 /* Its task, borrowed, for rt_bytes, rt_get_pauses, rt_report, rt_cancel. Not to be entered. */
 rt_task* slua_task(const slua* s);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

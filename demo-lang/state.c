@@ -247,7 +247,7 @@ static void push_value(lua_State* L, const slua_value* v) {
       lua_pushlstring(L, v->text, v->length);
       break;
     case SLUA_SHARED:
-      handle_push_shared(L, (rc_object*)v->shared);
+      handle_push_word(L, (rc_word)v->shared);
       break;
     case SLUA_NIL:
     case SLUA_OTHER:
@@ -283,15 +283,21 @@ static int end_of_error(lua_State* L, void* arg) {
 
 void slua_set_slice(slua* s, uint64_t ticks) { s->slice = ticks; }
 
+/* The tick at which the slice that begins now is used up. */
+static uint64_t slice_end(const slua* s) {
+  uint64_t now = guest_ticks(&s->g);
+  return s->slice != 0 && s->slice < UINT64_MAX - now ? now + s->slice : UINT64_MAX;
+}
+
 slua_status slua_resume(slua* s, const slua_value* args, int n) {
-  arguments a = {args, n, s->co};
   slua_status entered = enter(s);
   if (entered != SLUA_OK) return entered;
+  arguments a = {args, n, s->co};
   if (s->co == NULL) return call(s, nothing_loaded, NULL, 0), leave_main(s, SLUA_ERROR);
   if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
-  s->g.deadline.soft = s->slice != 0 ? guest_ticks(&s->g) + s->slice : UINT64_MAX;
+  s->g.deadline.soft = slice_end(s);
   guest_meter_deadline(&s->g);
   s->g.yields = false;
   if (!guest_resume(&s->g, co, n, &status, &count)) return leave(s, SLUA_STOPPED, co, 0);
@@ -351,10 +357,10 @@ const char* slua_text(const slua* s, int i) {
   return v.type < SLUA_STRING ? names[v.type] : v.text;
 }
 
-/* ---- Shared values: counted objects --------------------------------------------------------- */
+/* ---- Shared values: words of rc/ ------------------------------------------------------------- */
 
 typedef struct export {
-  rc_object* object;
+  rc_word word; /* as collections hold it; 0: none yet */
   int error;
 }
 export;
@@ -362,13 +368,20 @@ export;
 /* rc_share takes a reference, and gives one that is not the task's. */
 static int export_argument(lua_State* L, void* arg) {
   export* e = arg;
-  const handle* h = handle_test(L, 1);
-  if (h == NULL || h->object == NULL) return 0;
-  rc_inc(h->object);
-  e->object = rc_share(h->object);
-  if (e->object != NULL) return 0;
+  value v;
+  if (!value_at(L, 1, &v) || handle_test(L, 1) == NULL) return 0;
+  rc_word w = value_word(&v);
+  e->error = ENOMEM;
+  if (w == NO_WORD || rc_is_int(w)) {
+    e->word = w;
+    return 0;
+  }
+  rc_object* shared = rc_share(rc_to(w));
   e->error = errno;
-  rc_dec(h->object);
+  if (shared == NULL)
+    rc_dec_word(w);
+  else
+    e->word = rc_from(shared);
   return 0;
 }
 
@@ -385,19 +398,19 @@ slua_shared* slua_export(slua* s, int i) {
       lua_insert(s->g.L, -2);
     else
       lua_xmove(s->from, s->g.L, 1);
-    guest_call(&s->g, 1, 0, 0);
+    if (!guest_call(&s->g, 1, 0, 0)) s->results = 0;
   }
   rt_leave();
-  if (e.object == NULL) errno = e.error;
-  return (slua_shared*)e.object;
+  if (e.word == 0) errno = e.error;
+  return (slua_shared*)e.word;
 }
 
-slua_shared* slua_retain(slua_shared* value) {
-  rc_inc((rc_object*)value);
-  return value;
+slua_shared* slua_retain(slua_shared* v) {
+  rc_inc_word((rc_word)v);
+  return v;
 }
 
-void slua_release(slua_shared* value) { rc_dec((rc_object*)value); }
+void slua_release(slua_shared* v) { rc_dec_word((rc_word)v); }
 
 void slua_interrupt(slua* s) { guest_interrupt(&s->g); }
 

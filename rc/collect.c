@@ -10,7 +10,7 @@ typedef size_t(phase_fun)(rc_cycles* c, mi_task_t* task, size_t units);
 /* Looks at fields of a member, and when all were moves it on. */
 typedef void(edge_fun)(rc_cycles* c, rc_object* child);
 static size_t scan(rc_cycles* c, enum place from, enum place to, edge_fun* edge, size_t units) {
-  note* n = c->list[from].first;
+  note* n = note_first(c, from);
   if (n == NULL) return 0;
   if (c->at != n) c->field = 0;
   c->at = n;
@@ -25,20 +25,30 @@ static size_t scan(rc_cycles* c, enum place from, enum place to, edge_fun* edge,
   return spent + 1;
 }
 
+static note* member_new(rc_cycles* c, rc_object* o) {
+  c->met += (o->kind & KIND_SAMPLE) != 0;
+  cyclic_forget(o);
+  note* n = note_new(c, o, NOTE_REACHED, KIND_MEMBER);
+  if (n == NULL) c->failed = true;
+  return n;
+}
+
 /* One that became a candidate in this round may have died in it, with members that were touched before. */
-static note* member_make(rc_cycles* c, rc_object* o, bool root) {
-  if ((o->kind & KIND_CANDIDATE) == 0) {
-    note* n = note_new(c, o, NOTE_REACHED, KIND_MEMBER);
-    if (n == NULL) c->failed = true;
-    if (n != NULL) n->shadow = (uint32_t)-o->count;
-    return n;
-  }
+static note* member_of_candidate(rc_cycles* c, rc_object* o, bool root) {
   note* n = note_find(c, o);
   n->again = n->shadow == c->round;
   n->root = root || !n->again;
-  n->shadow = (uint32_t)-o->count;
   o->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_REACHED);
+  c->candidates--;
+  return n;
+}
+
+static note* member_make(rc_cycles* c, rc_object* o, bool root) {
+  bool candidate = (o->kind & KIND_CANDIDATE) != 0;
+  note* n = candidate ? member_of_candidate(c, o, root) : member_new(c, o);
+  if (n != NULL) n->shadow = (uint32_t)-o->count;
+  c->members++;
   return n;
 }
 
@@ -47,21 +57,29 @@ static void edge_reached(rc_cycles* c, rc_object* child) {
   if (n != NULL) n->shadow--;
 }
 
+/* Candidates are in the order of the rounds in which they became such. */
+static note* next_root(rc_cycles* c) {
+  note* n = note_first(c, NOTE_ROOT);
+  return n != NULL && (int32_t)(n->shadow - c->search) < 0 ? n : NULL;
+}
+
+static bool is_last_round(rc_cycles* c) { return c->failed || next_root(c) == NULL; }
+
 static size_t gather(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task;
   size_t spent = scan(c, NOTE_REACHED, NOTE_SCANNED, edge_reached, units);
-  const note* n = c->list[NOTE_ROOT].first;
-  if (spent > 0 || n == NULL || n->shadow == c->round) return spent;
+  const note* n = spent == 0 && c->members < c->members_most ? next_root(c) : NULL;
+  if (n == NULL) return spent;
   member_make(c, note_object(n), true);
   return 1;
 }
 
 static size_t sort(rc_cycles* c, mi_task_t* task, size_t units) {
-  (void)task, (void)units;
-  note* n = c->list[NOTE_SCANNED].first;
-  if (n == NULL) return 0;
-  note_move(c, n, n->shadow != 0 ? NOTE_LIVE : NOTE_SUSPECT);
-  return 1;
+  (void)task;
+  size_t spent = 0;
+  for (note* n; spent < units && (n = note_first(c, NOTE_SCANNED)) != NULL; spent++)
+    note_move(c, n, n->shadow != 0 ? NOTE_LIVE : NOTE_SUSPECT);
+  return spent;
 }
 
 static void edge_lives(rc_cycles* c, rc_object* child) {
@@ -77,22 +95,22 @@ static size_t spread(rc_cycles* c, mi_task_t* task, size_t units) {
 
 /* All at once are dead when this begins, so all lose their weak references. */
 static size_t condemn(rc_cycles* c, mi_task_t* task, size_t units) {
-  (void)units;
-  note* n = c->list[NOTE_SUSPECT].first;
-  if (n == NULL) return 0;
   sink_t to = {.task = task};
-  weak_end(&to, note_object(n));
-  if (n->touched)
-    note_move(c, n, NOTE_LIVE);
-  else
-    note_move(c, n, finalizer_is_due(note_object(n)) ? NOTE_FINAL : NOTE_CONDEMNED);
-  return 1;
+  size_t spent = 0;
+  for (note* n; spent < units && (n = note_first(c, NOTE_SUSPECT)) != NULL; spent++) {
+    weak_end(&to, note_object(n));
+    if (n->touched)
+      note_move(c, n, NOTE_LIVE);
+    else
+      note_move(c, n, finalizer_is_due(note_object(n)) ? NOTE_FINAL : NOTE_CONDEMNED);
+  }
+  return spent;
 }
 
 /* The queue's reference makes an object live. */
 static size_t queue(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)units;
-  const note* n = c->list[NOTE_FINAL].first;
+  const note* n = note_first(c, NOTE_FINAL);
   if (n == NULL) return 0;
   sink_t to = {.task = task};
   (void)object_ends(&to, note_object(n), false);
@@ -102,7 +120,7 @@ static size_t queue(rc_cycles* c, mi_task_t* task, size_t units) {
 
 /* It must not die while it is at work: a reference is held from the first field to the last. */
 static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
-  note* n = c->list[NOTE_CONDEMNED].first;
+  note* n = note_first(c, NOTE_CONDEMNED);
   if (n == NULL) return 0;
   rc_object* o = note_object(n);
   if (c->at != n) {
@@ -123,44 +141,68 @@ static size_t take_apart(rc_cycles* c, mi_task_t* task, size_t units) {
   return spent + 1;
 }
 
-static void forget_note(rc_cycles* c, note* n) {
-  if (!n->again && !(n->root && c->failed)) {
-    note_drop(c, n);
-    return;
-  }
+static void candidate_again(rc_cycles* c, note* n) {
   n->shadow = c->round;
   n->root = n->again = n->touched = false;
   note_object(n)->kind ^= KIND_CANDIDATE | KIND_MEMBER;
   note_move(c, n, NOTE_ROOT);
+  c->candidates++;
 }
 
-static void count_live(rc_cycles* c, const rc_object* o) {
+static void sample_add(rc_cycles* c, note* n) {
+  note_object(n)->kind ^= KIND_SAMPLE | KIND_MEMBER;
+  note_move(c, n, NOTE_SAMPLE);
+}
+
+static void forget_member(rc_cycles* c, note* n) {
+  if (n->again || (n->root && c->failed))
+    candidate_again(c, n);
+  else if (n->place != NOTE_EMPTIED && c->live % c->sample == 0)
+    sample_add(c, n);
+  else
+    note_drop(c, n);
+}
+
+static void count_live(rc_cycles* c, const note* n) {
+  if (n->place == NOTE_EMPTIED) return;
   c->live++;
-  c->in_vain += object_fields(o, rc_kind(o));
+  c->in_vain += object_fields(note_object(n), rc_kind(note_object(n)));
 }
 
+/* The sample goes with the last round. */
 static size_t forget(rc_cycles* c, mi_task_t* task, size_t units) {
   (void)task, (void)units;
-  for (int place = NOTE_ROOT + 1; place < NOTE_PLACES; place++) {
-    note* n = c->list[place].first;
+  for (int place = NOTE_SAMPLE + 1; place < NOTE_PLACES; place++) {
+    note* n = note_first(c, (enum place)place);
     if (n == NULL) continue;
-    if (place != NOTE_EMPTIED) count_live(c, note_object(n));
-    forget_note(c, n);
+    count_live(c, n);
+    forget_member(c, n);
     return 1;
   }
-  return 0;
+  note* n = is_last_round(c) ? note_first(c, NOTE_SAMPLE) : NULL;
+  if (n == NULL) return 0;
+  note_drop(c, n);
+  return 1;
 }
 
 /* ---- Rounds ------------------------------------------------------------------------------------ */
 
+static void search_begin(rc_cycles* c) {
+  c->searching = true;
+  c->search = c->round;
+  c->members_most = c->members_least;
+  c->live = c->in_vain = 0;
+}
+
 static void round_begin(rc_cycles* c) {
   c->round++;
-  c->live = c->in_vain = 0;
+  if (!c->searching) search_begin(c);
+  c->members = c->met = 0;
   c->due = c->failed = false;
   c->phase = CYCLE_GATHER;
 }
 
-/* When the last round's garbage is gone: the next one is due when the task holds more than now by as much as was
+/* When the last search's garbage is gone: the next one is due when the task holds more than now by as much as was
 ** looked at in vain. */
 void cycles_drained(mi_task_t* task) {
   enum { LEAST = 1 << 20 };
@@ -170,14 +212,25 @@ void cycles_drained(mi_task_t* task) {
 }
 
 /* Or when there are so many candidates that looking at all this again costs each of them little. */
-static void round_end(rc_cycles* c, mi_task_t* task) {
+static void search_end(rc_cycles* c, mi_task_t* task) {
   size_t most = 2 * c->live;
   if (c->failed && most < 2 * c->candidates) most = 2 * c->candidates;
+  c->searching = false;
   c->candidates_most = most < CANDIDATES_LEAST ? CANDIDATES_LEAST : most;
   c->due = c->candidates > c->candidates_most;
   c->bytes_most = SIZE_MAX;
-  c->phase = CYCLE_IDLE;
   if (state_of(task)->pending == 0) cycles_drained(task);
+}
+
+/* Where less than half of the members were looked at before, a search looks at each twice; where it is more, rounds grow
+** so that all of them look at no more than 4/3 of what the last does. */
+static void round_end(rc_cycles* c, mi_task_t* task) {
+  enum { GROWTH = 4 };
+  c->phase = CYCLE_IDLE;
+  if (2 * c->sample * c->met > c->members && c->members_most < GROWTH * c->members)
+    c->members_most = GROWTH * c->members;
+  c->due = !is_last_round(c);
+  if (!c->due) search_end(c, task);
 }
 
 /* Spends up to `units` in one round; it is begun if it is due, or in any case if there are candidates. */
@@ -227,16 +280,20 @@ static bool has_work(const rc_cycles* c, size_t spent) {
   return c->candidates > 0 && !(c->failed && spent > 0);
 }
 
-/* What dies is drained, since it may hold what becomes a candidate. */
+/* What dies is drained, before the next round and since it may hold what becomes a candidate. */
 size_t cycles_collect(mi_task_t* task, size_t units) {
-  size_t spent = 0;
-  while (spent < units) {
+  size_t spent = 0, on_cycles = 0;
+  for (bool works = true; works && spent < units;) {
+    const rc_cycles* before = state_of(task)->cycles;
+    bool in_round = before != NULL && before->phase != CYCLE_IDLE;
+    size_t n = in_round ? 0 : drain_dead(task, 0, units - spent);
     rc_cycles* c = state_of(task)->cycles;
-    bool works = has_work(c, spent);
-    size_t n = works ? cycles_step(c, task, units - spent, true) : 0;
-    if (spent + n < units) n += drain_dead(task, 0, units - spent - n);
     spent += n;
-    if (!works && n == 0) break;
+    works = spent < units && has_work(c, on_cycles);
+    size_t on_round = works ? cycles_step(c, task, units - spent, true) : 0;
+    spent += on_round;
+    on_cycles += on_round;
+    works = works || n > 0;
   }
   drain_hook_update(task);
   return spent;

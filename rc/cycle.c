@@ -4,7 +4,7 @@
 ** for one thread, in slices between which the program goes on.
 **
 ** A candidate is an object that lost a reference, or to which one was moved into a field, and that has others. A
-** round makes the candidates there are, and all cyclic objects that they reach, its members. A member's shadow
+** round makes some of the candidates, and all cyclic objects that they reach, its members. A member's shadow
 ** is its count when it was reached; each reference to it that is found in a member's field lowers the shadow. A
 ** member is touched by the program if a reference to it is counted up or down, or moved out of a member's
 ** field, or if one of its own fields changes. Members that were touched, or whose shadow is not 0 when all are
@@ -15,9 +15,9 @@
 **   waits to be released nobody reaches.
 ** So no reference leads to D from outside, and none can be made, since rc_upgrade answers NULL from then on.
 **
-** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate. If
-** that was before the round began, nothing of the cycle was touched in it. If it was later, that object is one of the
-** next round's candidates, member or not.
+** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate, and some round
+** makes that a member. If it became one before that round began, nothing of the cycle was touched in it. If it was later,
+** that object is a candidate again when the round has ended.
 **
 ** The objects of D lose their weak references; when all have, those with a finalizer are queued for it, which makes them
 ** live, with what they reach. Not before, since finalizers make new weak references, to objects of D too; who asks for
@@ -26,53 +26,50 @@
 
 /* ---- Notes ------------------------------------------------------------------------------------- */
 
-static void list_append(rc_cycles* c, note* n, enum place place) {
-  n->place = (uint8_t)place;
-  n->next = NULL;
-  n->prev = c->list[place].last;
-  if (n->prev != NULL)
-    n->prev->next = n;
-  else
-    c->list[place].first = n;
-  c->list[place].last = n;
-  c->candidates += place == NOTE_ROOT;
-}
-
-static void list_remove(rc_cycles* c, note* n) {
-  if (n->prev != NULL)
-    n->prev->next = n->next;
-  else
-    c->list[n->place].first = n->next;
-  if (n->next != NULL)
-    n->next->prev = n->prev;
-  else
-    c->list[n->place].last = n->prev;
-  c->candidates -= n->place == NOTE_ROOT;
-  if (c->at == n) c->at = NULL;
-}
-
-void note_move(rc_cycles* c, note* n, enum place to) {
-  list_remove(c, n);
-  list_append(c, n, to);
-}
-
 note* note_find(rc_cycles* c, const rc_object* o) { return (note*)(void*)table_find(&c->table, o); }
 
+/* Those that were in use come back from a round to the next. */
+static note* note_make(rc_cycles* c) {
+  note* n = c->spare;
+  if (n == NULL) return hushed_alloc(sizeof *n);
+  c->spare = n->next;
+  c->spares--;
+  *n = (note){0};
+  return n;
+}
+
+static void note_end(rc_cycles* c, note* n) {
+  if (c->spares == ROUND_LEAST) {
+    mi_free(n);
+    return;
+  }
+  n->next = c->spare;
+  c->spare = n;
+  c->spares++;
+}
+
 note* note_new(rc_cycles* c, rc_object* o, enum place place, unsigned flag) {
-  note* n = hushed_alloc(sizeof *n);
+  note* n = note_make(c);
   if (n == NULL) return NULL;
   n->node.key = o;
   table_enter(&c->table, &n->node);
-  list_append(c, n, place);
+  note_link(c, n, place);
+  c->candidates += place == NOTE_ROOT;
   o->kind |= (uint8_t)flag;
   return n;
 }
 
+/* It is in the table no longer. */
+static void note_leave(rc_cycles* c, note* n) {
+  note_object(n)->kind &= (uint8_t)~KIND_NOTED;
+  c->candidates -= n->place == NOTE_ROOT;
+  note_unlink(c, n);
+  note_end(c, n);
+}
+
 void note_drop(rc_cycles* c, note* n) {
-  note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
-  list_remove(c, n);
   table_remove(&c->table, n->node.key);
-  mi_free(n);
+  note_leave(c, n);
 }
 
 /* ---- What the program does meanwhile ----------------------------------------------------------- */
@@ -96,14 +93,21 @@ static void cycles_look(mi_task_t* task) {
   drain_hook_update(task);
 }
 
+static void cycles_init(rc_cycles* c) {
+  for (note* head = c->list; head < c->list + NOTE_PLACES; head++) head->next = head->prev = head;
+  c->table.kept = c->members_least = ROUND_LEAST;
+  c->sample = SAMPLE;
+  c->candidates_most = CANDIDATES_LEAST;
+  c->bytes_most = SIZE_MAX;
+}
+
 /* Its notes are not in the task's memory: a limit that is hit must not keep them from being made. */
 static rc_cycles* cycles_make(mi_task_t* task) {
   rc_state* s = state_of(task);
   if (s->cycles != NULL) return s->cycles;
   s->cycles = hushed_alloc(sizeof *s->cycles);
   if (s->cycles == NULL) return NULL;
-  s->cycles->candidates_most = CANDIDATES_LEAST;
-  s->cycles->bytes_most = SIZE_MAX;
+  cycles_init(s->cycles);
   cycles_drained(task);
   task->on_delete = task_ends;
   task->on_force = cycles_force;
@@ -114,6 +118,7 @@ static rc_cycles* cycles_make(mi_task_t* task) {
 static void candidate_add(rc_object* o) {
   mi_task_t* task = task_here();
   rc_cycles* c = task != NULL ? cycles_make(task) : NULL;
+  cyclic_forget(o);
   note* n = c != NULL ? note_new(c, o, NOTE_ROOT, KIND_CANDIDATE) : NULL;
   if (n == NULL) return;
   n->shadow = c->round;
@@ -176,9 +181,9 @@ bool cyclic_is_condemned(const rc_object* o) {
 }
 
 void cyclic_forget(rc_object* o) {
-  rc_cycles* c = (o->kind & (KIND_CANDIDATE | KIND_MEMBER)) != 0 ? cycles_here() : NULL;
-  note* n = c != NULL ? note_find(c, o) : NULL;
-  if (n != NULL) note_drop(c, n);
+  rc_cycles* c = (o->kind & KIND_NOTED) != 0 ? cycles_here() : NULL;
+  note* n = c != NULL ? (note*)(void*)table_remove(&c->table, o) : NULL;
+  if (n != NULL) note_leave(c, n);
 }
 
 void cycles_give_up(const rc_state* s) {
@@ -227,15 +232,20 @@ size_t rc_candidates(void) {
   return c != NULL ? c->candidates : 0;
 }
 
+static void list_end(note* n, const note* end, bool objects_stay) {
+  for (note* next; n != end; n = next) {
+    next = n->next;
+    if (objects_stay) note_object(n)->kind &= (uint8_t)~KIND_NOTED;
+    mi_free(n);
+  }
+}
+
 /* Its objects may live on in another thread's hands, without a note. */
 void cycles_end(mi_task_t* task, bool objects_stay) {
   rc_cycles* c = state_of(task)->cycles;
-  for (int place = 0; place < NOTE_PLACES; place++)
-    for (note *next, *n = c->list[place].first; n != NULL; n = next) {
-      next = n->next;
-      if (objects_stay) note_object(n)->kind &= (uint8_t) ~(KIND_CANDIDATE | KIND_MEMBER);
-      mi_free(n);
-    }
+  for (note* head = c->list; head < c->list + NOTE_PLACES; head++)
+    list_end(head->next, head, objects_stay);
+  list_end(c->spare, NULL, false);
   table_end(&c->table);
   mi_free(c);
   state_of(task)->cycles = NULL;

@@ -152,10 +152,12 @@ static void write_object(FILE* out, survey* s, rc_object* o, uint64_t id) {
   fputs("}\n", out);
 }
 
+/* If an earlier write has failed, and nothing is left to be flushed, errno is still that one's. */
 int stream_error(FILE* out) {
+  int earlier = ferror(out) ? errno : 0;
   errno = 0;
   if (fflush(out) == 0 && !ferror(out)) return 0;
-  return errno != 0 ? errno : EIO;
+  return errno != 0 ? errno : earlier != 0 ? earlier : EIO;
 }
 
 int rc_snapshot(FILE* out) {

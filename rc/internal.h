@@ -20,19 +20,22 @@
 ** other threads may read the byte then, so it is changed atomically. An object with a kind above RC_BYTES is
 ** looked at when its last reference goes (object_ends), others just die.
 **
-** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, or a
-** member of the collection in progress (cycle.c). All three are changed by the object's thread alone.
+** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, a
+** member of the round in progress, or one of the sample of what was found alive (cycle.c). All four are changed by the
+** object's thread alone.
 **
 ** A typed object whose type has a trace or a finalizer has words of the library's behind its bytes, the tail. The
 ** first one is the next object in the queue while it waits for its finalizer; when dead, the cursor of the trace. Before, in
 ** a task of runtime/, the two of an object with a finalizer are the older and the newer one (last.c). */
 enum {
   KIND_MASK = 3,
+  KIND_SAMPLE = 0x04,
   KIND_MEMBER = 0x08,
   KIND_WEAK = 0x10,
   KIND_FINALIZED = 0x20,
   KIND_CYCLIC = RC_CYCLIC,
   KIND_CANDIDATE = 0x80,
+  KIND_NOTED = KIND_SAMPLE | KIND_MEMBER | KIND_CANDIDATE,
 };
 
 /* Bits of a dead object's header beside its kind. */
@@ -121,6 +124,8 @@ typedef struct table_node {
 } table_node;
 typedef struct rc_table {
   size_t chains, nodes;
+  size_t power; /* of two, the largest that is not above `chains` */
+  size_t kept;  /* so many chains stay when nodes go; set before the first is added */
   table_node*** directory[TABLE_DIRECTORIES];
   table_node* first[TABLE_FIRST];
 } rc_table;
@@ -130,7 +135,7 @@ table_node* table_find(rc_table* t, const void* key); /* or NULL */
 size_t table_wants(const rc_table* t);
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes);
 void table_enter(rc_table* t, table_node* node);        /* both; chains as by hushed_alloc */
-table_node* table_remove(rc_table* t, const void* key); /* which is there */
+table_node* table_remove(rc_table* t, const void* key); /* or NULL */
 /* `act` may free the node; then the table may be ended and no more. */
 void table_each(rc_table* t, void (*act)(table_node*, void*), void* arg);
 void table_end(rc_table* t); /* frees the chains, not the nodes */

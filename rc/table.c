@@ -1,7 +1,7 @@
 /* table.c: a hash table of nodes by address. Chains grow by linear hashing (Litwin, VLDB 1980): for each node that is
 ** added up to two chains are split, and when there are more than twice as many as nodes, two are put together for each
-** that is removed. They are in blocks of 4 KiB. So no call is long, whatever the table has. If there is no memory to
-** grow, the chains get longer, and no insertion fails.
+** that is removed, but for those that the table is to keep. They are in blocks of 4 KiB. So no call is long, whatever the
+** table has. If there is no memory to grow, the chains get longer, and no insertion fails.
 **
 ** Addresses of one page of 4 KiB are in chains beside each other, since they are mostly looked up together. */
 #include "rc/internal.h"
@@ -26,9 +26,6 @@ static table_node** chain_at(rc_table* t, size_t i) {
   return i < TABLE_FIRST ? &t->first[i] : &(*block_at(t, i))[i % BLOCK];
 }
 
-/* Chains up to the last power of two, and of the upper half those that were split off already. */
-static size_t power_below(size_t chains) { return (size_t)1 << log2_of(chains); }
-
 /* Pages go anywhere, in whatever steps their addresses are. */
 static size_t hash_of(const void* key) {
   enum { PAGE_SHIFT = 12, CELL_SHIFT = 4 };
@@ -38,9 +35,10 @@ static size_t hash_of(const void* key) {
   return page + ((uintptr_t)key % (1 << PAGE_SHIFT) >> CELL_SHIFT);
 }
 
+/* Chains up to the last power of two, and of the upper half those that were split off already. */
 static table_node** chain_of(rc_table* t, const void* key) {
-  size_t hash = hash_of(key), power = power_below(t->chains), i = hash & (2 * power - 1);
-  return chain_at(t, i < t->chains ? i : i & (power - 1));
+  size_t i = hash_of(key) & (2 * t->power - 1);
+  return chain_at(t, i < t->chains ? i : i & (t->power - 1));
 }
 
 /* ---- More chains, and fewer -------------------------------------------------------------------- */
@@ -73,10 +71,10 @@ static void nodes_move(rc_table* t, table_node* node) {
 }
 
 static void grow(rc_table* t) {
-  table_node** from = chain_at(t, t->chains - power_below(t->chains));
+  table_node** from = chain_at(t, t->chains - t->power);
   table_node* node = *from;
   *from = NULL;
-  t->chains++;
+  if (++t->chains == 2 * t->power) t->power = t->chains;
   nodes_move(t, node);
 }
 
@@ -92,6 +90,7 @@ static void block_end(rc_table* t, size_t chain) {
 
 static void shrink(rc_table* t) {
   table_node** last = chain_at(t, --t->chains);
+  if (t->chains < t->power) t->power /= 2;
   table_node* node = *last;
   *last = NULL;
   nodes_move(t, node);
@@ -108,7 +107,7 @@ table_node* table_find(rc_table* t, const void* key) {
 }
 
 bool table_add(rc_table* t, table_node* node, void* memory, size_t bytes) {
-  if (t->chains == 0) t->chains = TABLE_FIRST;
+  if (t->chains == 0) t->chains = t->power = TABLE_FIRST;
   bool taken = memory != NULL && table_wants(t) == bytes;
   if (taken) take(t, memory);
   for (int i = 0; i < 2 && t->nodes >= t->chains && table_wants(t) == 0; i++) grow(t);
@@ -123,13 +122,20 @@ void table_enter(rc_table* t, table_node* node) {
   if (!table_add(t, node, memory, wanted)) mi_free(memory);
 }
 
+static size_t chains_least(const rc_table* t) {
+  size_t least = t->kept > TABLE_FIRST ? t->kept : TABLE_FIRST;
+  return 2 * t->nodes > least ? 2 * t->nodes : least;
+}
+
 table_node* table_remove(rc_table* t, const void* key) {
+  if (t->chains == 0) return NULL;
   table_node** at = chain_of(t, key);
-  while ((*at)->key != key) at = &(*at)->next;
+  while (*at != NULL && (*at)->key != key) at = &(*at)->next;
   table_node* node = *at;
+  if (node == NULL) return NULL;
   *at = node->next;
   t->nodes--;
-  for (int i = 0; i < 2 && t->chains > TABLE_FIRST && t->nodes < t->chains / 2; i++) shrink(t);
+  for (int i = 0; i < 2 && t->chains > chains_least(t); i++) shrink(t);
   return node;
 }
 

@@ -4,6 +4,7 @@
 ** given back to those of them that last when it is joined. Both happen in the parent's own program,
 ** so no schedule changes what is left at any point of it. */
 #include "runtime/internal.h"
+#include "runtime/record.h"
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -46,6 +47,7 @@ rt_task* rt_task_new_child(const rt_config* config) {
   child->root.end[RT_DEPTH] = least(child->root.end[RT_DEPTH], scope_left(parent, RT_DEPTH));
   scopes_settle(parent);
   scopes_settle(child);
+  span_child(parent, child);
   return child;
 }
 
@@ -74,6 +76,7 @@ int rt_task_join(rt_task* child, rt_outcome* out) {
     give_back(parent, child, RT_MEMORY, child->taken[RT_MEMORY]);
     parent->children_ticks = end_after(parent->children_ticks - ticks_taken(child), (uint64_t)used);
     scopes_settle(parent);
+    span_join(parent, child, (uint64_t)used);
   }
   task_end_claimed(child);
   return 0;

@@ -1,6 +1,6 @@
 /* internal.h: what the files of runtime/ share: a task's record.
 **
-** Include order: alloc/internal.h, runtime.h, this; the files: scope.c, runtime.c, child.c. */
+** Include order: alloc/internal.h, runtime.h, this; the files: scope.c, replay.c, runtime.c, child.c. */
 #ifndef SLUICE_RUNTIME_INTERNAL_H
 #define SLUICE_RUNTIME_INTERNAL_H
 
@@ -25,15 +25,17 @@
 ** and who ends a scope looks at none within it. */
 #define NO_END INT64_MAX /* others: to CLOCK_MAX; below 0 where children took less than they used */
 
+enum { OUTSIDE_CANCEL = 1, OUTSIDE_REPLAY = 2, FIRST_LOG = 2 };
+
 /* `entered` is true from rt_enter to rt_leave, and then `before` is what the thread had. Other
-** threads touch `entered`, `cancelled` and `children` only, and `parent` does not end before its
+** threads touch `entered`, `outside` and `children` only, and `parent` does not end before its
 ** children. */
 struct rt_task {
   mi_task_t* task;
   mi_task_t* before;
   rt_task* outer; /* the rt_task that the thread had entered before */
   atomic_bool entered;
-  atomic_bool cancelled;
+  atomic_uint outside; /* OUTSIDE_*: what safepoints and beats look for */
   rt_scope root;
   rt_scope* scope;
   rt_scope* watched;
@@ -48,9 +50,11 @@ struct rt_task {
   bool collects;
   rt_on_expiry* on_expiry;
   void* on_expiry_arg;
+  uint64_t calls; /* of rt_tick, rt_poll, rt_scope_end, and rt_expire if it did something */
   rt_extension* log;
-  size_t log_count, log_room;
-  const rt_extension* replay; /* NULL: none */
+  size_t log_count, log_room; /* of log_room places one is kept for the end of the whole task */
+  rt_extension first_log[FIRST_LOG];
+  const rt_extension* replay; /* NULL: none; else the next entry, if there are any left */
   size_t replay_left;
   rt_task* parent;             /* NULL: none */
   uint64_t parent_serial;      /* the scopes up to this one have paid for the child: */
@@ -58,6 +62,10 @@ struct rt_task {
   int64_t extended;            /* ticks, of the task as a whole */
   int64_t children_ticks; /* what children were charged, or, before they are joined, have taken */
   atomic_uint children;
+  struct {
+    uint64_t number, tick, ns;
+    int64_t ticks, bytes;
+  } born;        /* as a child: for its parent's report */
   rt_task* next; /* free list of records */
 };
 
@@ -76,9 +84,21 @@ int64_t scope_left(const rt_task* t, rt_limit limit);
 void scopes_shift(rt_task* t, rt_limit limit, uint64_t serial, int64_t by);
 void scopes_settle(rt_task* t);
 int64_t end_after(int64_t from, uint64_t amount); /* NO_END above CLOCK_MAX */
+void scope_stop(rt_task* t, rt_scope* s, rt_limit why);
 void task_on_alarm(mi_task_t* task);
 void task_on_beat(mi_task_t* task, uint64_t beat);
 bool task_on_refusal(mi_task_t* task, size_t bytes);
+
+/* ---- replay.c -------------------------------------------------------------------------------- */
+
+void log_begin(rt_task* t, const rt_config* config);
+void log_end(rt_task* t);
+/* The host, or the log, lets the scope go on: true. */
+bool scope_extend(rt_task* t, rt_scope* s, rt_limit limit);
+/* The scope is about to be stopped from outside. */
+void log_stop(rt_task* t, const rt_scope* s, rt_limit why);
+/* Those of the log that are due happen. */
+void replay_stops(rt_task* t);
 
 /* ---- runtime.c ------------------------------------------------------------------------------- */
 

@@ -149,12 +149,14 @@ static series_t series_in(char** at, size_t bytes, size_t size, void (*merge)(vo
   return s;
 }
 
-_Static_assert(sizeof(sample_t) % WORD == 0 && sizeof(event_t) % WORD == 0, "rows are aligned");
-_Static_assert(RECORD_LEAST >= sizeof(recorder_t) + 8 * sizeof(sample_t) &&
-                   sizeof(sample_t) >= sizeof(event_t),
+_Static_assert(sizeof(sample_t) % WORD == 0 && sizeof(event_t) % WORD == 0 &&
+                   sizeof(span_t) % WORD == 0,
+               "rows are aligned");
+_Static_assert(RECORD_LEAST >= sizeof(recorder_t) + 16 * sizeof(span_t) &&
+                   sizeof(span_t) >= sizeof(sample_t) && sizeof(sample_t) >= sizeof(event_t),
                "each series has two places at least");
 
-/* Half of the room is for samples, a quarter for events of each sort. */
+/* Half of the room is for samples, an eighth for spans, and the rest for events. */
 bool recorder_begin(mi_task_t* task, const rt_config* config) {
   task->measure = config->measure_pauses;
   task->notes_pauses = config->measure_pauses || config->record > 0;
@@ -168,8 +170,9 @@ bool recorder_begin(mi_task_t* task, const rt_config* config) {
   size_t room = bytes - sizeof *r;
   r->samples = series_in(&at, room / 2, sizeof(sample_t), merge_samples);
   r->samples.interval = 1; /* so that it makes no difference how often one looks */
-  r->heavy = series_in(&at, room / 4, sizeof(event_t), keep_heavier);
-  r->lengthy = series_in(&at, room / 4, sizeof(event_t), keep_longer);
+  r->heavy = series_in(&at, room / 16 * 3, sizeof(event_t), keep_heavier);
+  r->lengthy = series_in(&at, room / 16 * 3, sizeof(event_t), keep_longer);
+  r->spans = series_in(&at, room / 8, sizeof(span_t), span_keep_longer);
   r->mapped = bytes;
   r->start_ns = task->measure ? os_now_ns() : 0;
   r->limit_bytes = config->bytes;

@@ -1,5 +1,5 @@
 /* record.h: what a task keeps of its past for reports: histograms of its pauses, the worst of them,
-** and samples of what it held.
+** samples of what it held, and its scopes and children.
 **
 ** A SERIES has rows in the order of time, in a fixed number of places. Its time is cut into
 ** intervals of so many beats; each has one row at most, which stands for all that were added in it.
@@ -46,8 +46,22 @@ typedef struct event {
   uint32_t kind, thread;
 } event_t;
 
+/* A scope that is over, or a child that was joined. Of those in an interval the longest is kept. */
+enum { SPAN_NAME = 24 };
+typedef struct span {
+  uint64_t beat, tick; /* when it was over; and when it began: */
+  uint64_t begin;
+  uint64_t used;                /* ticks; a child's are its own */
+  uint64_t ticks, bytes, depth; /* its limits; UINT64_MAX: none */
+  uint64_t at_ns, ns;           /* since the start */
+  uint64_t number;              /* of scopes as in rt_extension, of children in their own order */
+  uint32_t level;               /* of scopes, from 1; 0: a child */
+  rt_limit ended_by;
+  char name[SPAN_NAME]; /* its beginning, in UTF-8, without control characters */
+} span_t;
+
 /* By the logarithm: [0] of 0, [i] of 2^(i-1) up to 2^i - 1, the last one of all above, too. */
-enum { BUCKETS = 42, LONGEST = 16 };
+enum { BUCKETS = 42, LONGEST = 16, OPEN_MOST = 16 };
 typedef uint64_t histogram_t[BUCKETS];
 static inline unsigned bucket_of(uint64_t n) {
   unsigned bits = n == 0 ? 0 : 64u - (unsigned)__builtin_clzl(n);
@@ -67,6 +81,11 @@ typedef struct recorder {
   series_t lengthy;         /* and by their time, if that is measured */
   event_t longest[LONGEST]; /* the longest first */
   unsigned longest_count;
+  series_t spans;
+  uint64_t span_count;    /* that there were */
+  uint64_t children;      /* that began */
+  span_t open[OPEN_MOST]; /* scopes that go on, by level; deeper ones are not recorded */
+  unsigned open_count;
 } recorder_t;
 
 /* By the task's configuration; false: no memory. End it before the task ends. */
@@ -74,6 +93,20 @@ bool recorder_begin(mi_task_t* task, const rt_config* config);
 void recorder_end(mi_task_t* task);
 /* Samples now; the thread has the task. */
 void recorder_sample(mi_task_t* task, uint64_t now_ns);
+
+/* ---- spans.c: nothing is done for a task without a recorder ----------------------------------- */
+
+void span_keep_longer(void* row, const void* later);
+/* The innermost scope of the task has begun; a scope, by its level, has run out; it is over, and those in it. */
+void span_begin(rt_task* t, const rt_limits* limits);
+void span_mark(const rt_task* t, int level, rt_limit why);
+void span_end(const rt_task* t, int level);
+/* A child has begun; it is joined. */
+void span_child(rt_task* parent, rt_task* child);
+void span_join(const rt_task* parent, const rt_task* child, uint64_t used);
+/* Those that are recorded in the order of their ends; then the scopes that go on, as if they ended now. */
+uint32_t spans_in(const recorder_t* r);
+span_t span_at(const recorder_t* r, uint32_t i, uint64_t tick, uint64_t now_ns);
 
 /* runtime.c */
 mi_task_t* task_of(const rt_task* t);

@@ -29,11 +29,18 @@ void report_json(FILE* out, const figures_t* f);
 void report_trace(FILE* out, const figures_t* f);
 void report_html(FILE* out, const figures_t* f);
 
-/* The four pictures of the page. */
+/* The i-th of spans_in(f->r), at the moment of the report. */
+static inline span_t span_of(const figures_t* f, uint32_t i) {
+  return span_at(f->r, i, f->ticks, f->elapsed_ns);
+}
+
+/* The pictures of the page. */
 void picture_memory(FILE* out, const figures_t* f);
 void picture_backlog(FILE* out, const figures_t* f);
 void picture_pauses(FILE* out, const figures_t* f);
 void picture_classes(FILE* out, const figures_t* f);
+void picture_spans(FILE* out, const figures_t* f); /* if there are any */
+void put_html(FILE* out, const char* text);        /* with < and & as they are written there */
 
 /* The events that say most: the longest, or, if times are not measured, the heaviest, these first.
 ** How many. */

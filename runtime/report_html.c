@@ -1,4 +1,4 @@
-/* report_html.c: the page: a summary in words, four pictures, and tables. It loads nothing and runs
+/* report_html.c: the page: a summary in words, pictures, and tables. It loads nothing and runs
 ** no script. Numbers that were rounded stand in <data> elements with the exact value, and the name
 ** that it has in the JSON report. */
 #include "runtime/report.h"
@@ -35,7 +35,8 @@ static const char head[] =
     "svg text { fill: var(--soft); }\n"
     "svg .start { text-anchor: start; } svg .middle { text-anchor: middle; } svg .end { "
     "text-anchor: end; }\n"
-    "svg .name { fill: var(--ink); } svg .small { font-size: 10px; }\n"
+    "svg .on { fill: var(--paper); } svg .name { fill: var(--ink); } svg .small { font-size: 10px; "
+    "}\n"
     ".grid { stroke: var(--rule); } .axis { stroke: var(--soft); }\n"
     ".limit { stroke: var(--c4); stroke-dasharray: 6 4; } svg text.limit { fill: var(--c4); "
     "stroke: none; }\n"
@@ -158,6 +159,17 @@ static void put_summary(FILE* out, const figures_t* f) {
   fputs("</dl>\n", out);
 }
 
+void put_html(FILE* out, const char* text) {
+  for (; *text != '\0'; text++) {
+    if (*text == '<')
+      fputs("&lt;", out);
+    else if (*text == '&')
+      fputs("&amp;", out);
+    else
+      fputc(*text, out);
+  }
+}
+
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
 static void put_cause(FILE* out, unsigned kind) {
@@ -222,6 +234,61 @@ static void put_worst(FILE* out, const figures_t* f) {
   fputs("</tbody>\n</table>\n</section>\n", out);
 }
 
+/* The longest, in the order of their ends: a scope comes after those within it. */
+enum { SPANS_SHOWN = 20 };
+
+static uint64_t shortest_shown(const figures_t* f) {
+  uint64_t longest[SPANS_SHOWN] = {0};
+  for (uint32_t i = 0; i < spans_in(f->r); i++) {
+    span_t s = span_of(f, i);
+    uint64_t length = s.tick - s.begin;
+    int at = SPANS_SHOWN;
+    while (at > 0 && longest[at - 1] < length) at--;
+    if (at == SPANS_SHOWN) continue;
+    memmove(&longest[at + 1], &longest[at], (size_t)(SPANS_SHOWN - 1 - at) * sizeof *longest);
+    longest[at] = length;
+  }
+  return longest[SPANS_SHOWN - 1];
+}
+
+static void put_allowed(FILE* out, amount_fun* amount, unsigned row, const char* name, uint64_t n) {
+  if (n == UINT64_MAX)
+    fputs("<td>&ndash;</td>", out);
+  else
+    put_cell(out, amount, "repeats.scopes", row, name, n);
+}
+
+static void put_spans(FILE* out, const figures_t* f) {
+  uint64_t least = shortest_shown(f);
+  unsigned shown = 0;
+  fputs(
+      "<div "
+      "class=\"wide\">\n<table>\n<thead><tr><th>name</th><th>number</th><th>begin</th><th>end</th>"
+      "<th>ticks used</th><th>of</th><th>bytes</th><th>calls</th><th>ended "
+      "by</th></tr></thead>\n<tbody>\n",
+      out);
+  for (uint32_t i = 0; i < spans_in(f->r) && shown < SPANS_SHOWN; i++) {
+    span_t s = span_of(f, i);
+    if (s.tick - s.begin < least) continue;
+    fprintf(out, "<tr><td><i class=\"c%u\"></i>", s.ended_by != RT_NONE ? 4 : s.level > 0 ? 0 : 2);
+    put_html(out, s.name);
+    fputs("</td>", out);
+    put_cell(out, amount_count, "repeats.scopes", i, "number", s.number);
+    put_cell(out, amount_count, "repeats.scopes", i, "begin", s.begin);
+    if (i >= f->r->spans.rows)
+      fputs("<td>goes on</td>", out);
+    else
+      put_cell(out, amount_count, "repeats.scopes", i, "end", s.tick);
+    put_cell(out, amount_count, "repeats.scopes", i, "used_ticks", s.used);
+    put_allowed(out, amount_count, i, "limit_ticks", s.ticks);
+    put_allowed(out, amount_bytes, i, "limit_bytes", s.bytes);
+    put_allowed(out, amount_count, i, "limit_depth", s.depth);
+    fprintf(out, "<td>%s</td></tr>\n", s.ended_by != RT_NONE ? rt_limit_name(s.ended_by) : "");
+    shown++;
+  }
+  fputs("</tbody>\n</table>\n</div>\n", out);
+}
+
 static void put_samples(FILE* out, const figures_t* f) {
   const series_t* s = &f->r->samples;
   fputs(
@@ -264,6 +331,10 @@ static const char about_units[] =
 static const char about_backlog[] =
     "Dead objects that were not freed yet. What only they hold is not counted: of a list that "
     "dies, one waits.";
+static const char about_spans[] =
+    "When the scopes of the task ran, an outer one above those within it, and its children that "
+    "were joined. Those in "
+    "red were ended by a limit.";
 static const char about_all[] =
     "Ticks, units, counts and bytes are the same in every run of the same program";
 
@@ -274,6 +345,10 @@ void report_html(FILE* out, const figures_t* f) {
   put_picture(out, f, picture_pauses, "Pauses", f->measured ? about_lengths : about_units);
   put_causes(out, f);
   put_worst(out, f);
+  if (spans_in(f->r) > 0) {
+    put_picture(out, f, picture_spans, "Scopes and children", about_spans);
+    put_spans(out, f);
+  }
   put_picture(out, f, picture_backlog, "Waiting", about_backlog);
   put_picture(out, f, picture_classes, "Size classes", "Blocks in use at the end, by their size.");
   put_samples(out, f);

@@ -1,5 +1,5 @@
-/* report_json.c: all figures for tools, and events for trace viewers. Everything is an integer or a
-** fixed text. */
+/* report_json.c: all figures for tools, and events for trace viewers. All are integers and fixed
+** texts, but for the names of scopes. */
 #include "runtime/report.h"
 
 typedef unsigned long long ull;
@@ -78,6 +78,50 @@ static void put_events(FILE* out, const char* name, const series_t* s, bool meas
   fputs("\n    ]", out);
 }
 
+/* The name has no control characters. */
+static void put_name_of(FILE* out, const span_t* s) {
+  fputs("\"name\": \"", out);
+  for (const char* c = s->name; *c != '\0'; c++) {
+    if (*c == '"' || *c == '\\') fputc('\\', out);
+    fputc(*c, out);
+  }
+  fputc('"', out);
+}
+
+static void put_allowed(FILE* out, const char* name, uint64_t n) {
+  fprintf(out, ", \"%s\": ", name);
+  if (n == UINT64_MAX)
+    fputs("null", out);
+  else
+    fprintf(out, "%llu", (ull)n);
+}
+
+static void put_span(FILE* out, const span_t* s, bool goes_on) {
+  fprintf(out, "{\"kind\": \"%s\", \"number\": %llu, ", s->level > 0 ? "scope" : "child",
+          (ull)s->number);
+  put_name_of(out, s);
+  fprintf(out,
+          ", \"level\": %u, \"begin\": %llu, \"end\": %llu, \"goes_on\": %s, \"used_ticks\": %llu",
+          s->level, (ull)s->begin, (ull)s->tick, goes_on ? "true" : "false", (ull)s->used);
+  put_allowed(out, "limit_ticks", s->ticks);
+  put_allowed(out, "limit_bytes", s->bytes);
+  put_allowed(out, "limit_depth", s->depth);
+  fprintf(out, ", \"ended_by\": \"%s\"}", rt_limit_name(s->ended_by));
+}
+
+static void put_spans(FILE* out, const figures_t* f, bool measured) {
+  fputs("    \"scopes\": [", out);
+  for (uint32_t i = 0; i < spans_in(f->r); i++) {
+    span_t s = span_of(f, i);
+    fprintf(out, "%s      ", comma_at(i));
+    if (measured)
+      fprintf(out, "{\"at_ns\": %llu, \"ns\": %llu}", (ull)s.at_ns, (ull)s.ns);
+    else
+      put_span(out, &s, i >= f->r->spans.rows);
+  }
+  fputs("\n    ],\n", out);
+}
+
 static void put_classes(FILE* out, const figures_t* f) {
   fputs("    \"size_classes\": [", out);
   for (unsigned c = 1, i = 0; c < CLASS_COUNT; c++) {
@@ -111,7 +155,9 @@ static void put_repeats(FILE* out, const figures_t* f) {
           (ull)r->heavy_count);
   fprintf(out, "    \"beats_to_a_heavy_pause\": %llu,\n", (ull)r->heavy.interval);
   put_events(out, "heavy", &r->heavy, false);
-  fputs(",\n", out);
+  fprintf(out, ",\n    \"scopes_ended\": %llu,\n    \"beats_to_a_scope\": %llu,\n",
+          (ull)r->span_count, (ull)r->spans.interval);
+  put_spans(out, f, false);
   put_classes(out, f);
 }
 
@@ -121,6 +167,7 @@ static void put_measured(FILE* out, const figures_t* f) {
           f->measured ? "true" : "false", (ull)f->elapsed_ns, (ull)f->resident_peak);
   put_causes(out, f, true);
   put_samples(out, &r->samples, true);
+  put_spans(out, f, true);
   fprintf(out, "    \"long_ns\": %llu,\n    \"long_pauses\": %llu,\n", (ull)r->least_ns,
           (ull)r->long_count);
   fprintf(out, "    \"beats_to_a_long_pause\": %llu,\n", (ull)r->lengthy.interval);
@@ -173,6 +220,45 @@ static void trace_counter(FILE* out, const figures_t* f, const sample_t* s, cons
   fprintf(out, ", \"args\": {\"%s\": %llu}}", unit, (ull)value);
 }
 
+/* Scopes nest, so they are slices of a track of their own; children overlap, so each is one. If several begin at the
+** same time the outer one comes first, which ended last. */
+enum { SCOPES = 1000000 };
+
+static void trace_scope(FILE* out, const figures_t* f, const span_t* s) {
+  fprintf(out, ",\n{\"ph\": \"X\", \"cat\": \"scope\", ");
+  put_name_of(out, s);
+  fprintf(out, ", \"pid\": 1, \"tid\": %d", SCOPES);
+  put_moment(out, f, s->at_ns, s->begin);
+  if (f->measured)
+    put_ns(out, "dur", s->ns);
+  else
+    fprintf(out, ", \"dur\": %llu", (ull)(s->tick - s->begin));
+}
+
+static void trace_moment(FILE* out, const figures_t* f, const span_t* s, char phase) {
+  fprintf(out, ",\n{\"ph\": \"%c\", \"cat\": \"child\", \"id\": \"%llu\", ", phase, (ull)s->number);
+  put_name_of(out, s);
+  fprintf(out, ", \"pid\": 1, \"tid\": %d", SCOPES);
+  if (phase == 'b')
+    put_moment(out, f, s->at_ns, s->begin);
+  else
+    put_moment(out, f, s->at_ns + s->ns, s->tick);
+}
+
+static void trace_span(FILE* out, const figures_t* f, uint32_t i) {
+  span_t s = span_of(f, i);
+  if (s.level > 0)
+    trace_scope(out, f, &s);
+  else
+    trace_moment(out, f, &s, 'b');
+  fputs(", \"args\": ", out);
+  put_span(out, &s, i >= f->r->spans.rows);
+  fputc('}', out);
+  if (s.level > 0) return;
+  trace_moment(out, f, &s, 'e');
+  fputc('}', out);
+}
+
 static void put_name(FILE* out, const char* what, unsigned thread, const char* name) {
   fprintf(
       out,
@@ -187,6 +273,11 @@ void report_trace(FILE* out, const figures_t* f) {
           f->measured ? "since the task began" : "1 us is one tick", (ull)f->ticks);
   fputs("\"traceEvents\": [\n", out);
   put_name(out, "process_name", 0, "task");
+  if (spans_in(f->r) > 0) {
+    fputs(",\n", out);
+    put_name(out, "thread_name", SCOPES, "scopes");
+  }
+  for (uint32_t i = spans_in(f->r); i > 0; i--) trace_span(out, f, i - 1);
   for (uint32_t i = 0; i < events->rows; i++) trace_pause(out, f, series_row(events, i));
   for (uint32_t i = 0; i < samples->rows; i++) {
     const sample_t* s = series_row(samples, i);

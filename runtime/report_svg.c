@@ -38,7 +38,9 @@ static void put_text(FILE* out, const char* class, double x, double y, const cha
   fprintf(out, "<text class=\"%s\"", class);
   put_attribute(out, "x", x);
   put_attribute(out, "y", y);
-  fprintf(out, ">%s</text>\n", text);
+  fputc('>', out);
+  put_html(out, text);
+  fputs("</text>\n", out);
 }
 
 /* A bar, with a text for who points at it; it is not closed. */
@@ -79,6 +81,15 @@ static double step_of(double max, int most, bool bytes) {
   return step;
 }
 
+static void put_ticks(FILE* out, const curve_t* c) {
+  char text[AMOUNT];
+  double step = step_of(c->x_max, 8, false);
+  for (double x = 0; x <= c->x_max; x += step)
+    put_text(out, "middle", x_of(c, (uint64_t)x), TOP + c->height + 18,
+             amount_short(text, (uint64_t)x));
+  put_text(out, "middle", LEFT + INNER / 2.0, TOP + c->height + 36, "ticks");
+}
+
 static void put_grid(FILE* out, const curve_t* c) {
   char text[AMOUNT];
   double step = step_of(c->y_max, 5, c->amount == amount_bytes);
@@ -86,11 +97,7 @@ static void put_grid(FILE* out, const curve_t* c) {
     put_line(out, "grid", LEFT, y_of(c, y), WIDTH - RIGHT, y_of(c, y));
     put_text(out, "end", LEFT - 8, y_of(c, y) + 4, c->amount(text, (uint64_t)y));
   }
-  step = step_of(c->x_max, 8, false);
-  for (double x = 0; x <= c->x_max; x += step)
-    put_text(out, "middle", x_of(c, (uint64_t)x), TOP + c->height + 18,
-             amount_short(text, (uint64_t)x));
-  put_text(out, "middle", LEFT + INNER / 2.0, TOP + c->height + 36, "ticks");
+  put_ticks(out, c);
 }
 
 static void put_points(FILE* out, const curve_t* c, size_t offset) {
@@ -154,6 +161,84 @@ void picture_backlog(FILE* out, const figures_t* f) {
   fprintf(out, "%s at the end.</desc>\n", amount_count(text, f->waiting));
   put_grid(out, &c);
   put_curves(out, &c);
+  fputs("</svg>\n", out);
+}
+
+/* ---- Scopes by level, and children in as many lanes as they need, over ticks -------------------- */
+
+enum { LANE = 22, LANES = 8 };
+
+typedef struct lanes {
+  unsigned levels, children;
+  uint64_t since[LANES]; /* the least tick that is taken in a lane of children */
+} lanes_t;
+
+/* From the last end to the first, each child goes to the first lane that is free until it ends; those that find none
+** share the last. */
+static unsigned lane_of(lanes_t* l, const span_t* s) {
+  unsigned lane = 0;
+  if (s->level > 0) return s->level - 1;
+  while (lane + 1 < LANES && lane < l->children && l->since[lane] < s->tick) lane++;
+  if (lane >= l->children) l->children = lane + 1;
+  l->since[lane] = s->begin;
+  return l->levels + lane;
+}
+
+static void put_allowance(FILE* out, uint64_t n, const char* (*amount)(char*, uint64_t),
+                          const char* of) {
+  char text[AMOUNT];
+  if (n != UINT64_MAX) fprintf(out, ", of %s%s", amount(text, n), of);
+}
+
+static void put_span(FILE* out, const curve_t* c, const span_t* s, unsigned lane) {
+  char text[AMOUNT];
+  double x = x_of(c, s->begin), width = x_of(c, s->tick) - x, y = TOP + lane * LANE + 2.0;
+  if (width < 1) width = 1;
+  if (x + width > WIDTH - RIGHT) x = WIDTH - RIGHT - width;
+  begin_bar(out, s->ended_by != RT_NONE ? 4 : s->level > 0 ? 0 : 2, x, y, width, LANE - 4);
+  put_html(out, s->name);
+  fprintf(out, " (%s %llu): from tick %s ", s->level > 0 ? "scope" : "child", (ull)s->number,
+          amount_count(text, s->begin));
+  fprintf(out, "to %s, ", amount_count(text, s->tick));
+  fprintf(out, "%s ticks used", amount_count(text, s->used));
+  put_allowance(out, s->ticks, amount_count, "");
+  put_allowance(out, s->bytes, amount_bytes, "");
+  put_allowance(out, s->depth, amount_count, " calls");
+  if (s->ended_by != RT_NONE) fprintf(out, "; ended by its %s", rt_limit_name(s->ended_by));
+  end_bar(out);
+  if (width > 8.0 * (double)strlen(s->name)) put_text(out, "start on", x + 5, y + 13, s->name);
+}
+
+static lanes_t lanes_of(const figures_t* f) {
+  lanes_t l = {0, 0, {0}};
+  for (uint32_t i = 0; i < spans_in(f->r); i++) {
+    span_t s = span_of(f, i);
+    if (s.level > l.levels) l.levels = s.level;
+  }
+  return l;
+}
+
+void picture_spans(FILE* out, const figures_t* f) {
+  lanes_t all = lanes_of(f), l = all;
+  for (uint32_t i = spans_in(f->r); i > 0; i--) {
+    span_t s = span_of(f, i - 1);
+    (void)lane_of(&all, &s);
+  }
+  curve_t c = curve_of(f, amount_short, 0, 0, 0);
+  c.height = (all.levels + all.children) * LANE;
+  begin(out, "scopes", TOP + c.height + BOTTOM, "Scopes and children over ticks");
+  fputs("When they began and ended; the table has the longest.</desc>\n", out);
+  for (unsigned level = 1; level <= l.levels; level++) {
+    char name[20];
+    snprintf(name, sizeof name, "level %u", level);
+    put_text(out, "end", LEFT - 8, TOP + level * LANE - 7, name);
+  }
+  if (all.children > 0) put_text(out, "end", LEFT - 8, TOP + (l.levels + 1) * LANE - 7, "children");
+  for (uint32_t i = spans_in(f->r); i > 0; i--) {
+    span_t s = span_of(f, i - 1);
+    put_span(out, &c, &s, lane_of(&l, &s));
+  }
+  put_ticks(out, &c);
   fputs("</svg>\n", out);
 }
 

@@ -65,7 +65,7 @@ static void unbuild(rt_task* t) {
     task_delete(t->task, false);
     if (arena != &arena_main) arena_delete(arena);
   }
-  mi_free(t->log);
+  if (t->log != NULL) log_end(t);
   record_free(t);
 }
 
@@ -93,8 +93,7 @@ rt_task* rt_task_new(const rt_config* config) {
   t->collects = config->collects;
   t->on_expiry = config->on_expiry;
   t->on_expiry_arg = config->on_expiry_arg;
-  t->replay = config->replay;
-  t->replay_left = config->replay_count;
+  log_begin(t, config);
   t->task->on_beat = task_on_beat;
   t->task->on_alarm = task_on_alarm;
   t->task->on_refusal = task_on_refusal;
@@ -212,10 +211,10 @@ void* rt_alloc(size_t size) {
   return p != NULL ? p : exact_alloc(size);
 }
 
-/* A block of another task, which stays counted there. */
+/* A block of another task, which stays counted there; if it is to shrink and cannot be moved, in place. */
 static void* move_here(void* p, size_t oldsize, size_t newsize) {
   void* q = exact_alloc(newsize);
-  if (q == NULL) return NULL;
+  if (q == NULL) return newsize <= oldsize ? p : NULL;
   memcpy(q, p, oldsize < newsize ? oldsize : newsize);
   mi_free(p);
   return q;

@@ -2,7 +2,9 @@
 **
 ** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h)
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
-** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it.
+** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
+** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
+** a FILE, would end with the task.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -46,13 +48,15 @@ typedef struct rt_limits {
   uint64_t depth; /* of calls (rt_descend), below the one at its begin; 0: no limit */
 } rt_limits;
 
-/* A limit that was reached at that tick of the task's clock, and extended by `amount` ticks or
-** bytes. The task is scope 0, others have the number in which they began. */
+/* What was decided about a task at that tick of its clock: a limit that was reached was extended by `amount` ticks
+** or bytes; or, with an amount of 0, the scope was ended, by rt_expire or rt_cancel. The task is scope 0, others
+** have the number in which they began. */
 typedef struct rt_extension {
   uint64_t tick;
   uint64_t amount;
   uint64_t scope;
-  rt_limit limit; /* RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  rt_limit limit; /* if extended: RT_HEARTBEATS (also for `ticks`), or RT_MEMORY */
+  uint64_t calls; /* of rt_tick, rt_poll, rt_scope_end, and rt_expire if it did something, so far */
 } rt_extension;
 
 /* Asked, within the call that reached a limit, before the task expires: by how many ticks or bytes
@@ -73,8 +77,9 @@ typedef struct rt_config {
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   rt_on_expiry* on_expiry; /* NULL: nothing is extended */
   void* on_expiry_arg;     /* borrowed */
-  /* The log of another run of the same program (rt_extensions): this one is extended at the same
-  ** points, and not otherwise; on_expiry is not called. Borrowed until the task ends. NULL: no
+  /* The log of another run of the same program (rt_extensions): this one is extended, or ended, at
+  ** the same points, whoever calls rt_cancel and rt_expire or not; on_expiry is not called, and nothing else is
+  ** extended. Borrowed until the task ends. NULL: no
   ** replay. */
   const rt_extension* replay;
   size_t replay_count;
@@ -115,7 +120,7 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat, whatever its
+/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat, whatever its
 ** scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
@@ -138,7 +143,8 @@ const char* rt_limit_name(rt_limit limit);
 /* What is left: ticks (RT_HEARTBEATS), bytes, depth; 0 of ticks and bytes when the task has
 ** expired. UINT64_MAX: there is no limit. */
 uint64_t rt_left(rt_limit limit);
-/* What was extended so far, in order; borrowed, until the next extension or the end of the task. */
+/* What was decided so far, in order; borrowed, until the next decision or the end of the task. If there is no memory
+** for an entry, nothing is extended; and what ended, but for the whole task, is not told. */
 const rt_extension* rt_extensions(const rt_task* task, size_t* count);
 
 /* A part of the run with limits of its own; those of the scopes around it, and of the task, hold as
@@ -191,6 +197,9 @@ static inline void* rt_alloc_quick(size_t size);
 ** allocation. (Only with a task entered.) A new task: UINT64_MAX. */
 void rt_watch(uint64_t bytes);
 static inline bool rt_is_watched(void);
+/* rt_tick, if no beat comes and there is nothing to look at (rt_is_watched); false: nothing is charged,
+** call rt_tick. A task that is cancelled notices it at the next beat. */
+static inline bool rt_tick_quick(uint64_t n);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
@@ -251,8 +260,8 @@ void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
 /* "rc_dec", "refill", "request", "beat", "forced"; else "unknown". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
 
-/* What is told of a task that was made with a record: pauses, and memory and waiting objects over time. The
-** same program gives the same report in every run, but for what depends on the clock or the system. */
+/* What is told of a task that was made with a record: pauses, scopes and children, memory and waiting objects over
+** time. The same program gives the same report in every run, but for what depends on the clock or the system. */
 typedef enum rt_report_format {
   RT_REPORT_TEXT, /* a histogram of the pauses for a terminal, in 80 columns */
   RT_REPORT_HTML, /* a page that needs nothing else */
@@ -303,6 +312,12 @@ static inline void* rt_alloc_quick(size_t size) {
 }
 static inline bool rt_is_watched(void) {
   return rt_this_thread.task->room < rt_this_thread.task->watch;
+}
+static inline bool rt_tick_quick(uint64_t n) {
+  int64_t left = rt_this_thread.countdown; /* 1 where no task is */
+  if (__builtin_expect(left <= 1 || n >= (uint64_t)left || rt_is_watched(), 0)) return false;
+  rt_this_thread.countdown = left - (int64_t)n;
+  return true;
 }
 
 /* ---- Depth, inlined -------------------------------------------------------------------------- */

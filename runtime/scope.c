@@ -6,6 +6,8 @@
 ** reached, however deep scopes nest. */
 #include "runtime/internal.h"
 
+#include "runtime/record.h"
+
 _Thread_local rt_task* task_current;
 __thread int64_t rt_depth_left = NO_END;
 
@@ -113,60 +115,6 @@ uint64_t rt_left(rt_limit limit) {
   return left == NO_END ? UINT64_MAX : (uint64_t)left;
 }
 
-/* ---- Extension ------------------------------------------------------------------------------- */
-
-/* In the thread's own heap: what the host asked for is not the task's. */
-static bool log_reserve(rt_task* t) {
-  enum { FIRST = 16 };
-  if (t->log_count < t->log_room) return true;
-  mi_task_t* own = task_own();
-  mi_heap_t* heap = own != NULL ? task_backing_of(own) : NULL;
-  size_t room = t->log_room != 0 ? 2 * t->log_room : FIRST;
-  rt_extension* log = heap != NULL ? heap_alloc(heap, room * sizeof *log, false) : NULL;
-  if (log == NULL) return false;
-  if (t->log != NULL) memcpy(log, t->log, t->log_count * sizeof *log);
-  mi_free(t->log);
-  t->log = log;
-  t->log_room = room;
-  return true;
-}
-
-/* By how much the host, in what it had before, extends the scope; 0: not at all. A replay tells it,
-** if it is at the very point. */
-static uint64_t ask(rt_task* t, const rt_scope* s, rt_limit limit) {
-  if (t->replay != NULL) {
-    const rt_extension* e = t->replay;
-    if (t->replay_left == 0 || e->tick != task_ticks(t->task) || e->limit != limit ||
-        e->scope != s->serial)
-      return 0;
-    t->replay++;
-    t->replay_left--;
-    return e->amount;
-  }
-  if (t->on_expiry == NULL || t->task->in_callback) return 0;
-  task_suspend(t);
-  uint64_t amount = t->on_expiry(t, limit, s->name, t->on_expiry_arg);
-  task_resume(t);
-  return amount;
-}
-
-/* What is not in the log cannot be repeated, and is not granted. */
-static bool extend(rt_task* t, rt_scope* s, rt_limit limit) {
-  if ((t->replay == NULL && t->on_expiry == NULL) || !log_reserve(t)) return false;
-  uint64_t amount = ask(t, s, limit);
-  if (amount == 0) return false;
-  t->log[t->log_count++] = (rt_extension){task_ticks(t->task), amount, s->serial, limit};
-  s->end[limit] = end_after(s->end[limit], amount);
-  if (s == &t->root && limit == RT_HEARTBEATS) t->extended = end_after(t->extended, amount);
-  scopes_settle(t);
-  return true;
-}
-
-const rt_extension* rt_extensions(const rt_task* t, size_t* count) {
-  *count = t->log_count;
-  return t->log;
-}
-
 /* ---- Expiry ---------------------------------------------------------------------------------- */
 
 static void open_grace(rt_task* t, rt_limit why) {
@@ -183,6 +131,7 @@ static void mark(rt_task* t, rt_scope* s, rt_limit why) {
     t->where = s->name;
   }
   s->expired = why;
+  span_mark(t, s->level, why);
   t->watched = s->outer;
   t->watched_level = s->level - 1;
   settle(t);
@@ -201,7 +150,7 @@ void task_on_alarm(mi_task_t* task) {
   rt_scope* s;
   if (t == NULL || t->task != task) return;
   while ((s = which_ends(t, RT_HEARTBEATS, ticks_now(t))) != NULL)
-    if (!extend(t, s, RT_HEARTBEATS)) mark(t, s, RT_HEARTBEATS);
+    if (!scope_extend(t, s, RT_HEARTBEATS)) mark(t, s, RT_HEARTBEATS);
 }
 
 bool task_on_refusal(mi_task_t* task, size_t bytes) {
@@ -211,32 +160,47 @@ bool task_on_refusal(mi_task_t* task, size_t bytes) {
   int64_t held = (int64_t)task_bytes(task);
   rt_scope* s = which_ends(t, RT_MEMORY, end_after(held, bytes) - 1);
   if (s == NULL) return false;
-  if (bytes >= NO_END || !extend(t, s, RT_MEMORY)) mark(t, s, RT_MEMORY);
+  if (bytes >= NO_END || !scope_extend(t, s, RT_MEMORY)) mark(t, s, RT_MEMORY);
   return true;
 }
 
-static void cancel(rt_task* t) {
-  if (t->root.expired == RT_NONE) mark(t, &t->root, RT_CANCELLED);
+/* By what no limit of the program's tells. A task that is cancelled is so whatever has expired in it. */
+void scope_stop(rt_task* t, rt_scope* s, rt_limit why) {
+  if (s->expired != RT_NONE || (has_expired(t) && why != RT_CANCELLED)) return;
+  log_stop(t, s, why);
+  mark(t, s, why);
 }
 
-static inline bool is_cancelled(const rt_task* t) {
-  return atomic_load_explicit(&t->cancelled, memory_order_relaxed);
+static __attribute__((noinline)) void look_outside(rt_task* t, unsigned outside) {
+  if (outside & OUTSIDE_REPLAY) replay_stops(t);
+  if (outside & OUTSIDE_CANCEL) scope_stop(t, &t->root, RT_CANCELLED);
+}
+
+static inline void look(rt_task* t) {
+  unsigned outside = atomic_load_explicit(&t->outside, memory_order_relaxed);
+  if (unlikely(outside != 0)) look_outside(t, outside);
 }
 
 void task_on_beat(mi_task_t* task, uint64_t beat) {
   rt_task* t = task_current;
   (void)beat;
-  if (t != NULL && t->task == task && is_cancelled(t)) cancel(t);
+  if (t != NULL && t->task == task) look(t);
 }
 
-void rt_cancel(rt_task* t) { atomic_store_explicit(&t->cancelled, true, memory_order_relaxed); }
+void rt_cancel(rt_task* t) {
+  atomic_fetch_or_explicit(&t->outside, OUTSIDE_CANCEL, memory_order_relaxed);
+}
 
 static inline rt_status status_of(rt_task* t) {
-  if (unlikely(is_cancelled(t))) cancel(t);
+  look(t);
   return has_expired(t) ? RT_EXPIRED : RT_OK;
 }
 
-rt_status rt_poll(void) { return task_current == NULL ? RT_OK : status_of(task_current); }
+rt_status rt_poll(void) {
+  if (task_current == NULL) return RT_OK;
+  task_current->calls++;
+  return status_of(task_current);
+}
 
 rt_status rt_tick(uint64_t n) {
   task_charge(n);
@@ -255,11 +219,12 @@ rt_status rt_expire(rt_limit why) {
   rt_task* t = task_current;
   if (t == NULL) return RT_OK;
   if (why > RT_NONE && why <= RT_CANCELLED && !has_expired(t)) {
+    t->calls++;
     rt_scope* s = whose(t, why);
     bool asks = (why == RT_HEARTBEATS || why == RT_MEMORY) && s->end[why] != NO_END;
-    if (!asks || !extend(t, s, why)) mark(t, s, why);
+    if (!asks || !scope_extend(t, s, why)) scope_stop(t, s, why);
   }
-  return status_of(t);
+  return has_expired(t) ? RT_EXPIRED : RT_OK;
 }
 
 rt_limit rt_expired(const rt_task* t) { return t->why; }
@@ -313,6 +278,7 @@ void rt_scope_begin(rt_scope* s, const rt_limits* limits) {
   t->level = s->level;
   settle(t);
   depth_set(t, s->depth);
+  span_begin(t, limits);
 }
 
 /* The innermost mark that is left. */
@@ -323,15 +289,21 @@ static void find_why(rt_task* t) {
   t->where = has_expired(t) ? s->name : NULL;
 }
 
+/* Not if it was within one that has ended: what is around it is no scope then, or has another one within. */
+static bool is_in(const rt_task* t, const rt_scope* s) {
+  return s->level <= t->level && s->outer->task == t && s->outer->inner == s;
+}
+
 rt_status rt_scope_end(rt_scope* s) {
   rt_task* t = s->task;
   if (t == NULL) return rt_poll();
-  if (t != task_current || s->level > t->level) {
+  if (t != task_current || !is_in(t, s)) {
     report_error(
         EPERM,
         "sluice: error: rt_scope_end of a scope that the current task is not in: nothing happens");
     return rt_poll();
   }
+  span_end(t, s->level);
   s->task = NULL;
   t->scope = s->outer;
   t->scope->inner = NULL;
@@ -343,6 +315,7 @@ rt_status rt_scope_end(rt_scope* s) {
   find_why(t);
   settle(t);
   depth_set(t, s->depth);
+  t->calls++;
   return status_of(t);
 }
 

@@ -3,12 +3,8 @@
 # passes the unit tests that need no others, and is as fast as the library.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-verdict() { # STATUS NAME
-  if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2" && tail -n 15 "$dir/out"; fi
-}
+source tests/tools.sh
+shown=$dir/out
 quiet() { "$@" >"$dir/out" 2>&1 && [ ! -s "$dir/out" ]; }
 strict=(-Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Wmissing-prototypes)
 
@@ -27,7 +23,7 @@ for cc in gcc clang; do
     nm -g --defined-only "$o" | awk '$3 !~ /^(mi|rc|rt)_/ {print $3}' >"$dir/out"
     [ ! -s "$dir/out" ]
     verdict $? "$name: no other names"
-    for test in data_{big,big_laws,list,map,rope,vec} process rc rc_inspect rc_time rc_types runtime{,_beats,_budget,_clock,_limit,_region,_scope} visit; do
+    for test in data_{big,big_laws,list,map,rope,vec} process rc rc_inspect rc_time rc_types runtime{,_beats,_budget,_clock,_limit,_region,_replay,_scope} visit; do
       source=tests/unit/${test}_test.c
       $cc -std=c11 -D_GNU_SOURCE -D$checks=1 -I. -O1 "$source" "$o" -lcmocka -pthread -o "$dir/test" \
         >"$dir/out" 2>&1 && "$dir/test" >"$dir/out" 2>&1
@@ -43,5 +39,4 @@ for f in mi_malloc mi_free; do
   [ "$one" -gt 1 ] && [ "$one" -le "$library" ]
   verdict $? "$f is as short as in the library"
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -3,18 +3,8 @@
 # what each object dominates is what cannot be reached without it.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-verdict() { # NAME: passes if nothing is in $dir/out
-  if [ ! -s "$dir/out" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    head -n 15 "$dir/out"
-  fi
-}
+source tests/tools.sh
+shown=$dir/out
 command -v python3 >/dev/null || { echo 'skipped: no python3' && echo '1 passed, 0 failed' && exit 0; }
 
 # Two arrays share a leaf, one of them alone has a list of three.
@@ -65,9 +55,9 @@ END
   gcc -std=c11 -Wall -Wextra -Werror -I. "$dir/graph.c" "$build/libsluice-debug.a" -pthread -o "$dir/graph" &&
     "$dir/graph" | runtime/dominators.py | sed 's/#[0-9]* //' | diff "$dir/expected" -
 } >"$dir/out" 2>&1
-verdict 'a known graph'
+silent 'a known graph'
 "$dir/graph" >"$dir/first" && "$dir/graph" | diff "$dir/first" - >"$dir/out" 2>&1
-verdict 'two runs, one snapshot'
+silent 'two runs, one snapshot'
 
 cat >"$dir/compare.py" <<'END'
 import json, random, subprocess, sys
@@ -120,7 +110,7 @@ for round in range(60):
         sys.exit(wrong)
 END
 python3 "$dir/compare.py" >"$dir/out" 2>&1
-verdict 'random graphs'
+silent 'random graphs'
 
 # A list of a hundred thousand: nothing recurses.
 python3 -c '
@@ -129,16 +119,15 @@ n = 100000
 for v in range(n):
     print(json.dumps({"id": v, "kind": "fields", "type": "a", "tag": 1, "count": 1, "bytes": 24, "refs": [v + 1] if v + 1 < n else []}))
 ' | runtime/dominators.py --pairs | head -n 1 | diff <(echo 0 -1 2400000 100000) - >"$dir/out" 2>&1
-verdict 'a long list'
+silent 'a long list'
 
 refused() { # NAME TEXT
   : >"$dir/out"
   if printf '%s\n' "$2" | runtime/dominators.py >"$dir/said" 2>&1; then echo 'no error' >"$dir/out"; fi
   grep -q '^dominators.py: ' "$dir/said" || cat "$dir/said" >>"$dir/out"
-  verdict "$1 is refused"
+  silent "$1 is refused"
 }
 refused 'what is no JSON' 'no'
 refused 'another object' '{"id": 1}'
 refused 'a reference to none' '{"id": 0, "kind": "array", "type": null, "tag": 0, "count": 1, "bytes": 8, "refs": [7]}'
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

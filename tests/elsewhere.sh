@@ -12,10 +12,8 @@ case $system in
   aarch64) cc='aarch64-linux-gnu-gcc -static' cross=aarch64-linux-gnu- flags=-DEMULATED emulator=(qemu-aarch64) ;;
   *) echo "usage: $0 musl|aarch64 BUILD" >&2 && exit 2 ;;
 esac
-passed=0 failed=0
-verdict() { # STATUS NAME
-  if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2" && tail -n 15 "$there/out"; fi
-}
+source tests/tools.sh
+shown=$there/out
 
 # Without telling the system's package manager about a source of sources. With Debian's changes to Lua, and its
 # settings: what the state allocates as it starts depends on them.
@@ -81,5 +79,4 @@ if [ "$system" = musl ]; then
   preloaded
   verdict $? 'cfrac, with malloc by LD_PRELOAD'
 fi
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

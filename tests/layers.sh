@@ -1,12 +1,11 @@
 #!/bin/bash
 # Includes only point down: alloc <- rc <- runtime <- demo-lang, and rc/data stands on rc.h alone. The libraries
 # export their names only, and need nothing but libc.
-ok=0 bad=0
+source "$(dirname "$0")/tools.sh"
+shown=$dir/out
 check() { # NAME COMMAND...: passes if the command prints nothing
-  local name=$1 out
-  shift
-  out=$("$@" 2>&1)
-  if [ -z "$out" ]; then ok=$((ok + 1)); else bad=$((bad + 1)) && printf 'FAIL %s\n%s\n' "$name" "$out"; fi
+  "${@:2}" >"$shown" 2>&1
+  silent "$1"
 }
 includes_of() { grep -nE "#include \"($2)/" -r "$1" --include='*.[ch]'; }
 names_but() { nm -D --defined-only "$1" | awk '{print $3}' | grep -vE "$2"; }
@@ -23,6 +22,7 @@ static_names_but() { nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | grep
 check 'libsluice.a defines its names only' static_names_but build/libsluice.a '^(mi|rc|rt)_'
 check 'libsluice-debug.a, too' static_names_but build/libsluice-debug.a '^(mi|rc|rt)_'
 check 'libsluice-secure.a, too' static_names_but build/libsluice-secure.a '^(mi|rc|rt)_'
+check "libslua.a defines slua.h's and Lua's" static_names_but build/libslua.a '^(slua_|luaL?_|luaopen_)'
 check 'libsluice.so exports its names only' names_but build/libsluice.so '^(mi|rc|rt)_'
 check 'libsluice-preload.so exports malloc too' names_but build/libsluice-preload.so "^(mi|rc|rt)_|$malloc_names"
 check 'so does libsluice-debug-preload.so' names_but build/libsluice-debug-preload.so "^(mi|rc|rt)_|$malloc_names"
@@ -34,5 +34,4 @@ needs_but() { # LIBRARIES FILE...
 }
 check 'the shared libraries need libc only' needs_but 'libc\.|libpthread\.|ld-linux' build/libsluice{,-preload}.so
 check "those with checks the compiler's unwinder, too" needs_but 'libc\.|libpthread\.|ld-linux|libgcc_s\.' build/libsluice-*.so
-echo "$ok passed, $bad failed"
-[ $bad = 0 ]
+finish

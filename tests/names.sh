@@ -4,18 +4,8 @@
 # table are the same figures.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-verdict() { # NAME: passes if nothing is in $dir/out
-  if [ ! -s "$dir/out" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $1"
-    head -n 15 "$dir/out"
-  fi
-}
+source tests/tools.sh
+shown=$dir/out
 # What is marked as inline is in the headers only.
 all() { sed 's/#.*//' tests/names.txt | awk 'NF {print $1}'; }
 functions() { sed 's/#.*//' tests/names.txt | awk 'NF && $2 != "inline" {print $1}'; }
@@ -27,7 +17,7 @@ for library in libsluice.so libsluice-preload.so libsluice.a libsluice-debug.a; 
   [ "${library%.so}" = "$library" ] || flags+=(-D)
   comm -23 <(functions | sort -u) <(defined "${flags[@]}" "$build/$library") >"$dir/out"
   cat "$dir/list" >>"$dir/out" 2>/dev/null
-  verdict "$library defines all names"
+  silent "$library defines all names"
 done
 
 {
@@ -48,7 +38,7 @@ for library in "$build/libsluice.so" "$build/libsluice.a"; do
     gcc -std=c11 -Wall -Werror -Wno-cast-function-type -Ialloc "$dir/names.c" "$library" -pthread -o "$dir/names" &&
       LD_LIBRARY_PATH=$build "$dir/names" | grep -vx "$(all | wc -l)"
   } >"$dir/out" 2>&1
-  verdict "the headers declare all names, ${library##*/}"
+  silent "the headers declare all names, ${library##*/}"
 done
 
 # The first table of the README names the options with an effect, the second one all others.
@@ -58,13 +48,13 @@ options_of() { # TABLE
 }
 says() { env LD_PRELOAD="$build/libsluice-secure-preload.so" "$@" true 2>&1; } # the build with all options
 says MIMALLOC_VERBOSE=1 | sed -n 's/^sluice: option \(.*\): .*/\1/p' | sort | diff - <(options_of 1) >"$dir/out"
-verdict 'options with an effect'
+silent 'options with an effect'
 mapfile -t without < <(options_of 2 | sed 's/.*/MIMALLOC_&=1/')
 says "${without[@]}" | sed -n 's/.*option MIMALLOC_\(.*\) has no effect here$/\1/p' | sort | diff - <(options_of 2) >"$dir/out"
-verdict 'options without'
+silent 'options without'
 sed -n '/mi_option_show_errors,/,/_mi_option_last/s/^ *mi_option_\(deprecated_\)\?\([a-z_]*\),.*/\2/p' alloc/mimalloc.h |
   tr "[:lower:]" "[:upper:]" | sort | comm -23 - <({ options_of 1; options_of 2; } | sort) >"$dir/out"
-verdict 'all options are told of'
+silent 'all options are told of'
 
 cat >"$dir/stats.c" <<'END'
 #include <stdio.h>
@@ -151,9 +141,8 @@ if command -v python3 >/dev/null; then
     gcc -std=c11 -Wall -Werror -Ialloc "$dir/stats.c" "$build/libsluice.a" -pthread -o "$dir/stats" &&
       "$dir/stats" | python3 "$dir/compare.py"
   } >"$dir/out" 2>&1
-  verdict 'JSON, struct and table agree'
+  silent 'JSON, struct and table agree'
 else
   echo 'skipped: no python3'
 fi
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -31,11 +31,37 @@ def shows(text, value):
 def check_events(events, interval, least, key, period, count):
     expect(len(events) <= count and (len(events) == count or interval > 0), key, "rows", len(events), count)
     expect(all(e[key] >= least for e in events), key, "below the threshold")
-    ticks = [e["tick"] for e in events]
-    expect(ticks == sorted(ticks), key, "order")
-    if interval:
-        places = [t // period // interval for t in ticks]
-        expect(len(set(places)) == len(places), key, "intervals")
+    check_places([e["tick"] // period for e in events], interval, key)
+
+
+def check_spans(r, m):
+    spans, period = r["scopes"], r["ticks_to_a_beat"]
+    ended = [s for s in spans if not s["goes_on"]]
+    expect(len(ended) <= r["scopes_ended"] and (len(ended) == r["scopes_ended"] or r["beats_to_a_scope"] > 0), "scopes")
+    expect(all(not a["goes_on"] or b["goes_on"] for a, b in zip(spans, spans[1:])), "what goes on comes last")
+    check_places([s["end"] // period for s in ended], r["beats_to_a_scope"], "scopes")
+    for s in spans:
+        expect(0 <= s["begin"] <= s["end"] <= r["ticks"] and (s["end"] == r["ticks"] or not s["goes_on"]), "span", s)
+        expect((s["level"] > 0) == (s["kind"] == "scope") and s["number"] > 0, "kind", s)
+        expect(s["kind"] == "child" or s["used_ticks"] == s["end"] - s["begin"], "used", s)
+        # The charge that reaches the limit may go beyond it, and what follows is charged, too.
+        if s["ended_by"] == "heartbeat limit" and s["limit_ticks"] is not None:
+            expect(s["used_ticks"] >= s["limit_ticks"], "ended early", s)
+        elif s["limit_ticks"] is not None and s["ended_by"] == "no limit":
+            expect(s["used_ticks"] < s["limit_ticks"] or s["kind"] == "scope", "not ended", s)
+    scopes = [s for s in spans if s["kind"] == "scope"]
+    for i, s in enumerate(scopes):  # in the order of their ends: what overlaps is within
+        for t in scopes[:i]:
+            expect(t["end"] <= s["begin"] or (s["begin"] <= t["begin"] and t["level"] > s["level"]), "nest", s, t)
+    expect(len(m["scopes"]) == len(spans), "measured scopes")
+    for t in m["scopes"]:
+        expect(t["at_ns"] + t["ns"] <= m["elapsed_ns"], "times of scopes")
+
+
+def check_places(beats, interval, key):
+    expect(beats == sorted(beats), key, "order")
+    places = [b // interval for b in beats] if interval else []
+    expect(len(set(places)) == len(places), key, "intervals")
 
 
 def check_json(data):
@@ -61,6 +87,7 @@ def check_json(data):
     expect(max(s["resident_bytes"] for s in m["samples"]) == m["resident_peak"] > 100000, "resident")
     times = [s["at_ns"] for s in m["samples"]]
     expect(times == sorted(times) and (not timed or times[-1] == m["elapsed_ns"] > 0), "times of samples")
+    check_spans(r, m)
     check_events(r["heavy"], r["beats_to_a_heavy_pause"], r["heavy_units"], "units", period, r["heavy_pauses"])
     check_events(m["long"], m["beats_to_a_long_pause"], m["long_ns"], "ns", period, m["long_pauses"])
     lengths = [e["ns"] for e in m["longest"]]
@@ -77,12 +104,50 @@ def check_json(data):
 # ---- Trace events
 
 
+# What the Trace Event Format wants of the events that are used here, and no more: field and kind of value.
+COMMON = {"ph": str, "name": str, "pid": int}
+FIELDS = {
+    "M": {"tid": int, "args": dict},
+    "X": {"cat": str, "tid": int, "ts": float, "dur": float, "args": dict},
+    "i": {"cat": str, "tid": int, "ts": float, "s": str, "args": dict},
+    "b": {"cat": str, "tid": int, "ts": float, "id": str, "args": dict},
+    "e": {"cat": str, "tid": int, "ts": float, "id": str},
+    "C": {"ts": float, "args": dict},
+}
+
+
+def check_form(trace):
+    expect(set(trace) == {"displayTimeUnit", "otherData", "traceEvents"} and trace["displayTimeUnit"] in ("ms", "ns"), "trace")
+    for e in trace["traceEvents"]:
+        fields = COMMON | FIELDS[e["ph"]]
+        expect(set(e) == set(fields), "fields of an event", e)
+        expect(all(isinstance(e[k], (int, float) if kind is float else kind) for k, kind in fields.items()), "kinds", e)
+        expect(e.get("ts", 0) >= 0 and e.get("dur", 0) >= 0 and e.get("s", "t") in "gpt", "values", e)
+        if e["ph"] == "M":
+            expect(e["name"] in ("process_name", "thread_name") and isinstance(e["args"]["name"], str), e)
+        if e["ph"] == "C":
+            expect(all(isinstance(v, int) for v in e["args"].values()), "a counter counts", e)
+    going = {}  # of one moment, what comes first in the file is first
+    for e in sorted((e for e in trace["traceEvents"] if e["ph"] in "be"), key=lambda e: e["ts"]):
+        expect((e["ph"] == "b") == (going.get(e["id"]) is None), "begins once, before it ends", e)
+        going[e["id"]] = e["ph"]
+    expect(set(going.values()) <= {"e"}, "not ended")
+    slices, order = {}, lambda e: (e["ts"], -e["dur"])
+    for e in sorted((e for e in trace["traceEvents"] if e["ph"] == "X"), key=order):
+        around = slices.setdefault(e["tid"], [])  # those of a thread nest
+        while around and around[-1] <= e["ts"] + 0.0005:
+            around.pop()
+        expect(not around or e["ts"] + e["dur"] <= around[-1] + 0.0005, "slices overlap", e)
+        around.append(e["ts"] + e["dur"])
+
+
 def check_trace(trace, data):
     r, m = data["repeats"], data["measured"]
     timed = m["times"]
     events = trace["traceEvents"]
-    expect(all({"ph", "name", "pid"} <= set(e) and (e["ph"] == "M" or "ts" in e) for e in events), "fields of events")
-    seen = [e for e in events if e["ph"] == ("X" if timed else "i")]
+    check_form(trace)
+    check_trace_of_spans(events, data)
+    seen = [e for e in events if e.get("cat") == "pause" and e["ph"] == ("X" if timed else "i")]
     want = m["long"] if timed else r["heavy"]
     expect(len(seen) == len(want), "number of pauses")
     for e, p in zip(seen, want):
@@ -99,6 +164,24 @@ def check_trace(trace, data):
         curve = [(round(e["ts"] * 1000), *e["args"].values()) for e in events if e["ph"] == "C" and e["name"] == name]
         at = [s["at_ns"] for s in m["samples"]] if timed else [s["tick"] * 1000 for s in r["samples"]]
         expect(curve == list(zip(at, (s[key] for s in r["samples"]))), "curve of", name)
+
+
+def check_trace_of_spans(events, data):
+    r, m = data["repeats"], data["measured"]
+    times = [(t["at_ns"], t["at_ns"] + t["ns"]) for t in m["scopes"]] if m["times"] else \
+            [(s["begin"] * 1000, s["end"] * 1000) for s in r["scopes"]]
+    seen = [e for e in events if e.get("cat") in ("scope", "child") and e["ph"] != "e"]
+    ends = [e for e in events if e["ph"] == "e"]
+    expect(len(seen) == len(times), "number of spans")
+    for e, s, (begin, end) in zip(seen, reversed(r["scopes"]), reversed(times)):
+        expect(e["args"] == s and e["name"] == s["name"] and e["cat"] == s["kind"], "span", e, s)
+        if s["kind"] == "scope":
+            over = e["ts"] + e["dur"]
+        else:
+            over = [x["ts"] for x in ends if (x["id"], x["cat"], x["name"]) == (e["id"], "child", e["name"])]
+            expect(len(over) == 1, "ends of a child", e)
+            over = over[0]
+        expect([round(e["ts"] * 1000), round(over * 1000)] == [begin, end], "times of a span", e)
 
 
 # ---- The page
@@ -190,7 +273,7 @@ def check_curve(points, ticks, values):
 def check_page(text, data):
     r, m = data["repeats"], data["measured"]
     page = Page(text)
-    expect(set(page.referred) <= set(page.ids) and list(page.ids.values()).count("desc") == 4, "titles of pictures")
+    expect(set(page.referred) <= set(page.ids) and list(page.ids.values()).count("desc") == (5 if r["scopes"] else 4), "titles of pictures")
     for name, value, shown in page.data:
         expect(named(data, name) == value and shows(shown, value), name, value, shown, named(data, name))
     names = {name for name, _, _ in page.data}
@@ -219,7 +302,15 @@ def check_bars(bars, data):
     seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " in b]
     expect(seen == want, "bars of pauses", seen, want)
     used = [c for c in r["size_classes"] if c["blocks"] > 0]
-    seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " not in b]
+    spans = [b for b in bars if " ticks used" in b]
+    expect(len(spans) == len(r["scopes"]), "bars of scopes")
+    for b, s in zip(spans, reversed(r["scopes"])):
+        name, kind, number, begin, end, ticks = re.fullmatch(
+            r"(.*) \((scope|child) (\d+)\): from tick ([\d,]+) to ([\d,]+), ([\d,]+) ticks used.*", b).groups()
+        expect([name, kind] + [int(x.replace(",", "")) for x in (number, begin, end, ticks)] ==
+               [s[k] for k in ("name", "kind", "number", "begin", "end", "used_ticks")], "bar of a scope", b, s)
+        expect((s["ended_by"] in b) == (s["ended_by"] != "no limit"), "its end", b, s)
+    seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " not in b and b not in spans]
     expect(seen == [c[k] for c in used for k in ("blocks", "bytes")], "bars of classes", seen)
 
 

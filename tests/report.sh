@@ -3,19 +3,8 @@
 # ticks do not change; errors are told.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/.." || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
-verdict() { # STATUS NAME: passes if it is 0 and nothing is in $dir/out
-  if [ "$1" = 0 ] && [ ! -s "$dir/out" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $2"
-    head -n 15 "$dir/out"
-  fi
-  : >"$dir/out"
-}
+source tests/tools.sh
+shown=$dir/out
 all_of() { echo --report="$1".{json,trace.json,html,txt}; }
 check() { python3 tests/report.py "$@" >"$dir/out" 2>&1; }
 
@@ -52,8 +41,8 @@ verdict $? 'a script that does nothing'
 refuses() { # NAME CODE MESSAGE ARGS...: code and first line of the message
   "$build/slua" "${@:4}" >"$dir/seen" 2>&1
   local code=$?
-  { [ $code = "$2" ] && [ "$(head -n 1 "$dir/seen")" = "$3" ]; } || echo "$code:" "$(cat "$dir/seen")" >"$dir/out"
-  verdict 0 "$1"
+  [ $code = "$2" ] && [ "$(head -n 1 "$dir/seen")" = "$3" ]
+  verdict $? "$1: exit $code" "$dir/seen"
 }
 for format in json trace.json html txt; do
   ln -s /dev/full "$dir/full.$format"
@@ -70,10 +59,29 @@ cat >"$dir/own.c" <<'END_OF_PROGRAM'
 #include <stdlib.h>
 #include "rc/rc.h"
 #include "runtime/runtime.h"
-/* Times are not measured, and more beats pass than there is room for. NAME RECORD */
+/* A scope in each round, some in others, some that run out or are left by their ends alone; and a child. */
+static rt_scope scope[20];
+static void begin(int depth, const char* name, uint64_t ticks) {
+  rt_scope_begin(&scope[depth], &(rt_limits){.name = name, .ticks = ticks, .depth = (uint64_t)depth});
+}
+static int scopes(int round) {
+  rt_task* child = rt_task_new_child(&(rt_config){.name = "ch\xC3\xADld \xFF<&\"\\\n", .ticks = 100, .bytes = 4096});
+  if (child == NULL) return 1;
+  begin(0, round % 2 ? "a name that is longer than its place" : NULL, 0);
+  rt_tick((uint64_t)round * 100);
+  for (int i = 1; i < round % 20; i++) begin(i, "inner", 50), rt_tick(i % 3 == 0 ? 60 : 1);
+  if (rt_enter(child) != 0) return 1;
+  rt_tick(30 + (uint64_t)round * 2);
+  rt_leave();
+  if (round % 3 == 0) rt_scope_end(&scope[0]);
+  rt_task_join(child, NULL);
+  if (round % 3 != 0) rt_scope_end(&scope[0]);
+  return 0;
+}
+/* More beats pass than there is room for. NAME MEASURED RECORD */
 int main(int argc, char** argv) {
   static const char* const suffixes[] = {"json", "trace.json", "html", "txt"};
-  rt_config config = {.record = (size_t)atoi(argv[argc - 1]), .record_units = 200};
+  rt_config config = {.record = (size_t)atoi(argv[argc - 1]), .record_units = 200, .measure_pauses = argv[2][0] == '1'};
   rt_task* t = rt_task_new(&config);
   if (t == NULL || rt_enter(t) != 0) return 1;
   for (int round = 0; round < 40; round++) {
@@ -87,7 +95,11 @@ int main(int argc, char** argv) {
     }
     if (round % 7 == 3) rt_tick(300000);
     rc_dec(list);
+    if (scopes(round) != 0) return 1;
   }
+  begin(0, "goes on", 1000000);
+  rt_tick(100);
+  begin(1, "goes on, too", 0);
   rt_leave();
   for (int i = 0; i < 4; i++) {
     char path[4096];
@@ -100,10 +112,12 @@ END_OF_PROGRAM
 gcc -std=c11 -Wall -Werror -I. "$dir/own.c" "$build/libsluice.a" -pthread -o "$dir/own" >"$dir/out" 2>&1
 verdict $? 'a program of its own'
 for record in 1 50000 1000000; do
-  "$dir/own" "$dir/own1" $record && "$dir/own" "$dir/own2" $record && check "$dir/own1"
+  "$dir/own" "$dir/timed" 1 $record && check "$dir/timed"
+  verdict $? "formats with times, in $record bytes"
+  "$dir/own" "$dir/own1" 0 $record && "$dir/own" "$dir/own2" 0 $record && check "$dir/own1" &&
+    check --same "$dir"/{own1,timed}.json
   verdict $? "formats without times, in $record bytes"
   cmp "$dir"/own{1,2}.html >"$dir/out" && cmp "$dir"/own{1,2}.trace.json >"$dir/out" && cmp "$dir"/own{1,2}.txt >"$dir/out"
   verdict $? 'without times all is the same in each run'
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -1,16 +1,11 @@
 #!/bin/bash
 # No warning: the sources by each compiler that is here, in each build; the tests, too.
 cd "$(dirname "$0")/.." || exit 1
-passed=0 failed=0
+source tests/tools.sh
+shown=$dir/out
 quiet() { # NAME COMMAND... SOURCES: without a word
-  local name=$1 out
-  shift
-  if out=$("$@" 2>&1) && [ -z "$out" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n%s\n' "$name" "$(head -n 30 <<<"$out")"
-  fi
+  "${@:2}" >"$shown" 2>&1 || echo "exit status $?" >>"$shown"
+  silent "$1"
 }
 strict=(-std=c11 -D_GNU_SOURCE -I. -I/usr/include/lua5.4 -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion
   -Wsign-conversion -O2)
@@ -24,5 +19,4 @@ for cc in gcc clang; do
   quiet "$cc, tests" each -fsyntax-only tests/*/*.c tests/perf/rc/*.c
   quiet "$cc, eager programs" each '-fsyntax-only -DEAGER' tests/perf/rc/*.c
 done
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

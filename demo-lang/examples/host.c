@@ -228,9 +228,10 @@ static void add_number(struct MHD_Response* r, const char* name, uint64_t n) {
   MHD_add_response_header(r, name, text);
 }
 
-/* A header is one line. */
+/* A header is one line, and no control characters for a terminal that shows it. */
 static void add_line(struct MHD_Response* r, const char* name, char* text) {
-  text[strcspn(text, "\r\n")] = '\0';
+  for (char* c = text; *c != '\0'; c++)
+    if ((unsigned char)*c < ' ' || *c == 127) *c = ' ';
   if (text[0] != '\0') MHD_add_response_header(r, name, text);
 }
 
@@ -240,6 +241,7 @@ static enum MHD_Result answer_plainly(struct MHD_Connection* c, outcome* o) {
   if (r == NULL) return MHD_NO;
   MHD_add_response_header(r, "X-Status", o->status);
   add_line(r, "X-Message", o->message);
+  if (o->cut) MHD_add_response_header(r, "X-Output", "cut");
   add_number(r, "X-Ticks", o->ticks);
   add_number(r, "X-Bytes", o->bytes);
   return answer(c, MHD_HTTP_OK, "text/plain; charset=utf-8", r);
@@ -305,12 +307,13 @@ static void forget(void* arg, struct MHD_Connection* c, void** state,
 
 /* ---- The server ----------------------------------------------------------------------------------- */
 
-static uint64_t number(const char* text, uint64_t most) {
+static uint64_t number(const char* text, uint64_t least, uint64_t most) {
   char* end;
   errno = 0;
   unsigned long long n = strtoull(text, &end, 10);
-  if (errno == 0 && *end == '\0' && text[0] >= '0' && text[0] <= '9' && n <= most) return n;
-  fprintf(stderr, "host: not a number up to %" PRIu64 ": '%s'\n", most, text);
+  if (errno == 0 && *end == '\0' && text[0] >= '0' && text[0] <= '9' && n >= least && n <= most)
+    return n;
+  fprintf(stderr, "host: not a number from %" PRIu64 " to %" PRIu64 ": '%s'\n", least, most, text);
   exit(2);
 }
 
@@ -322,16 +325,19 @@ static void parse(int argc, char** argv) {
                                         {NULL, 0, NULL, 0}};
   for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
     if (c == 'p')
-      options.port = (uint16_t)number(optarg, UINT16_MAX);
+      options.port = (uint16_t)number(optarg, 0, UINT16_MAX);
     else if (c == 'h')
-      options.heartbeats = number(optarg, 1000000000);
+      options.heartbeats = number(optarg, 1, 1000000000);
     else if (c == 'm')
-      options.mebibytes = number(optarg, 4096);
+      options.mebibytes = number(optarg, 1, 4096);
     else if (c == 't')
-      options.threads = (unsigned)number(optarg, 1000);
+      options.threads = (unsigned)number(optarg, 1, 1000);
     else
       exit(2);
   }
+  if (optind == argc) return;
+  fprintf(stderr, "host: what is '%s' for?\n", argv[optind]);
+  exit(2);
 }
 
 int main(int argc, char** argv) {
@@ -344,11 +350,11 @@ int main(int argc, char** argv) {
   struct sockaddr_in here = {.sin_family = AF_INET,
                              .sin_port = htons(options.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  struct MHD_Daemon* server =
-      MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, options.port, NULL, NULL,
-                       handle, NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&here,
-                       MHD_OPTION_THREAD_POOL_SIZE, options.threads, MHD_OPTION_CONNECTION_TIMEOUT,
-                       30u, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
+  struct MHD_Daemon* server = MHD_start_daemon(
+      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, options.port, NULL, NULL, handle, NULL,
+      MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&here, MHD_OPTION_THREAD_POOL_SIZE, options.threads,
+      MHD_OPTION_THREAD_STACK_SIZE, (size_t)1 << 20, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+      MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
   if (server == NULL) {
     fprintf(stderr, "host: cannot listen at port %u: %s\n", options.port, strerror(errno));
     return 1;

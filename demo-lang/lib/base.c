@@ -12,10 +12,11 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
+/* The upvalues are the names of the types. */
 static int base_type(lua_State* L) {
   int type = lua_type(L, 1);
   luaL_argcheck(L, type != LUA_TNONE, 1, "value expected");
-  lua_pushstring(L, lua_typename(L, type));
+  lua_pushvalue(L, lua_upvalueindex(1 + type));
   return 1;
 }
 
@@ -121,8 +122,9 @@ static int base_getmetatable(lua_State* L) {
   return 1;
 }
 
-static bool has_field(lua_State* L, int index, const char* name) {
-  lua_pushstring(L, name);
+/* Is the upvalue, "__gc", a field of the table? */
+static bool has_finalizer(lua_State* L, int index) {
+  lua_pushvalue(L, lua_upvalueindex(1));
   bool found = lua_rawget(L, index) != LUA_TNIL;
   lua_pop(L, 1);
   return found;
@@ -137,7 +139,7 @@ static int base_setmetatable(lua_State* L) {
     return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
   guest* g = guest_of(L);
-  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_field(L, 2, "__gc");
+  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_finalizer(L, 2);
   lua_setmetatable(L, 1);
   return 1;
 }
@@ -213,7 +215,10 @@ static int throw(lua_State * L, lua_Integer level) {
 static int base_error(lua_State* L) { return throw(L, (int)work_opt_integer(L, 2, 1)); }
 
 static int base_assert(lua_State* L) {
-  if (lua_toboolean(L, 1)) return lua_gettop(L);
+  if (lua_toboolean(L, 1)) {
+    work_pay(L, (uint64_t)lua_gettop(L), WORK_VALUES);
+    return lua_gettop(L);
+  }
   luaL_checkany(L, 1);
   lua_remove(L, 1);
   lua_pushliteral(L, "assertion failed!");
@@ -223,7 +228,11 @@ static int base_assert(lua_State* L) {
 
 /* The results, of which `skip` are not the function's; or false and the error. */
 static int protected_results(lua_State* L, int status, lua_KContext skip) {
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)skip;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    int results = lua_gettop(L) - (int)skip;
+    work_pay(L, (uint64_t)results, WORK_VALUES);
+    return results;
+  }
   guest_pay_names(L, 1);
   lua_pushboolean(L, false);
   lua_pushvalue(L, -2);
@@ -305,11 +314,6 @@ static int set_pause(lua_State* L, int pause) {
   return before;
 }
 
-/* Not lua_gc's count, which is not told in finalizers. */
-static void pay_collection(lua_State* L) {
-  work_pay(L, rt_bytes(guest_of(L)->task) / 1024, WORK_COLLECTED);
-}
-
 static int push_result(lua_State* L, int result) {
   if (result == -1)
     luaL_pushfail(L);
@@ -337,7 +341,7 @@ static int push_mode(lua_State* L, int mode) {
 /* Parameters of 0 leave things as they are. */
 static int set_generational(lua_State* L) {
   int minor = (int)work_opt_integer(L, 2, 0), major = (int)work_opt_integer(L, 3, 0);
-  pay_collection(L);
+  work_collection(L);
   if (minor != 0) minor = at_least(LEAST_MINOR, (uint8_t)minor);
   if (major != 0) major = at_least(LEAST_MAJOR, kept(major));
   return push_mode(L, lua_gc(L, LUA_GCGEN, minor, major));
@@ -346,7 +350,7 @@ static int set_generational(lua_State* L) {
 static int set_incremental(lua_State* L) {
   int pause = (int)work_opt_integer(L, 2, 0), multiplier = (int)work_opt_integer(L, 3, 0),
       step = (int)work_opt_integer(L, 4, 0);
-  pay_collection(L);
+  work_collection(L);
   int mode = lua_gc(L, LUA_GCINC, 0, multiplier, step);
   if (mode != -1 && pause != 0) set_pause(L, pause);
   return push_mode(L, mode);
@@ -368,7 +372,7 @@ static int base_collectgarbage(lua_State* L) {
       return 1;
     case LUA_GCSTEP:
       n = (int)work_opt_integer(L, 2, 0);
-      pay_collection(L);
+      work_collection(L);
       return push_boolean(L, lua_gc(L, what, n));
     case LUA_GCSETPAUSE:
       return push_result(L, set_pause(L, (int)work_opt_integer(L, 2, 0)));
@@ -381,7 +385,7 @@ static int base_collectgarbage(lua_State* L) {
     case LUA_GCINC:
       return set_incremental(L);
     default:
-      if (what != LUA_GCSTOP) pay_collection(L);
+      if (what != LUA_GCSTOP) work_collection(L);
       return push_result(L, lua_gc(L, what));
   }
 }
@@ -399,6 +403,15 @@ static void set_iterators(lua_State* L) {
   lua_setfield(L, -2, "ipairs");
 }
 
+static void set_with_names(lua_State* L) {
+  for (int type = 0; type < LUA_NUMTYPES; type++) lua_pushstring(L, lua_typename(L, type));
+  lua_pushcclosure(L, base_type, LUA_NUMTYPES);
+  lua_setfield(L, -2, "type");
+  lua_pushliteral(L, "__gc");
+  lua_pushcclosure(L, base_setmetatable, 1);
+  lua_setfield(L, -2, "setmetatable");
+}
+
 int guest_open_base(lua_State* L) {
   static const luaL_Reg functions[] = {
       {"assert", base_assert},     {"collectgarbage", base_collectgarbage},
@@ -406,14 +419,14 @@ int guest_open_base(lua_State* L) {
       {"pcall", base_pcall},       {"print", base_print},
       {"rawequal", base_rawequal}, {"rawget", base_rawget},
       {"rawlen", base_rawlen},     {"rawset", base_rawset},
-      {"select", base_select},     {"setmetatable", base_setmetatable},
-      {"tonumber", base_tonumber}, {"tostring", base_tostring},
-      {"type", base_type},         {"warn", base_warn},
+      {"select", base_select},     {"tonumber", base_tonumber},
+      {"tostring", base_tostring}, {"warn", base_warn},
       {"xpcall", base_xpcall},     {NULL, NULL}};
   lua_pushglobaltable(L);
   work_set_functions(L, functions);
   work_set_functions(L, base_load_functions);
   set_iterators(L);
+  set_with_names(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, LUA_GNAME);
   lua_pushliteral(L, LUA_VERSION);

@@ -6,6 +6,8 @@
 
 /* next.c: pushes `next`. */
 void base_push_next(lua_State* L);
+/* Slots of the table at index, in use or not, or more. */
+uint64_t base_table_slots(lua_State* L, int index);
 /* load.c: the functions that load. */
 extern const luaL_Reg base_load_functions[];
 

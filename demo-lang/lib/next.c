@@ -9,6 +9,7 @@
 ** The key's node is known from the call before, which remembers the node that comes next, for some
 ** tables at a time. Otherwise all nodes are searched and paid for. Tables with few slots pay
 ** nothing, nor does a state that is not counted. */
+#include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
 
 #include <assert.h>
@@ -199,7 +200,7 @@ void base_push_next(lua_State* L) {
 ** so; so all that are caught pay, some at a time and afterwards, for what a guest has there beyond the
 ** usual. */
 
-static uint64_t slots_of(lua_State* L, int index) {
+uint64_t base_table_slots(lua_State* L, int index) {
   const table* t = lua_topointer(L, index);
   return guest_of(L)->can_look ? array_count(t) + node_count(t)
                                : rt_bytes(guest_of(L)->task) / sizeof(slot);
@@ -211,10 +212,10 @@ void guest_pay_names(lua_State* L, unsigned n) {
   g->named += n;
   if (!g->counted || g->named < AT_ONCE) return;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  uint64_t slots = slots_of(L, -1);
+  uint64_t slots = base_table_slots(L, -1);
   work_pay(L, slots, WORK_VALUES);
   for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-    if (lua_istable(L, -1)) slots += slots_of(L, -1);
+    if (lua_istable(L, -1)) slots += base_table_slots(L, -1);
   lua_pop(L, 1);
   n = g->named;
   g->named = 0;

@@ -11,12 +11,6 @@ void purse_fill(purse* w) {
   guest_tick(w->L, ticks);
 }
 
-void pay_numeral(lua_State* L, int arg) {
-  enum { TICK = STEPS_OF_TICK * BYTES_LOOKED_AT };
-  if (lua_type(L, arg) == LUA_TSTRING && lua_rawlen(L, arg) >= TICK)
-    guest_tick(L, lua_rawlen(L, arg) / TICK);
-}
-
 /* In pieces, the first ones short: most that are compared differ early. */
 bool equal_long(purse* w, const char* a, const char* b, size_t n) {
   for (size_t piece = 2 * BYTES_OF_STEP; n > 0; piece = WINDOW) {
@@ -32,13 +26,9 @@ bool equal_long(purse* w, const char* a, const char* b, size_t n) {
 
 /* ---- Buffers --------------------------------------------------------------------------------- */
 
-/* A collection is work on all that the task holds. */
 void make_room(lua_State* L, size_t n) {
-  guest* g = guest_of(L);
-  uint64_t held = rt_bytes(g->task);
-  if (g->limit == 0 || held + n <= g->limit) return;
-  guest_tick(L, 1 + held / 1024);
-  lua_gc(L, LUA_GCCOLLECT);
+  const guest* g = guest_of(L);
+  if (g->limit != 0 && rt_bytes(g->task) + n > g->limit) guest_collect(L);
 }
 
 char* buffer_grow(luaL_Buffer* b, size_t n) {
@@ -58,10 +48,10 @@ static int string_len(lua_State* L) {
 static int string_sub(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  size_t from = first_position(check_integer(L, 2), length);
-  size_t to = last_position(opt_integer(L, 3, -1), length);
+  size_t from = first_position(work_integer(L, 2), length);
+  size_t to = last_position(work_opt_integer(L, 3, -1), length);
   size_t n = from <= to ? to - from + 1 : 0;
-  pay_bytes(L, n);
+  work_pay(L, n, WORK_BYTES);
   lua_pushlstring(L, n > 0 ? s + from - 1 : "", n);
   return 1;
 }
@@ -69,14 +59,14 @@ static int string_sub(lua_State* L) {
 static int string_byte(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer at = opt_integer(L, 2, 1);
+  lua_Integer at = work_opt_integer(L, 2, 1);
   size_t from = first_position(at, length);
-  size_t to = last_position(opt_integer(L, 3, at), length);
+  size_t to = last_position(work_opt_integer(L, 3, at), length);
   if (from > to) return 0;
   if (to - from >= INT_MAX) return luaL_error(L, "string slice too long");
   int n = (int)(to - from) + 1;
   luaL_checkstack(L, n, "string slice too long");
-  if (n > STEPS_OF_TICK) guest_tick(L, (uint64_t)n / STEPS_OF_TICK);
+  work_pay(L, (uint64_t)n, WORK_VALUES);
   for (int i = 0; i < n; i++) lua_pushinteger(L, (unsigned char)s[from - 1 + (size_t)i]);
   return n;
 }
@@ -84,10 +74,10 @@ static int string_byte(lua_State* L) {
 static int string_char(lua_State* L) {
   int n = lua_gettop(L);
   luaL_Buffer b;
-  if (n > STEPS_OF_TICK) guest_tick(L, (uint64_t)n / STEPS_OF_TICK);
+  work_pay(L, (uint64_t)n, WORK_VALUES);
   char* to = buffer_of_size(L, &b, (size_t)n);
   for (int i = 1; i <= n; i++) {
-    lua_Unsigned c = (lua_Unsigned)check_integer(L, i);
+    lua_Unsigned c = (lua_Unsigned)work_integer(L, i);
     luaL_argcheck(L, c <= UCHAR_MAX, i, "value out of range");
     to[i - 1] = (char)c;
   }
@@ -110,7 +100,7 @@ static int change_case(lua_State* L, char first) {
   size_t n;
   const char* s = luaL_checklstring(L, 1, &n);
   luaL_Buffer b;
-  pay_bytes(L, n);
+  work_pay(L, n, WORK_BYTES);
   char* to = buffer_of_size(L, &b, n);
   for (size_t i = 0, k; i < n; i += k) {
     uint64_t bytes = 0;
@@ -130,7 +120,7 @@ static int string_reverse(lua_State* L) {
   size_t n;
   const char* s = luaL_checklstring(L, 1, &n);
   luaL_Buffer b;
-  pay_bytes(L, n);
+  work_pay(L, n, WORK_BYTES);
   char* to = buffer_of_size(L, &b, n);
   size_t left = n;
   for (uint64_t word; left >= sizeof word; left -= sizeof word, to += sizeof word) {
@@ -155,7 +145,7 @@ static void repeat(char* to, size_t period, size_t total) {
 static int string_rep(lua_State* L) {
   size_t length, gap;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer n = check_integer(L, 2);
+  lua_Integer n = work_integer(L, 2);
   const char* between = luaL_optlstring(L, 3, "", &gap);
   if (n > 0 && length + gap > INT_MAX / (lua_Unsigned)n)
     return luaL_error(L, "resulting string too large");
@@ -164,7 +154,7 @@ static int string_rep(lua_State* L) {
     lua_pushliteral(L, "");
     return 1;
   }
-  pay_bytes(L, total);
+  work_pay(L, total, WORK_BYTES);
   luaL_Buffer b;
   char* to = buffer_of_size(L, &b, total);
   memcpy(to, s, length);
@@ -214,7 +204,7 @@ static bool push_number(lua_State* L, int operand) {
       return true;
     case LUA_TSTRING:
       s = lua_tolstring(L, operand, &length);
-      if (length >= BYTES_OF_STEP) pay_numeral(L, operand);
+      if (length >= BYTES_OF_STEP) work_numeral(L, operand);
       return lua_stringtonumber(L, s) == length + 1;
     default:
       return false;
@@ -276,8 +266,7 @@ int guest_open_string(lua_State* L) {
       {"rep", string_rep},       {"reverse", string_reverse}, {"sub", string_sub},
       {"unpack", string_unpack}, {"upper", string_upper},     {NULL, NULL}};
   luaL_newlibtable(L, functions);
-  lua_pushnil(L);
-  luaL_setfuncs(L, functions, 1);
+  work_set_functions(L, functions);
   set_metatable(L);
   return 1;
 }

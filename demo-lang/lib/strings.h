@@ -1,10 +1,9 @@
 /* strings.h: the parts of the guest's string library, and how their work is paid.
 **
-** Work is counted in steps. A step is about what an instruction of Lua costs: an item of a pattern
-** tried at one place, an option of a format, a byte of a set; 8 bytes that are looked at one by
-** one; 32 bytes that libc moves, scans or compares. A tick is 32 steps, so it buys 1 KiB of moving;
-** a call of what the guest gave costs one. The first 32 steps are free: who calls has paid for
-** that much.
+** What is known before it is done costs what work.h says. The rest is counted in steps, of which a tick
+** buys 32. A step is about what an instruction of Lua costs: an item of a pattern tried at one place, an
+** option of a format, a byte of a set; the bytes that work.h sells for a tick are 32 steps. A call of what
+** the guest gave costs a tick. The first 32 steps are free: who calls has paid for that much.
 **
 ** Steps are paid before they are done, but for a window of at most 1 KiB whose use is known only
 ** afterwards. To pay can be the end of the guest, by a longjmp: nothing of C's may wait to be
@@ -14,9 +13,14 @@
 
 #include <string.h>
 
-#include "demo-lang/guest.h"
+#include "demo-lang/lib/work.h"
 
-enum { STEPS_OF_TICK = 32, BYTES_OF_STEP = 32, BYTES_LOOKED_AT = 8, WINDOW = 1024 };
+enum {
+  STEPS_OF_TICK = 32,
+  BYTES_OF_STEP = WORK_BYTES / STEPS_OF_TICK,   /* that libc moves, scans or compares */
+  BYTES_LOOKED_AT = WORK_CHARS / STEPS_OF_TICK, /* one by one */
+  WINDOW = 1024
+};
 
 /* Steps that are paid and not done; never negative between two calls of `pay`. */
 typedef struct purse {
@@ -32,30 +36,6 @@ void purse_fill(purse* w);
 static inline void pay(purse* w, size_t steps) {
   w->steps -= (int64_t)steps;
   if (w->steps < 0) purse_fill(w);
-}
-
-/* For a function whose only work is on so many bytes. */
-static inline void pay_bytes(lua_State* L, size_t n) {
-  if (n >= STEPS_OF_TICK * BYTES_OF_STEP) guest_tick(L, n / (STEPS_OF_TICK * BYTES_OF_STEP));
-}
-
-/* If the argument is a string: it can be a long numeral. */
-void pay_numeral(lua_State* L, int arg);
-
-/* luaL_checkinteger, luaL_optinteger, luaL_checknumber. */
-static inline lua_Integer check_integer(lua_State* L, int arg) {
-  if (lua_isinteger(L, arg)) return lua_tointegerx(L, arg, NULL);
-  pay_numeral(L, arg);
-  return luaL_checkinteger(L, arg);
-}
-
-static inline lua_Integer opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : check_integer(L, arg);
-}
-
-static inline lua_Number check_number(lua_State* L, int arg) {
-  pay_numeral(L, arg);
-  return luaL_checknumber(L, arg);
 }
 
 /* Bytes are equal; pays for those that it compares, but not for the first few. */

@@ -46,13 +46,28 @@ static inline void meter_step(meter* m) {
   m->left--;
 }
 
-/* luaL_checkinteger and luaL_optinteger: a string may be a long numeral. */
-static inline lua_Integer work_integer(lua_State* L, int arg) {
+/* Of what may be a number: a string can be a long numeral. */
+static inline void work_numeral(lua_State* L, int arg) {
   if (lua_type(L, arg) == LUA_TSTRING) work_pay(L, lua_rawlen(L, arg), WORK_CHARS);
+}
+
+/* luaL_checkinteger, luaL_optinteger, luaL_checknumber. */
+static inline lua_Integer work_integer(lua_State* L, int arg) {
+  if (lua_isinteger(L, arg)) return lua_tointegerx(L, arg, NULL);
+  work_numeral(L, arg);
   return luaL_checkinteger(L, arg);
 }
 static inline lua_Integer work_opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
   return lua_isnoneornil(L, arg) ? otherwise : work_integer(L, arg);
+}
+static inline lua_Number work_number(lua_State* L, int arg) {
+  work_numeral(L, arg);
+  return luaL_checknumber(L, arg);
+}
+
+/* A collection goes through all that the task holds. (lua_gc does not tell that in finalizers.) */
+static inline void work_collection(lua_State* L) {
+  work_pay(L, rt_bytes(guest_of(L)->task) / 1024, WORK_COLLECTED);
 }
 
 /* A closure whose only upvalue is nil: no function is a light one (guestlib.c tells why). */

@@ -103,6 +103,21 @@ rc_word rc_big_from(int64_t i) {
   return number_of(o, i < 0, 1);
 }
 
+const uint64_t* rc_big_limbs(rc_word a, size_t* n, uint64_t* small) {
+  number_t x;
+  number_read(&x, a);
+  *n = x.n;
+  *small = x.small;
+  return rc_is_int(a) ? small : x.limbs;
+}
+
+rc_word rc_big_from_limbs(const uint64_t* limbs, size_t n, bool negative) {
+  rc_object* o = big_new(n);
+  if (o == NULL) return 0;
+  memcpy(limbs_of(o), limbs, n * sizeof(limb));
+  return number_of(o, negative, n);
+}
+
 bool rc_big_to_int64(rc_word a, int64_t* i) {
   number_t x;
   number_read(&x, a);

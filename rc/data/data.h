@@ -90,6 +90,9 @@ bool rc_vec_set(rc_word* v, size_t i, rc_word w);
 rc_word* rc_vec_ref(rc_word* v, size_t i);
 /* w, taken, behind the last one. */
 bool rc_vec_push(rc_word* v, rc_word w);
+/* The first of n > 0 words, borrowed, behind the last one: those for which there is room in one node, 1
+** to 32. How many these were; 0 and ENOMEM. */
+size_t rc_vec_append(rc_word* v, const rc_word* words, size_t n);
 /* Takes the last element off and returns it, owned; 0: ENOMEM, or EINVAL if there is none. */
 rc_word rc_vec_pop(rc_word* v);
 /* Element i and those behind it that lie in a row, *n in all, 1 to 32; NULL if there is none.
@@ -182,10 +185,16 @@ uint64_t rc_rope_hash(rc_word r);
 rc_word rc_big_from(int64_t i);
 /* The number in *i; false if it does not fit. */
 bool rc_big_to_int64(rc_word a, int64_t* i);
-int rc_big_sign(rc_word a);                  /* -1, 0, 1 */
-uint64_t rc_big_bits(rc_word a);             /* of the magnitude: 0 for 0. O(1) */
-int rc_big_compare(rc_word a, rc_word b);    /* below 0, 0, above 0. O(n) */
-uint64_t rc_big_hash(rc_word a);             /* depends on the value alone. O(n) */
+int rc_big_sign(rc_word a);               /* -1, 0, 1 */
+uint64_t rc_big_bits(rc_word a);          /* of the magnitude: 0 for 0. O(1) */
+int rc_big_compare(rc_word a, rc_word b); /* below 0, 0, above 0. O(n) */
+uint64_t rc_big_hash(rc_word a);          /* depends on the value alone. O(n) */
+/* The magnitude's limbs, the lowest first, *n of them, none for 0; borrowed from a, or of a boxed
+** integer in *small. */
+const uint64_t* rc_big_limbs(rc_word a, size_t* n, uint64_t* small);
+/* The number of that magnitude, below zero if `negative`; zeros on top are fine. 0: ENOMEM, EINVAL.
+** O(n). */
+rc_word rc_big_from_limbs(const uint64_t* limbs, size_t n, bool negative);
 bool rc_big_negate(rc_word* a);              /* O(n) */
 bool rc_big_add(rc_word* a, rc_word b);      /* O(n) */
 bool rc_big_subtract(rc_word* a, rc_word b); /* O(n) */

@@ -204,17 +204,23 @@ bool rc_vec_push(rc_word* v, rc_word w) {
   return true;
 }
 
+size_t rc_vec_append(rc_word* v, const rc_word* words, size_t n) {
+  size_t room;
+  rc_word* place = push_place(v, n, &room);
+  if (place == NULL) return 0;
+  if (room > n) room = n;
+  for (size_t i = 0; i < room; i++) place[i] = word_copy(words[i]);
+  length_set(*v, rc_vec_length(*v) + room);
+  return room;
+}
+
 /* Appends n borrowed words to a vector that is being made. On failure some may be there. */
 static bool extend(rc_word* v, const rc_word* words, size_t n) {
   while (n > 0) {
-    size_t room;
-    rc_word* place = push_place(v, n, &room);
-    if (place == NULL) return false;
-    if (room > n) room = n;
-    for (size_t i = 0; i < room; i++) place[i] = word_copy(words[i]);
-    length_set(*v, rc_vec_length(*v) + room);
-    words += room;
-    n -= room;
+    size_t done = rc_vec_append(v, words, n);
+    if (done == 0) return false;
+    words += done;
+    n -= done;
   }
   return true;
 }

@@ -1,7 +1,7 @@
 -- Counted lists and vectors that live for a while, die, and make room for others: something to see in a report.
 local keep = {}
 for round = 1, 12 do
-  local list, vector, garbage = rc.list(), rc.vector(), {}
+  local list, vector, garbage = rc.draft(rc.list()), rc.draft(rc.vector()), {}
   for i = 1, 30000 * (round % 4 + 1) do list:push(i) end
   for i = 1, 20000 do garbage[i] = {i} end
   rc.drop(keep[round % 3] or list)

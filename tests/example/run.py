@@ -111,6 +111,11 @@ def memory_returns(host, v):
 
 
 def odd_requests(host, v):
+    _, headers, _ = host.post("error('a\\27[31m\\r\\nX-Other: b', 0)")
+    v.check(headers["X-Message"].replace(" ", "") == "a[31mX-Other:b" and headers["X-Other"] is None,
+            "a message in a header", headers)
+    _, headers, text = host.post("print(('x'):rep(100000))")
+    v.check(headers["X-Output"] == "cut" and len(text) == 65536, "output that is cut", headers)
     code, _, _ = host.post("x" * (70 << 10))
     v.check(code == 413, "a script that is too long", code)
     for method, path, expected in [("GET", "/", 200), ("GET", "/nowhere", 404), ("GET", "/run", 405), ("PUT", "/run", 405)]:
@@ -118,6 +123,13 @@ def odd_requests(host, v):
         c.request(method, path)
         v.check(c.getresponse().status == expected, f"{method} {path}")
         c.close()
+
+
+def wrong_usage(program, v):
+    for arguments in (["--heartbeats", "0"], ["--memory", "0"], ["--threads", "-1"], ["--port", "65536"],
+                      ["--memory", "1x"], ["--nothing"], ["8080"]):
+        p = subprocess.run([program, *arguments], capture_output=True, timeout=60)
+        v.check(p.returncode == 2 and p.stderr, f"host {' '.join(arguments)}", p)
 
 
 def browse(chromium, *arguments):
@@ -170,6 +182,7 @@ def main():
         return host.stop() != 0
     requests_at_once(host, v)
     odd_requests(host, v)
+    wrong_usage(program, v)
     memory_returns(host, v)
     if chromium:
         in_the_browser(host, v, chromium)

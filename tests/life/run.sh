@@ -5,17 +5,10 @@ build=$(realpath "${1:-build}")
 cd "$(dirname "$0")/../.." || exit 1
 out=$build/tests/life log=$build/tests/life/out
 mkdir -p "$out"
-passed=0 failed=0
+source tests/tools.sh
+shown=$log
 ulimit -c 0
 export MALLOC_ARENA_MAX=1 # the C library reserves 64 MiB for each of its own
-
-verdict() { # STATUS NAME: what was said is in $log
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1)) && echo "FAILED: $2" && head -n 20 "$log"
-  fi
-}
 
 flags=(-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -O1 -g -fno-builtin -pthread)
 compile() { gcc "${flags[@]}" "$@" || exit 1; }
@@ -168,5 +161,4 @@ awk -F '\t' '$2 > 6144' "$log" >"$log.large"
 [ "$(wc -l <"$log")" -gt 500 ] && [ ! -s "$log.large" ]
 verdict $? "stack of each function: $(cat "$log.large")"
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

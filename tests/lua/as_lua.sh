@@ -3,12 +3,10 @@
 # Only the program's name differs, and what a wrong option is told after the first line.
 binaries=()
 for slua in "$@"; do binaries+=("$(realpath "$slua")"); done
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+source "$(dirname "$0")/../tools.sh"
 cd "$dir" || exit 1
 export ASAN_OPTIONS=detect_leaks=0 INPUTRC=/dev/null TERM=dumb
 unset LUA_INIT LUA_INIT_5_4 LUA_PATH LUA_CPATH LUA_PATH_5_4 LUA_CPATH_5_4
-passed=0 failed=0
 
 # ---- Files that the command lines use
 
@@ -53,12 +51,8 @@ same() {
   for slua in "${binaries[@]}"; do
     run "$slua" ours "$@"
     sed -i 's/^slua: /lua: /' ours.err
-    if diff lua.out ours.out >diff && diff lua.err ours.err >>diff; then
-      passed=$((passed + 1))
-    else
-      failed=$((failed + 1))
-      echo "FAILED: $slua $*" && head -c 1000 diff
-    fi
+    diff lua.out ours.out >diff && diff lua.err ours.err >>diff
+    verdict $? "$slua $*" diff
   done
 }
 none=/dev/null
@@ -186,5 +180,4 @@ module lpeg 'local p = lpeg.Ct((lpeg.C(lpeg.R("az")^1) + 1)^0) print(table.unpac
 module cjson 'print(cjson.encode(cjson.decode("[1, 2.5, {\"a\": null}, \"text\"]")))'
 module lfs 'print(lfs.attributes(".", "mode"), lfs.attributes("nowhere"))'
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -11,8 +11,8 @@ for name, value in pairs(_G) do names[#names + 1] = name .. " " .. tostring(valu
 print(table.concat(names, "\n"))
 for name in pairs(package.loaded) do io.write(name, " ") end
 print(string.format("%p %p %s", {}, "text", io.stdout), math.random(1 << 40), math.randomseed())
-local map = rc.map()
-for i = 1, 30 do map[i] = i map["k" .. i] = i map[rc.list()] = i end
+local map = rc.draft(rc.map())
+for i = 1, 30 do map[i] = i map["k" .. i] = i map[rc.list { i }] = i end
 for _, i in pairs(map) do io.write(i, " ") end
 local weak = setmetatable({}, { __mode = "k" })
 for i = 1, 1000 do weak[{}] = i end

@@ -1,37 +1,11 @@
-/* states_test.c: the functions of slua.h: values, errors, limits, output, what is permitted; states that travel
-** between threads. */
+/* states_test.c: the functions of slua.h: values, errors, limits, output, what is permitted; many
+** states at once. */
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-#include "demo-lang/slua.h"
-#include "rc/rc.h"
-
-static slua* state(slua_config config) {
-  slua* s = slua_new(&config);
-  assert_non_null(s);
-  return s;
-}
-static slua* plain(void) { return state((slua_config){.may = SLUA_MAY_TRACE}); }
-
-static slua_status run(slua* s, const char* text) { return slua_run(s, text, strlen(text), "=t"); }
-static slua_status load(slua* s, const char* text) {
-  return slua_load(s, text, strlen(text), "=t");
-}
-
-static slua_value integer(int64_t i) { return (slua_value){.type = SLUA_INTEGER, .integer = i}; }
-static slua_value string(const char* text, size_t n) {
-  return (slua_value){.type = SLUA_STRING, .text = text, .length = n};
-}
+#include "tests/lua/states_tools.h"
 
 /* ---- Values and errors ----------------------------------------------------------------------- */
 
@@ -252,6 +226,72 @@ static void limits_stop_it(void** unused) {
   expect_stopped(s, RT_CANCELLED, "");
 }
 
+/* ---- A host that extends limits -------------------------------------------------------------- */
+
+enum { EXTENSIONS = 3 };
+
+typedef struct host {
+  int asked[RT_CANCELLED];
+  uint64_t amount;
+} host;
+
+static uint64_t extends(rt_task* task, rt_limit limit, const char* scope, void* arg) {
+  host* h = arg;
+  (void)task, (void)scope;
+  return h->asked[limit]++ < EXTENSIONS ? h->amount : 0;
+}
+
+/* All that it may use is used, to the tick, whatever is granted ahead; and so again in a replay. */
+static void limits_are_extended(void** unused) {
+  (void)unused;
+  enum { TICKS = 5000, MORE = 777 };
+  static const char endless[] =
+      "local s = ('x'):rep(300) while true do local i = 0 while i < 100 do i = i + 1 end "
+      "select('#', s:byte(1, -1)) coroutine.wrap(function() for j = 1, 300 do end end)() end";
+  host h = {.amount = MORE};
+  slua_config config = {.limits = {.heartbeats = 5, .on_expiry = extends, .on_expiry_arg = &h}};
+  slua* s = state(config);
+  assert_int_equal(run(s, endless), SLUA_STOPPED);
+  slua_stop stop = slua_stop_of(s);
+  assert_int_equal(h.asked[RT_HEARTBEATS], EXTENSIONS + 1);
+  assert_true(stop.ticks >= TICKS + EXTENSIONS * MORE &&
+              stop.ticks <= TICKS + EXTENSIONS * MORE + 10);
+  rt_extension log[64];
+  size_t count;
+  const rt_extension* extensions = rt_extensions(slua_task(s), &count);
+  assert_in_range(count, EXTENSIONS, 64);
+  memcpy(log, extensions, count * sizeof *log);
+  config.limits = (rt_config){.heartbeats = 5,
+                              .replay = log,
+                              .replay_count = count,
+                              .on_expiry = extends,
+                              .on_expiry_arg = &h};
+  slua* again = state(config);
+  assert_int_equal(run(again, endless), SLUA_STOPPED);
+  assert_int_equal(h.asked[RT_HEARTBEATS], EXTENSIONS + 1);
+  assert_int_equal(slua_stop_of(again).ticks, stop.ticks);
+  assert_string_equal(slua_stop_of(again).where, stop.where);
+  slua_close(again);
+  slua_close(s);
+}
+
+/* Whoever asks for the memory gets it, and garbage is not collected all the time from then on. */
+static void memory_is_extended(void** unused) {
+  (void)unused;
+  static const char grows[] =
+      "local t, s = {}, '' for i = 1, 3000 do t[i] = {i} end "
+      "for i = 1, 40 do s = s .. ('x'):rep(10000) end "
+      "local v = rc.vector() for i = 1, 20000 do v:push(i) end return #t + #s + #v";
+  host h = {.amount = 600000};
+  slua* s = state((slua_config){
+      .limits = {.bytes = 300000, .on_expiry = extends, .on_expiry_arg = &h}, .counted = true});
+  assert_int_equal(run(s, grows), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, 3000 + 400000 + 20000);
+  assert_in_range(h.asked[RT_MEMORY], 1, EXTENSIONS);
+  assert_true(slua_ticks(s) < 100000);
+  slua_close(s);
+}
+
 static void exit_is_a_status(void** unused) {
   (void)unused;
   slua* s = state((slua_config){.may = SLUA_MAY_EXIT});
@@ -331,21 +371,9 @@ static void not_all_goes_together(void** unused) {
 
 /* ---- Output, and what is permitted ----------------------------------------------------------- */
 
-typedef struct text {
-  char at[100000];
-  size_t n;
-} text;
-
-static void append(void* arg, const char* piece, size_t n) {
-  text* t = arg;
-  assert_true(t->n + n < sizeof t->at);
-  memcpy(t->at + t->n, piece, n);
-  t->at[t->n += n] = '\0';
-}
-
 static void output_is_the_hosts(void** unused) {
   (void)unused;
-  text* t = calloc(1, sizeof *t);
+  transcript* t = calloc(1, sizeof *t);
   slua* s = state((slua_config){.may = SLUA_MAY_FILES, .output = append, .output_arg = t});
   assert_int_equal(run(s,
                        "print(1, 'a\\0b') io.write('two', 3, '\\n') io.stdout:write('four') "
@@ -396,168 +424,6 @@ static void scripts_have_what_they_may(void** unused) {
     }
     slua_close(s);
   }
-}
-
-/* ---- Threads --------------------------------------------------------------------------------- */
-
-/* Each state is a counter that adds up what it is given; any thread resumes any. */
-enum { STATES = 50, THREADS = 4, TURNS = 3000 };
-static struct {
-  pthread_mutex_t lock;
-  slua* s;
-  int64_t sum;
-} counters[STATES];
-
-static void* travel(void* arg) {
-  uint64_t random = (uint64_t)(uintptr_t)arg * 7919 + 1;
-  for (int i = 0; i < TURNS; i++) {
-    random = random * 6364136223846793005u + 1442695040888963407u;
-    int k = (int)(random >> 33) % STATES;
-    slua_value x = integer((int64_t)(random >> 50));
-    if (pthread_mutex_trylock(&counters[k].lock) != 0) continue;
-    assert_int_equal(slua_resume(counters[k].s, &x, 1), SLUA_YIELD);
-    counters[k].sum += x.integer;
-    assert_int_equal(slua_result(counters[k].s, 0).integer, counters[k].sum);
-    pthread_mutex_unlock(&counters[k].lock);
-  }
-  return NULL;
-}
-
-static void states_travel(void** unused) {
-  (void)unused;
-  pthread_t threads[THREADS];
-  for (int k = 0; k < STATES; k++) {
-    pthread_mutex_init(&counters[k].lock, NULL);
-    counters[k].s = state((slua_config){.repeatable = k % 2 == 0, .counted = k % 3 == 0});
-    assert_int_equal(run(counters[k].s,
-                         "local sum = 0 while true do local t = {} for i = 1, 20 do t[i] = {} end "
-                         "sum = sum + (coroutine.yield(sum) or 0) end"),
-                     SLUA_YIELD);
-  }
-  for (uintptr_t i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, travel, (void*)i);
-  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  for (int k = 0; k < STATES; k++) assert_int_equal(slua_close(counters[k].s), 0);
-}
-
-/* The same text, order, addresses and ticks on every thread, at the same time. */
-static void* repeat(void* arg) {
-  slua* s = state((slua_config){
-      .repeatable = true, .limits.heartbeats = 100, .output = append, .output_arg = arg});
-  assert_int_equal(
-      run(s,
-          "local t = {} for i = 1, 300 do t[{}] = i t[print] = i t['k' .. i] = i end\n"
-          "for k, v in pairs(t) do print(k, v) end print(math.random(1000000))\nwhile true do end"),
-      SLUA_STOPPED);
-  text* t = arg;
-  t->n += (size_t)sprintf(t->at + t->n, "%llu %s", (unsigned long long)slua_stop_of(s).ticks,
-                          slua_stop_of(s).where);
-  slua_close(s);
-  return NULL;
-}
-
-static void threads_do_not_matter(void** unused) {
-  (void)unused;
-  pthread_t threads[THREADS];
-  text* texts = calloc(THREADS, sizeof *texts);
-  for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, repeat, &texts[i]);
-  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  for (int i = 1; i < THREADS; i++) assert_string_equal(texts[i].at, texts[0].at);
-  assert_non_null(strstr(texts[0].at, "t:3"));
-  free(texts);
-}
-
-/* ---- Shared values --------------------------------------------------------------------------- */
-
-static slua_value shared(slua_shared* v) { return (slua_value){.type = SLUA_SHARED, .shared = v}; }
-
-static const char reads[] =
-    "local v = ... local sum, text = 0, {} for i, x in ipairs(v.numbers) do sum = sum + x end\n"
-    "for _, s in pairs(v.list) do text[#text + 1] = s end\n"
-    "for _, c in ipairs { v, v.numbers, v.list } do for _, f in ipairs {\n"
-    "  function() c[1] = 2 end, function() c:push(1) end, function() c:pop() end } do assert(not "
-    "pcall(f)) end end\n"
-    "assert(v.numbers == v.numbers and v[v.list] == 'by list' and #v == 5 and v.float == 0.5 and "
-    "v.deep.deep.x == 1)\n"
-    "local mine = rc.vector() mine:push(v.list) mine:push(v) assert(mine[1] == v.list)\n"
-    "return v.deep, sum, table.concat(text, ' ')";
-
-/* A value with all kinds of contents. Its state ends at once. */
-static slua_shared* exported(void) {
-  slua* s = plain();
-  assert_int_equal(
-      run(s,
-          "local v, n, l, d, e = rc.map(), rc.vector(), rc.list(), rc.map(), rc.map()\n"
-          "for i = 1, 1000 do n[i] = i end for i = 1, 3 do l:push('s' .. i) end\n"
-          "v.numbers, v.list, v.float, v[l], v.deep, d.deep, e.x = n, l, 0.5, 'by list', d, e, 1\n"
-          "return v, 5"),
-      SLUA_OK);
-  slua_shared* v = slua_export(s, 0);
-  assert_non_null(v);
-  assert_null(slua_export(s, 1));
-  assert_int_equal(errno, EINVAL);
-  assert_null(slua_export(s, 2));
-  slua_close(s);
-  return v;
-}
-
-static void read_shared(slua* s, slua_shared* v) {
-  slua_value arg = shared(v);
-  assert_int_equal(load(s, reads), SLUA_OK);
-  if (slua_resume(s, &arg, 1) != SLUA_OK) fail_msg("%s", slua_text(s, 0));
-  assert_int_equal(slua_result(s, 1).integer, 500500);
-  assert_string_equal(slua_text(s, 2), "s3 s2 s1");
-}
-
-static void values_are_shared(void** unused) {
-  (void)unused;
-  slua_shared* v = exported();
-  slua *a = plain(), *b = state((slua_config){.repeatable = true});
-  read_shared(a, v);
-  read_shared(b, v);
-  slua_shared *part = slua_export(a, 0), *again = slua_export(b, 0);
-  assert_ptr_equal(part, again); /* no copy was made */
-  slua_close(a);
-  slua_value arg = shared(part);
-  assert_int_equal(load(b, "return (...).deep.x"), SLUA_OK);
-  slua_release(v);
-  assert_int_equal(slua_resume(b, &arg, 1), SLUA_OK);
-  assert_int_equal(slua_result(b, 0).integer, 1);
-  slua_release(part);
-  slua_release(again);
-  slua_close(b);
-}
-
-static void* share_in_thread(void* v) {
-  for (int i = 0; i < 30; i++) {
-    slua* s = state((slua_config){.limits.bytes = 1 << 20, .repeatable = i % 2 == 0});
-    slua_value arg = shared(slua_retain(v));
-    read_shared(s, v);
-    slua_shared* part = slua_export(s, 0);
-    assert_int_equal(load(s, "local v = ... kept = v while true do local t = v.list end"), SLUA_OK);
-    if (i % 3 == 0) { /* stopped in the middle, with what it holds */
-      rt_cancel(slua_task(s));
-      assert_int_equal(slua_resume(s, &arg, 1), SLUA_STOPPED);
-    }
-    slua_close(s);
-    slua_release(part);
-    slua_release(v);
-  }
-  slua_release(v);
-  return NULL;
-}
-
-static void threads_share_values(void** unused) {
-  (void)unused;
-  pthread_t threads[THREADS];
-  slua_shared* v = exported();
-  for (int i = 0; i < THREADS; i++)
-    pthread_create(&threads[i], NULL, share_in_thread, slua_retain(v));
-  for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  slua* s = plain();
-  read_shared(s, v);
-  slua_close(s);
-  assert_int_equal(rc_count((rc_object*)v), -1); /* no state has kept one */
-  slua_release(v);
 }
 
 /* ---- Many at once ---------------------------------------------------------------------------- */
@@ -622,16 +488,14 @@ int main(void) {
       cmocka_unit_test(the_host_calls),
       cmocka_unit_test(interrupts_are_errors),
       cmocka_unit_test(limits_stop_it),
+      cmocka_unit_test(limits_are_extended),
+      cmocka_unit_test(memory_is_extended),
       cmocka_unit_test(exit_is_a_status),
       cmocka_unit_test(what_waits_for_the_end_runs_once),
       cmocka_unit_test(memory_lacks_anywhere),
       cmocka_unit_test(not_all_goes_together),
       cmocka_unit_test(output_is_the_hosts),
       cmocka_unit_test(scripts_have_what_they_may),
-      cmocka_unit_test(states_travel),
-      cmocka_unit_test(threads_do_not_matter),
-      cmocka_unit_test(values_are_shared),
-      cmocka_unit_test(threads_share_values),
       cmocka_unit_test(many_fit),
       cmocka_unit_test(many_repeatable_fit),
   };

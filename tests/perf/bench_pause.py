@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long a program stands still while a structure of 10 million objects dies.
 
-    bench_pause.py [BUILD] [--rounds N] [--objects N] [--svg FILE]
+    bench_pause.py [BUILD] [--only STRUCTURE] [--rounds N] [--objects N] [--svg FILE]
 
 A program (rc/pause.*) drops the last reference to the structure and makes a list of as many
 objects; each of those calls is timed. Shown are, as medians of the rounds, the longest, and of
@@ -131,6 +131,7 @@ def panels(runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", nargs="?", default="build")
+    parser.add_argument("--only", choices=[*STRUCTURES, *CYCLES], help="one structure")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--objects", type=int, default=10_000_000)
     parser.add_argument("--budget", type=float, default=300, help="seconds, if not for one round")
@@ -143,7 +144,7 @@ def main():
     for name in names:
         languages.build(name, "pause", options.build)
     runs = {}
-    for structure in [*STRUCTURES, *CYCLES]:
+    for structure in [options.only] if options.only else [*STRUCTURES, *CYCLES]:
         those = [name for name in names if name in CYCLES.get(structure, names)]
         runs |= measure.measure_rounds([structure], those, options.rounds, options.budget, 1,
                                        lambda structure, name: run(structure, name, options))

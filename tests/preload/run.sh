@@ -2,9 +2,7 @@
 # Programs under the preload libraries in $1: each must print what it prints without.
 build=$(realpath "${1:-build}")
 cd "$(dirname "$0")" || exit 1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0
+source ../tools.sh
 
 same() { # NAME COMMAND...: the same output and exit status with each library as without
   local name=$1 library
@@ -14,13 +12,8 @@ same() { # NAME COMMAND...: the same output and exit status with each library as
   for library in libsluice-preload.so libsluice-debug-preload.so libsluice-secure-preload.so; do
     LD_PRELOAD=$build/$library timeout 120 "$@" >"$dir/seen" 2>&1 </dev/null
     echo "exit status $?" >>"$dir/seen"
-    if cmp -s "$dir/expected" "$dir/seen"; then
-      passed=$((passed + 1))
-    else
-      failed=$((failed + 1))
-      echo "FAILED: $name under $library"
-      diff "$dir/expected" "$dir/seen" | head -n 20
-    fi
+    diff "$dir/expected" "$dir/seen" >"$dir/diff"
+    verdict $? "$name under $library" "$dir/diff"
   done
 }
 
@@ -59,9 +52,6 @@ mismatched() { # FROM TO
     verdict $? "$1 and $2, $library: $said"
   done
 }
-verdict() { # STATUS NAME
-  if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAILED: $2"; fi
-}
 ulimit -c 0
 for from in malloc new 'new[]'; do
   for to in free delete 'delete[]'; do
@@ -70,5 +60,4 @@ for from in malloc new 'new[]'; do
   done
 done
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

@@ -7,9 +7,8 @@ build=$(realpath "${1:-build}")
 cd "$(dirname "$0")" || exit 1
 here=$PWD root=$(realpath ../..)
 export here root build PYTHONDONTWRITEBYTECODE=1 LC_ALL=C
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 rows=() ours=(plain debug secure)
+source ../tools.sh
+rows=() ours=(plain debug secure)
 declare -A library=(
   [without]=''
   [plain]=$build/libsluice-preload.so
@@ -17,16 +16,6 @@ declare -A library=(
   [secure]=$build/libsluice-secure-preload.so
   [mimalloc]=$(compgen -G '/usr/lib/*/libmimalloc.so.2*' | head -n 1)
 )
-
-verdict() { # STATUS NAME [FILE]: what to show if it failed
-  if [ "$1" = 0 ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: $2"
-    [ -z "${3-}" ] || head -n 20 "$3" | sed 's/^/    /'
-  fi
-}
 
 # A missing program fails what it is needed for, in one line.
 have() { # NAME PACKAGE COMMAND...: which succeeds if the package is there
@@ -304,5 +293,4 @@ for program in "${programs[@]}"; do
   echo "$program: $((passed - before)) ok"
 done
 [ ${#rows[@]} = 0 ] || table
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+finish

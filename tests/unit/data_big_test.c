@@ -181,9 +181,7 @@ static void test_sums_and_products(void** state) {
     expect(p.a, &x);
     pair_end(&p, &p.x, &y);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_quotients(void** state) {
@@ -207,9 +205,7 @@ static void test_quotients(void** state) {
     expect(remainder, wanted ? &r : &(number){0});
     pair_end(&p, &p.x, &p.y);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* By powers of 2 in the model; down means toward minus infinity. */
@@ -247,9 +243,7 @@ static void test_shifts(void** state) {
   uint64_t ticks = rt_ticks(t);
   assert_true(!rc_big_shift(&w, INT64_MAX) && errno == EINVAL && w == rc_int(-1));
   assert_true(!rc_big_shift(&w, (int64_t)1 << 36) && rt_ticks(t) == ticks);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A number that is its own operand. */
@@ -272,9 +266,7 @@ static void test_alias(void** state) {
     r = (number){0};
     expect(a, what == 0 ? &sum : what == 2 ? &square : what == 3 && x.n > 0 ? &one : &r);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Digits ---------------------------------------------------------------------------------- */
@@ -320,9 +312,7 @@ static void test_digits(void** state) {
     rc_dec_word(format);
     rc_dec_word(w);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_wrong_digits(void** state) {
@@ -347,6 +337,28 @@ static void test_wrong_digits(void** state) {
   assert_true(rc_big_parse("-0", 2, 10) == RC_NIL);
 }
 
+static void test_limbs(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (int i = 0; i < STEPS; i++) {
+    number x;
+    uint64_t limbs[DIGITS / 2 + 2] = {0}, small;
+    random_number(&x, some_digits());
+    for (size_t k = 0; k < x.n; k++) limbs[k / 2] |= (uint64_t)x.d[k] << k % 2 * 32;
+    rc_word w = big_of(&x);
+    size_t n;
+    const uint64_t* seen = rc_big_limbs(w, &n, &small);
+    require(n == (x.n + 1) / 2 && memcmp(seen, limbs, n * sizeof *seen) == 0, "limbs");
+    rc_dec_word(w);
+    expect(rc_big_from_limbs(limbs, n + rnd(3), x.negative), &x);
+  }
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
+  errno = 0;
+  assert_true(rc_big_from_limbs(NULL, (size_t)1 << 29, false) == 0 && errno == EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sums_and_products),
@@ -355,6 +367,7 @@ int main(void) {
       cmocka_unit_test(test_alias),
       cmocka_unit_test(test_digits),
       cmocka_unit_test(test_wrong_digits),
+      cmocka_unit_test(test_limbs),
   };
   return cmocka_run_group_tests_name("data: big integers", tests, NULL, NULL);
 }

@@ -34,6 +34,18 @@ static void push(version* v) {
   require(rc_vec_push(&v->vec, element(v->id[v->n++])), "push");
 }
 
+/* Some of n words, the first ones, are there afterwards. */
+static void append(version* v, size_t n) {
+  rc_word words[60] = {0};
+  for (size_t i = 0; i < n; i++) words[i] = element(new_id());
+  size_t done = rc_vec_append(&v->vec, words, n);
+  require(done > 0 && done <= n && done <= 32, "append");
+  for (size_t i = 0; i < n; i++) {
+    if (i < done) v->id[v->n++] = id_of(words[i]);
+    rc_dec_word(words[i]);
+  }
+}
+
 static void pop(version* v) {
   rc_word w = rc_vec_pop(&v->vec);
   require((w != 0) == (v->n > 0), "pop");
@@ -84,7 +96,7 @@ static void copy(version* v, const version* from) {
 
 static void step(void) {
   version *v = &versions[rnd(VERSIONS)], *b = &versions[rnd(VERSIONS)];
-  size_t what = rnd(20), n = rnd(rnd(10) == 0 ? 1500 : 60);
+  size_t what = rnd(22), n = rnd(rnd(10) == 0 ? 1500 : 60);
   if (rnd(4) == 0) leave_waiting(copy_of_word(v->vec));
   if (what < 7) {
     for (; n > 0 && v->n < LONGEST; n--) push(v);
@@ -92,6 +104,8 @@ static void step(void) {
     for (; n > 0; n--) pop(v);
   } else if (what < 16) {
     for (n = rnd(10); n > 0; n--) set(v);
+  } else if (what >= 20) {
+    if (v->n + 60 <= LONGEST) append(v, 1 + rnd(60));
   } else if (what == 16) {
     slice(v, b);
   } else if (what == 17) {
@@ -112,9 +126,7 @@ static void test_random(void** state) {
       for (int k = 0; k < VERSIONS; k++) check_version(&versions[k]);
   }
   for (int i = 0; i < VERSIONS; i++) drop(&versions[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Heights and places ---------------------------------------------------------------------- */
@@ -150,9 +162,7 @@ static void test_growing(void** state) {
     for (size_t i = 0; i < n; i++) require(rc_vec_get(kept[k], i) == rc_int((int64_t)i), "kept");
     rc_dec_word(kept[k]);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* Popped down to some length, a vector has as many nodes as one that never was longer. */
@@ -169,9 +179,7 @@ static void test_shrinking(void** state) {
     assert_int_equal(objects_alive(), 2 * all);
     rc_dec_word(other);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* What nobody else sees is changed where it is; else a path is copied and no more. */
@@ -203,9 +211,7 @@ static void test_in_place(void** state) {
   assert_true(rc_vec_get(other, 77) == rc_int(78) && rc_vec_get(v, 77) == rc_int(-1));
   rc_dec_word(other);
   rc_dec_word(v);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A vector in a vector is changed in place, too, through its place. */
@@ -219,9 +225,7 @@ static void test_nested(void** state) {
   assert_true(objects_alive() == alive && rt_bytes(t) == bytes);
   for (size_t i = 0; i < 100; i++) assert_true(rc_vec_get(rc_vec_get(v, i), 3) == rc_int(-1));
   rc_dec_word(v);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A program's ticks do not tell what is shared. */
@@ -242,9 +246,7 @@ static uint64_t ticks_of_a_program(bool shared) {
   uint64_t ticks = rt_ticks(t);
   rc_dec_word(v);
   rc_dec_word(other);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return ticks;
 }
 
@@ -276,6 +278,11 @@ static bool try_slice(rc_word* w, void* n) {
   return true;
 }
 
+static bool try_append(rc_word* w, void* n) {
+  const rc_word words[2] = {*w, RC_NIL};
+  return (void)n, rc_vec_append(w, words, 2) > 0;
+}
+
 static bool try_from(rc_word* w, void* n) {
   rc_word words[100] = {*w, *w};
   for (int i = 2; i < 100; i++) words[i] = RC_NIL;
@@ -290,13 +297,13 @@ static void test_refusals(void** state) {
   (void)state;
   static const size_t sizes[] = {1,   3,    4,    5,    32,   33,   64,  65,
                                  500, 1024, 1056, 1057, 1088, 1089, 2000};
-  static bool (*const updates[])(rc_word*, void*) = {try_push, try_pop, try_set, try_slice,
-                                                     try_from};
+  static bool (*const updates[])(rc_word*, void*) = {try_push,  try_pop,  try_set,
+                                                     try_slice, try_from, try_append};
   rt_task* t = begin_small();
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     size_t n = sizes[i];
     rc_word v = vec_of_ids(n);
-    for (int k = 0; k < 5; k++) {
+    for (size_t k = 0; k < sizeof updates / sizeof updates[0]; k++) {
       int refused;
       rc_word w = update_starving(v, updates[k], check_ids, &n, &refused);
       assert_true(refused >= (k == 3 && n == 1 ? 0 : 5));
@@ -305,9 +312,7 @@ static void test_refusals(void** state) {
     }
     rc_dec_word(v);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_errors(void** state) {

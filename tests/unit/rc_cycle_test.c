@@ -141,6 +141,28 @@ static void test_kinds(void** state) {
   end_empty(t);
 }
 
+/* The last reference to x goes when its ring was touched in this round, at y, and x may not be a member yet. */
+static void test_dies_in_a_round(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t units = 0; units < 40; units++) {
+    rc_object *x = fresh(2), *y = fresh(2), *z = fresh(2);
+    join(y, 1, z);
+    join(z, 1, x);
+    rc_replace(x, 1, rc_from(y));
+    rc_dec(z);
+    collect_all();
+    rc_inc(y);
+    rc_dec(y); /* the only candidate, it reaches x by z */
+    rc_collect_cycles(units);
+    rc_exchange(y, 0, RC_NIL);
+    rc_dec(x);
+    collect_all();
+    assert_int_equal(counters().objects, 0);
+  }
+  end_empty(t);
+}
+
 /* ---- Weak references and finalizers ------------------------------------------------------------- */
 
 /* A reference made from a weak one in any slice of a round keeps all alive, until it is decided: then there is
@@ -342,6 +364,51 @@ static void test_released_late(void** state) {
 
 /* ---- Pace and limits --------------------------------------------------------------------------- */
 
+/* Field 0 leads to the object before. Without candidates but the last one, which is returned. */
+static rc_object* quiet_ring_of(size_t n) {
+  rc_object *first = fresh(2), *last = first;
+  for (size_t i = 1; i < n; i++) {
+    rc_object* o = node(rc_from(last), RC_NIL);
+    rc_cyclic(o);
+    last = o;
+  }
+  join(first, 0, last);
+  return last;
+}
+
+/* What is found dead comes back before all is looked at: the search goes in rounds. */
+static void test_rounds(void** state) {
+  (void)state;
+  enum { RINGS = 300, LENGTH = 100, MEMBERS = 4096 + LENGTH, MEMBER_UNITS = 2 * 3 + 4 };
+  rt_task* t = begin(NULL);
+  for (int i = 0; i < RINGS; i++) rc_dec(quiet_ring_of(LENGTH));
+  size_t units = 0;
+  while (counters().objects == RINGS * LENGTH) units += rc_collect_cycles(1);
+  assert_in_range(units, MEMBERS, (size_t)MEMBER_UNITS * MEMBERS);
+  end_empty(t);
+}
+
+/* Each ring is held by the next one, and the last by the program: all that rounds look at lives, much of it again and
+** again. As they grow, that is not much more than one round would cost. */
+static void test_rounds_in_vain(void** state) {
+  (void)state;
+  enum { RINGS = 600, LENGTH = 60, MEMBER_UNITS = 2 * 3 + 4 };
+  rt_task* t = begin(NULL);
+  rc_object* ring[RINGS];
+  for (int i = 0; i < RINGS; i++) {
+    ring[i] = quiet_ring_of(LENGTH);
+    if (i > 0) join(ring[i], 1, ring[i - 1]);
+  }
+  collect_all();
+  for (int i = 0; i < RINGS - 1; i++) rc_dec(ring[i]);
+  assert_int_equal(rc_candidates(), RINGS - 1);
+  assert_in_range(rc_collect_cycles(SIZE_MAX), RINGS * LENGTH,
+                  7 * MEMBER_UNITS / 3 * RINGS * LENGTH);
+  assert_int_equal(counters().objects, RINGS * LENGTH);
+  rc_dec(ring[RINGS - 1]);
+  end_empty(t);
+}
+
 /* Refills find them, with bounded work, and nobody asks for it. */
 static void check_pace(bool deterministic) {
   rt_task* t = begin(NULL);
@@ -504,11 +571,14 @@ int main(void) {
       cmocka_unit_test(test_clique),
       cmocka_unit_test(test_mixed),
       cmocka_unit_test(test_kinds),
+      cmocka_unit_test(test_dies_in_a_round),
       cmocka_unit_test(test_weak),
       cmocka_unit_test(test_finalizers),
       cmocka_unit_test(test_saved_by_finalizer),
       cmocka_unit_test(test_released_late),
       cmocka_unit_test(test_finalizers_between_slices),
+      cmocka_unit_test(test_rounds),
+      cmocka_unit_test(test_rounds_in_vain),
       cmocka_unit_test(test_pace),
       cmocka_unit_test(test_found_without_new_candidates),
       cmocka_unit_test(test_limit),

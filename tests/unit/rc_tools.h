@@ -27,7 +27,10 @@ enum { MANY = 2000000 };
 enum { MANY = 10000000 };
 #endif
 
-enum { DEC_UNITS = 33, QUANTUM = 256, REFILL_UNITS = 512, REQUEST_UNITS = 8192, PAGE_WORDS = 8192 };
+enum { QUANTUM = 256, REFILL_UNITS = 512, PAGE_WORDS = 8192 };
+#ifndef SLUICE_RC_INTERNAL_H /* who looks inside has its own */
+enum { DEC_UNITS = 33, REQUEST_UNITS = 8192 };
+#endif
 
 /* cmocka's assertions work in the main thread only, and cost much; a failure here ends the
 ** program. */
@@ -92,6 +95,13 @@ static inline void assert_nothing_left(const rt_task* t) {
   assert_int_equal(k.objects, 0);
   assert_int_equal(rt_bytes(t), 0);
   assert_int_equal(k.debt, 0);
+}
+
+/* Ends a task whose objects have all been given up; none is in a cycle. */
+static inline void end_drained(rt_task* t) {
+  rc_drain(SIZE_MAX);
+  assert_nothing_left(t);
+  end(t);
 }
 
 static inline void set_pace(uint32_t pace, uint64_t debt_limit) {

@@ -217,7 +217,7 @@ static void count_report(int error, void* arg) {
 
 static void test_scopes_and_tasks(void** state) {
   (void)state;
-  rt_scope none, s, inner;
+  rt_scope none, s, inner, other_scopes[2];
   rt_limits limits = {.ticks = 1};
   bool aborts = mi_option_is_enabled(mi_option_abort_on_error);
   mi_option_disable(mi_option_abort_on_error);
@@ -243,6 +243,18 @@ static void test_scopes_and_tasks(void** state) {
   assert_int_equal(rt_scope_end(&inner), RT_OK); /* it has ended */
   assert_int_equal(reports, 2);
   assert_int_equal(rt_tick(5), RT_OK);
+  rt_scope_begin(&s, &limits);
+  rt_scope_begin(&inner, &limits);
+  assert_int_equal(rt_scope_end(&s), RT_OK);
+  rt_scope_begin(&other_scopes[0], &(rt_limits){.ticks = 100});
+  rt_scope_begin(&other_scopes[1], &(rt_limits){.ticks = 10});
+  assert_int_equal(rt_scope_end(&inner), RT_OK); /* there is another one at its level */
+  assert_int_equal(reports, 3);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 10);
+  assert_int_equal(rt_scope_end(&other_scopes[1]), RT_OK);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 100);
+  assert_int_equal(rt_scope_end(&other_scopes[0]), RT_OK);
+  assert_int_equal(reports, 3);
   end(t);
   mi_register_error(NULL, NULL);
   mi_option_set_enabled(mi_option_abort_on_error, aborts);
@@ -367,13 +379,15 @@ static void test_replay(void** state) {
     size_t entries;
     uint64_t runs_to;
   } cases[] = {
-      {{{10, 5, 0, RT_HEARTBEATS}, {15, 5, 0, RT_HEARTBEATS}, {16, 9, 0, RT_MEMORY}}, 3, 20},
-      {{{10, 5, 0, RT_HEARTBEATS}, {15, 5, 0, RT_HEARTBEATS}}, 1, 15},
-      {{{10, 5, 0, RT_HEARTBEATS}}, 0, 10},
-      {{{11, 5, 0, RT_HEARTBEATS}}, 1, 10},
-      {{{9, 5, 0, RT_HEARTBEATS}, {10, 5, 0, RT_HEARTBEATS}}, 2, 10},
-      {{{10, 5, 0, RT_MEMORY}}, 1, 10},
-      {{{10, 5, 1, RT_HEARTBEATS}}, 1, 10},
+      {{{10, 5, 0, RT_HEARTBEATS, 0}, {15, 5, 0, RT_HEARTBEATS, 0}, {16, 9, 0, RT_MEMORY, 0}},
+       3,
+       20},
+      {{{10, 5, 0, RT_HEARTBEATS, 0}, {15, 5, 0, RT_HEARTBEATS, 0}}, 1, 15},
+      {{{10, 5, 0, RT_HEARTBEATS, 0}}, 0, 10},
+      {{{11, 5, 0, RT_HEARTBEATS, 0}}, 1, 10},
+      {{{9, 5, 0, RT_HEARTBEATS, 0}, {10, 5, 0, RT_HEARTBEATS, 0}}, 2, 10},
+      {{{10, 5, 0, RT_MEMORY, 0}}, 1, 10},
+      {{{10, 5, 1, RT_HEARTBEATS, 0}}, 1, 10},
   };
   for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     rt_task* t =
@@ -530,7 +544,7 @@ static void test_bytes_of_children(void** state) {
 static void test_extended_child(void** state) {
   (void)state;
   static const uint64_t used[] = {50, 100, 150, 199, 200, 205}, back[] = {50, 0, 0, 0, 0, 0};
-  static const rt_extension log[] = {{100, 100, 0, RT_HEARTBEATS}};
+  static const rt_extension log[] = {{100, 100, 0, RT_HEARTBEATS, 0}};
   for (unsigned i = 0; i < 6; i++) {
     rt_task* t = begin(&(rt_config){.ticks = 1000});
     rt_task* a = rt_task_new_child(&(rt_config){.ticks = 100, .replay = log, .replay_count = 1});

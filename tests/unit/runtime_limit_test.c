@@ -179,7 +179,7 @@ static void test_shrinking_never_fails(void** state) {
 static void test_block_of_another_task(void** state) {
   (void)state;
   rt_task* from = begin(NULL);
-  void *p = rt_alloc(5000), *other = rt_alloc(600);
+  void *p = rt_alloc(5000), *other = rt_alloc(600), *third = rt_alloc(700);
   rt_leave();
   rt_task* t = begin_limited(1000);
   rt_free_sized(p, 5000);
@@ -189,9 +189,16 @@ static void test_block_of_another_task(void** state) {
   rt_free_sized(other, 600);
   assert_int_equal(rt_bytes(t), 1000);
   expect_refused(rt_alloc(1));
+  expect_refused(rt_realloc(third, 700, 701));
+  assert_ptr_equal(rt_realloc(third, 700, 500), third); /* which cannot come here */
+  errno = 0;
   rt_free_sized(p, 1000);
   assert_int_equal(rt_bytes(t), 0);
-  assert_int_equal(rt_bytes(from), 5600);
+  p = rt_realloc(third, 500, 400);
+  assert_ptr_not_equal(p, third);
+  assert_int_equal(rt_bytes(t), 400);
+  rt_free_sized(p, 400);
+  assert_int_equal(rt_bytes(from), 6300);
   end(t);
   assert_int_equal(rt_task_end(from), 0);
   assert_true(nothing_lives());
@@ -278,9 +285,7 @@ static void test_objects(void** state) {
   }
   assert_true(refused > 1000);
   for (int i = 0; i < LISTS; i++) rc_dec_word(lists[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Expiry and grace ------------------------------------------------------------------------ */

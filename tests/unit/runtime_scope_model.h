@@ -23,9 +23,10 @@ typedef struct model {
   int64_t ticks, held, peak, depth, grace, grace_end, extended, children_ticks;
   uint64_t begun;
   bool cancelled;
+  uint64_t calls;  /* that may be a safepoint */
   uint64_t random; /* decides what is extended */
   bool extends;
-  /* What the host is to be asked by the next call, with its answers; and all that was granted. */
+  /* What the host is to be asked by the next call, with its answers; and all that it decided. */
   struct {
     rt_limit limit;
     const char* scope;
@@ -82,17 +83,23 @@ static void model_mark(model* m, int i, rt_limit why) {
   m->scope[i].mark = why;
 }
 
+/* The host extends by an amount, or, without one, ends a scope. */
+static void model_log(model* m, int i, uint64_t amount, rt_limit limit) {
+  m->log[m->logged++] =
+      (rt_extension){(uint64_t)m->ticks, amount, m->scope[i].number, limit, m->calls};
+}
+
 /* The host extends, or it does not. */
 static bool model_extend(model* m, int i, rt_limit limit) {
   if (!m->extends) return false;
   uint64_t amount =
       rnd_from(&m->random, 3) == 0 ? 0 : 1 + rnd_from(&m->random, limit == RT_MEMORY ? 4000 : 300);
-  if (m->logged == EXTENSIONS || m->asks == ASKED - 1) amount = 0;
+  if (m->logged > EXTENSIONS - 20 || m->asks == ASKED - 1) amount = 0;
   m->asked[m->asks].limit = limit;
   m->asked[m->asks].scope = m->scope[i].name;
   m->asked[m->asks++].amount = amount;
   if (amount == 0) return false;
-  m->log[m->logged++] = (rt_extension){(uint64_t)m->ticks, amount, m->scope[i].number, limit};
+  model_log(m, i, amount, limit);
   m->scope[i].left[limit] += (int64_t)amount;
   if (i == 0 && limit == RT_HEARTBEATS) m->extended += (int64_t)amount;
   return true;
@@ -105,8 +112,18 @@ static int model_short_of(const model* m, rt_limit limit, int64_t n) {
   return -1;
 }
 
+static void model_stop(model* m, int i, rt_limit why) {
+  model_log(m, i, 0, why);
+  model_mark(m, i, why);
+}
+
 static void model_see_cancel(model* m) {
-  if (m->cancelled && m->scope[0].mark == RT_NONE) model_mark(m, 0, RT_CANCELLED);
+  if (m->cancelled && m->scope[0].mark == RT_NONE) model_stop(m, 0, RT_CANCELLED);
+}
+
+static void model_poll(model* m) {
+  m->calls++;
+  model_see_cancel(m);
 }
 
 static void model_charge(model* m, int64_t n) {
@@ -141,9 +158,9 @@ static void model_expire(model* m, rt_limit why) {
   while (i > 0 && (least == NO || m->scope[i].left[why] > least)) i--;
   if (!model_has_expired(m)) {
     bool asks = least != NO && why != RT_DEPTH;
-    if (!asks || !model_extend(m, i, why)) model_mark(m, i, why);
+    m->calls++;
+    if (!asks || !model_extend(m, i, why)) model_stop(m, i, why);
   }
-  model_see_cancel(m);
 }
 
 static void model_begin(model* m, const rt_limits* l) {
@@ -161,7 +178,7 @@ static void model_end(model* m, int i) {
   model_spend(m, RT_DEPTH, m->scope[i].depth - m->depth);
   m->depth = m->scope[i].depth;
   m->inner = i - 1;
-  model_see_cancel(m);
+  model_poll(m);
 }
 
 static bool model_descend(model* m) {

@@ -161,6 +161,6 @@ int main(int argc, char** argv) {
     print(&p, n + 1);
     return rc_pending() > 0; /* all was paid for by as many constructions */
   }
-  fprintf(stderr, "usage: pause list|shuffled|tree|array [OBJECTS]\n");
+  fprintf(stderr, "usage: pause list|shuffled|tree|array|rings [OBJECTS]\n");
   return 2;
 }

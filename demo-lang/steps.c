@@ -1,0 +1,109 @@
+/* steps.c: counts the work within instructions, where liblua calls across its own files. */
+#include "demo-lang/steps.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static _Thread_local steps now = {NULL, INT64_MAX};
+
+steps steps_enter(guest* g) {
+  steps before = now;
+  now = (steps){g, g->counted ? g->steps : INT64_MAX};
+  return before;
+}
+
+void steps_leave(guest* g, steps before) {
+  if (g->counted) g->steps = now.left;
+  now = before;
+}
+
+/* More was taken than is left. May leave Lua by a longjmp. */
+static __attribute__((noinline)) void pay(void) {
+  guest* g = now.guest;
+  if (g == NULL || !g->counted || g->running == NULL) {
+    now.left = INT64_MAX;
+    return;
+  }
+  int64_t ticks = (STEPS - 1 - now.left) / STEPS;
+  now.left += ticks * STEPS;
+  guest_tick(g->running, (uint64_t)ticks);
+}
+
+static inline void take(size_t n) {
+  if ((now.left -= (int64_t)n) < 0) pay();
+}
+
+/* ---- liblua's own functions ------------------------------------------------------------------ */
+
+/* Metamethods of a table and of a value: the levels of a chain. */
+const void* __real_luaT_gettm(void* events, int event, void* name);
+const void* __wrap_luaT_gettm(void* events, int event, void* name);
+const void* __wrap_luaT_gettm(void* events, int event, void* name) {
+  take(1);
+  return __real_luaT_gettm(events, event, name);
+}
+
+/* For a call, the arguments are moved by one. */
+const void* __real_luaT_gettmbyobj(lua_State* L, const void* value, int event);
+const void* __wrap_luaT_gettmbyobj(lua_State* L, const void* value, int event);
+const void* __wrap_luaT_gettmbyobj(lua_State* L, const void* value, int event) {
+  enum { TM_CALL = 23, VALUES = 8 };
+  take(event == TM_CALL ? 1 + (size_t)lua_gettop(L) / VALUES : 1);
+  return __real_luaT_gettmbyobj(L, value, event);
+}
+
+enum { FEW = 64 }; /* values that are part of the instruction */
+
+static inline void take_values(int n) {
+  if (n > FEW) take((size_t)n * STEPS_A_VALUE);
+}
+
+/* `...`: how many values that was is known afterwards. */
+void __real_luaT_getvarargs(lua_State* L, void* call, void* where, int wanted);
+void __wrap_luaT_getvarargs(lua_State* L, void* call, void* where, int wanted);
+void __wrap_luaT_getvarargs(lua_State* L, void* call, void* where, int wanted) {
+  __real_luaT_getvarargs(L, call, where, wanted);
+  if (wanted < 0) take_values(lua_gettop(L));
+}
+
+/* The results of a call. */
+void __real_luaD_poscall(lua_State* L, void* call, int results);
+void __wrap_luaD_poscall(lua_State* L, void* call, int results);
+void __wrap_luaD_poscall(lua_State* L, void* call, int results) {
+  take_values(results);
+  __real_luaD_poscall(L, call, results);
+}
+
+/* Long texts are compared if they are of one length, which is right before the text. */
+typedef struct long_text {
+  char header[16];
+  size_t length;
+} long_text;
+
+int __real_luaS_eqlngstr(const long_text* a, const long_text* b);
+int __wrap_luaS_eqlngstr(const long_text* a, const long_text* b);
+int __wrap_luaS_eqlngstr(const long_text* a, const long_text* b) {
+  take(a != b && a->length == b->length ? 1 + a->length / STEP_BYTES : 1);
+  return __real_luaS_eqlngstr(a, b);
+}
+
+/* A text becomes a number. */
+size_t __real_luaO_str2num(const char* text, void* number);
+size_t __wrap_luaO_str2num(const char* text, void* number);
+size_t __wrap_luaO_str2num(const char* text, void* number) {
+  take(strlen(text) / STEP_CHARS);
+  return __real_luaO_str2num(text, number);
+}
+
+/* ---- The C library's, for liblua ------------------------------------------------------------- */
+
+/* The parts of texts between zeros, one by one. */
+int __real_strcoll(const char* a, const char* b);
+int __wrap_strcoll(const char* a, const char* b);
+int __wrap_strcoll(const char* a, const char* b) {
+  enum { SHORT = 256 };
+  size_t n = strnlen(a, SHORT);
+  if (n == SHORT && (n = strnlen(b, SHORT)) == SHORT) n = strnlen(b, strlen(a));
+  take(1 + n / STEP_BYTES);
+  return __real_strcoll(a, b);
+}
