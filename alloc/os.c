@@ -51,8 +51,8 @@ bool os_want_huge_pages(void* p, size_t size) {
 
 void os_want_no_huge_pages(void* p, size_t size) { (void)advise(p, size, MADV_NOHUGEPAGE); }
 
-void* os_map(size_t size, size_t align) {
-  void* p = map_aligned(size, align, PROT_READ | PROT_WRITE);
+static void* map_advised(size_t size, size_t align, int protection) {
+  void* p = map_aligned(size, align, protection);
   if (p == NULL)
     errno = ENOMEM;
   else
@@ -60,14 +60,8 @@ void* os_map(size_t size, size_t align) {
   return p;
 }
 
-void* os_reserve(size_t size, size_t align) {
-  void* p = map_aligned(size, align, PROT_NONE);
-  if (p == NULL)
-    errno = ENOMEM;
-  else
-    advise_huge_pages(p, size);
-  return p;
-}
+void* os_map(size_t size, size_t align) { return map_advised(size, align, PROT_READ | PROT_WRITE); }
+void* os_reserve(size_t size, size_t align) { return map_advised(size, align, PROT_NONE); }
 
 void* os_free_space(size_t size, size_t align) {
   void* p = map_aligned(size, align, PROT_NONE);

@@ -9,8 +9,6 @@
 
 enum { PERIOD = 100 }; /* instructions that are paid for at once */
 
-guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
-
 /* ---- The hash seed ------------------------------------------------------------------------------
 **
 ** lua_newstate draws a seed from the time and from addresses, keeps it in the first block that
@@ -221,8 +219,8 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
 
 static bool stops(const guest* g) { return rt_poll() != RT_OK || g->exits; }
 
-void guest_arm(lua_State* L) {
-  if (!guest_of(L)->hooked || lua_gethook(L) != NULL) return;
+void guest_arm_hook(lua_State* L) {
+  if (lua_gethook(L) != NULL) return;
   rt_tick(PERIOD);
   lua_sethook(L, hook, LUA_MASKCOUNT, PERIOD);
 }
@@ -267,13 +265,13 @@ void guest_stop(lua_State* L) {
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
-void guest_check(lua_State* L) {
+void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
   if (g->refused.size != 0) (void)memory_is_out(g);
   if (stops(g)) guest_stop(L);
 }
 
-void guest_tick(lua_State* L, uint64_t ticks) {
+void guest_tick_slow(lua_State* L, uint64_t ticks) {
   if (!tick(ticks)) guest_stop(L);
 }
 
@@ -284,7 +282,7 @@ void guest_collect(lua_State* L) {
 
 int guest_loaded(lua_State* L, int status) {
   guest* g = guest_of(L);
-  guest_check(L);
+  guest_check_slow(L);
   if (status == LUA_OK && g->counted && !guest_charge(L)) {
     g->hooked = true;
     guest_arm(L);
@@ -315,14 +313,6 @@ void guest_exit(lua_State* L, int status, bool close) {
   g->exits = true;
   g->exit_status = status;
   longjmp(g->way_out, 1);
-}
-
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
-  guest* g = guest_of(L);
-  lua_State* before = g->running;
-  g->running = co;
-  guest_arm(co);
-  return before;
 }
 
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
@@ -399,45 +389,56 @@ bool guest_open(guest* g, const slua_config* config) {
   return false;
 }
 
+/* What a thread has set while it runs a guest, and what was set before: guests nest. */
+typedef struct visit {
+  steps steps;
+  bool hides_signs;
+} visit;
+
+static visit visit_begin(guest* g) {
+  g->stack = stack_pointer();
+  return (visit){steps_enter(g), number_hide_signs_of_nan(g->repeatable)};
+}
+
+static void visit_end(guest* g, visit before) {
+  number_hide_signs_of_nan(before.hides_signs);
+  steps_leave(g, before.steps);
+}
+
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
-  steps before = steps_enter(g);
+  visit before = visit_begin(g);
   bool right = false;
   if (setjmp(g->way_out) == 0) {
     int status = lua_pcall(g->L, nargs, nresults, handler);
-    guest_check(g->L);
+    guest_check_slow(g->L);
     right = status == LUA_OK;
   }
-  steps_leave(g, before);
+  visit_end(g, before);
   return right;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
-  g->stack = stack_pointer();
+  visit before = visit_begin(g);
   g->running = co;
   guest_arm(co);
-  steps before = steps_enter(g);
   bool right = false;
   if (setjmp(g->way_out) == 0) {
     *status = lua_resume(co, g->L, nargs, count);
     g->running = g->L;
-    guest_check(co);
+    guest_check_slow(co);
     right = true;
   }
-  steps_leave(g, before);
+  visit_end(g, before);
   return right;
 }
 
 void guest_finish(guest* g) {
-  g->stack = stack_pointer();
-  steps before = steps_enter(g);
-  if (g->must_close && !stops(g) && !g->closing) {
-    if (setjmp(g->way_out) == 0) close_state(g);
-  }
+  visit before = visit_begin(g);
+  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
   guest_close_files(g);
-  steps_leave(g, before);
+  visit_end(g, before);
   g->L = g->running = NULL;
 }
 

@@ -19,6 +19,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -108,13 +109,19 @@ void guest_end(guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
 
-guest* guest_of(lua_State* L);
+static inline guest* guest_of(lua_State* L) { return *(guest**)lua_getextraspace(L); }
 /* Leaves Lua for good: guest_call returns false. */
 _Noreturn void guest_stop(lua_State* L);
 /* Stops the guest if a limit was reached: after what can have used one up unseen by the hook. */
-void guest_check(lua_State* L);
+void guest_check_slow(lua_State* L);
+static inline void guest_check(lua_State* L) {
+  if (rt_is_watched() || guest_of(L)->exits) guest_check_slow(L);
+}
 /* Pays for work of that many ticks, to be done next; stops the guest if it cannot. */
-void guest_tick(lua_State* L, uint64_t ticks);
+void guest_tick_slow(lua_State* L, uint64_t ticks);
+static inline void guest_tick(lua_State* L, uint64_t ticks) {
+  if (!rt_tick_quick(ticks)) guest_tick_slow(L, ticks);
+}
 /* Pays for a collection of all garbage, and does it. */
 void guest_collect(lua_State* L);
 /* There is no memory: the limit is reached, or else an error. Does not return. */
@@ -128,10 +135,20 @@ bool guest_must_yield(lua_State* L, bool in_call);
 ** values, and when it goes on resumes co again, without values. */
 enum { GUEST_PASS_ON = -1 };
 int guest_resume_coroutine(lua_State* L, lua_State* co, int nargs, int* count);
-/* Pays for the first instructions of a new coroutine. */
-void guest_arm(lua_State* co);
+/* Where a hook pays: for the first instructions of a new coroutine. */
+void guest_arm_hook(lua_State* co);
+static inline void guest_arm(lua_State* co) {
+  if (guest_of(co)->hooked) guest_arm_hook(co);
+}
 /* Says which coroutine runs from now on; gives the one before. */
-lua_State* guest_run_coroutine(lua_State* L, lua_State* co);
+static inline lua_State* guest_run_coroutine(lua_State* L, lua_State* co) {
+  guest* g = guest_of(L);
+  lua_State* before = g->running;
+  g->running = co;
+  if (g->interrupted) guest_interrupt(g); /* it came before that */
+  guest_arm(co);
+  return before;
+}
 
 /* lua_resetthread in `L`'s place, for handlers that are the guest's. Throws if it nests too
 ** deeply. */
@@ -141,6 +158,12 @@ int guest_reset_coroutine(lua_State* L, lua_State* co);
 ** which left a function or a message at the top. Gives the status. */
 int guest_loaded(lua_State* L, int status);
 
+/* number.c: whether the calling thread makes text of a NaN without its sign; gives what it did before. */
+bool number_hide_signs_of_nan(bool hidden);
+/* A NaN as all processors have it, in states that are to repeat. */
+static inline lua_Number guest_number(lua_State* L, lua_Number x) {
+  return x == x || !guest_of(L)->repeatable ? x : (lua_Number)NAN;
+}
 /* meter.c: prepares a state for chunks that pay; false: no memory. */
 bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */

@@ -1,7 +1,8 @@
 /* number.c: text of numbers. Lua makes it by snprintf with the formats below, and most of the time goes into
 ** what printf can do besides; so the linker sends liblua's calls here (its option --wrap). The text is
 ** the same, byte by byte; other formats, and numbers that are very large or small, go on to the C
-** library.
+** library. But the sign of a NaN is the processor's choice (0/0 has one on x86, and none on ARM), so what is to
+** repeat has none.
 **
 ** Of a float, 14 digits are exact: m * 2^q * 10^k is a whole number of 128 bits shifted by at most
 ** 66, which is rounded as printf does it, half to even. */
@@ -87,6 +88,19 @@ static int float_text(char* to, double d) {
   return place_point(to, n, e) + negative;
 }
 
+static _Thread_local bool signs_of_nan_hidden;
+bool number_hide_signs_of_nan(bool hidden) {
+  bool before = signs_of_nan_hidden;
+  signs_of_nan_hidden = hidden;
+  return before;
+}
+
+static int general_text(char* to, double d) {
+  if (d == d || !signs_of_nan_hidden) return float_text(to, d);
+  memcpy(to, "nan", sizeof "nan");
+  return (int)strlen("nan");
+}
+
 static int text(char* to, size_t size, const char* format, va_list arguments) {
   va_list again;
   va_copy(again, arguments);
@@ -94,11 +108,12 @@ static int text(char* to, size_t size, const char* format, va_list arguments) {
   if (size >= ROOM && strcmp(format, "%lld") == 0)
     length = integer_text(to, va_arg(again, long long));
   else if (size >= ROOM && strcmp(format, "%.14g") == 0)
-    length = float_text(to, va_arg(again, double));
+    length = general_text(to, va_arg(again, double));
   va_end(again);
   return length >= 0 ? length : vsnprintf(to, size, format, arguments);
 }
 
+bool number_hide_signs_of_nan(bool hidden);
 int __wrap_snprintf(char* to, size_t size, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
 int __wrap___snprintf_chk(char* to, size_t size, int flag, size_t room, const char* format, ...)

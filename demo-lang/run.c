@@ -146,14 +146,13 @@ static void set_arg(lua_State* L, const command* c) {
   lua_setglobal(L, "arg");
 }
 
-static void print_version(const command* c) {
-  (void)c;
+static void print_version(void) {
   puts(LUA_COPYRIGHT);
   fflush(stdout);
 }
 
 static bool run_all(lua_State* L, const command* c) {
-  if (c->version) print_version(c);
+  if (c->version) print_version();
   if (c->init && !run_init(L, c)) return false;
   if (!run_options(L, c)) return false;
   bool script = c->script < c->argc;
@@ -162,7 +161,7 @@ static bool run_all(lua_State* L, const command* c) {
     run_lines(L, c);
   } else if (!script && !c->code && !c->version) {
     if (!isatty(STDIN_FILENO)) return run_file(L, c, NULL);
-    print_version(c);
+    print_version();
     run_lines(L, c);
   }
   return true;

@@ -2,7 +2,7 @@
 **
 ** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as
 ** many as it likes, on as many threads: a state is used by one thread at a time, and any thread may
-** be the next. Nothing but these functions runs the guest, and each comes back: with a value, an
+** be the next, if it has a stack of 1 MiB (scripts can use half of that). Nothing but these functions runs the guest, and each comes back: with a value, an
 ** error, a yield, or the limit that stopped it.
 **
 **   slua_config config = {.limits = {.heartbeats = 1000, .bytes = 16 << 20}, .repeatable = true};
@@ -140,7 +140,8 @@ slua_shared* slua_retain(slua_shared* value);
 void slua_release(slua_shared* value);
 
 /* What runs throws the error "interrupted!" at its next instruction. From a signal handler on the
-** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught.) */
+** thread that runs it. (rt_cancel stops it from any thread, and cannot be caught: what is counted within
+** a beat of its work; what is not, after at most a beat of allocations.) */
 void slua_interrupt(slua* s);
 
 /* ---- How it went ------------------------------------------------------------------------------

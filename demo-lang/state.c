@@ -398,7 +398,7 @@ slua_shared* slua_export(slua* s, int i) {
       lua_insert(s->g.L, -2);
     else
       lua_xmove(s->from, s->g.L, 1);
-    guest_call(&s->g, 1, 0, 0);
+    if (!guest_call(&s->g, 1, 0, 0)) s->results = 0;
   }
   rt_leave();
   if (e.word == 0) errno = e.error;

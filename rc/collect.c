@@ -157,7 +157,7 @@ static void sample_add(rc_cycles* c, note* n) {
 static void forget_member(rc_cycles* c, note* n) {
   if (n->again || (n->root && c->failed))
     candidate_again(c, n);
-  else if (n->place != NOTE_EMPTIED && c->live % SAMPLE == 0)
+  else if (n->place != NOTE_EMPTIED && c->live % c->sample == 0)
     sample_add(c, n);
   else
     note_drop(c, n);
@@ -227,7 +227,7 @@ static void search_end(rc_cycles* c, mi_task_t* task) {
 static void round_end(rc_cycles* c, mi_task_t* task) {
   enum { GROWTH = 4 };
   c->phase = CYCLE_IDLE;
-  if (2 * SAMPLE * c->met > c->members && c->members_most < GROWTH * c->members)
+  if (2 * c->sample * c->met > c->members && c->members_most < GROWTH * c->members)
     c->members_most = GROWTH * c->members;
   c->due = !is_last_round(c);
   if (!c->due) search_end(c, task);

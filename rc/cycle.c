@@ -96,6 +96,7 @@ static void cycles_look(mi_task_t* task) {
 static void cycles_init(rc_cycles* c) {
   for (note* head = c->list; head < c->list + NOTE_PLACES; head++) head->next = head->prev = head;
   c->table.kept = c->members_least = ROUND_LEAST;
+  c->sample = SAMPLE;
   c->candidates_most = CANDIDATES_LEAST;
   c->bytes_most = SIZE_MAX;
 }

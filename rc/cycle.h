@@ -61,7 +61,8 @@ struct rc_cycles {
   size_t live, in_vain;   /* members that the search found alive, and their fields */
   size_t members, met;    /* of the round, and those of them that were in the sample */
   size_t members_most;    /* with them a round takes no more candidates */
-  size_t members_least;   /* that of a search's first round */
+  size_t members_least;   /* that of a search's first round, */
+  size_t sample;          /* and of how many that live one is in the sample: tests lower both */
   uint64_t purse;         /* units that refills may spend */
   uint32_t round;
   uint32_t search; /* its first round */

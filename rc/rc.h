@@ -98,8 +98,8 @@ static inline rc_object* rc_double_array(uint8_t tag, size_t n) {
 ** Fewer than max tells that these were the last. It is called when the object dies, before its block is freed,
 ** and when it is shared, and must not allocate.
 **
-** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o. It may make a
-** new reference (rc_inc); then o lives on, and dies without it the next time. */
+** `finalize` is called by rc_poll, once, after the last reference is gone; it borrows o, and returns (no longjmp
+** beyond rc_poll). It may make a new reference (rc_inc); then o lives on, and dies without it the next time. */
 typedef struct rc_type {
   const char* name; /* for reports */
   uint32_t words;
@@ -321,7 +321,8 @@ size_t rc_candidates(void);
 **
 ** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
 ** that it holds, if no reference stays behind: neither a weak one nor one of an object that is dead and waits
-** (there is none when rc_pending() is 0). */
+** (there is none when rc_pending() is 0); and if it holds cyclic objects, right after rc_collect_cycles(SIZE_MAX), when
+** none of them is noted as a candidate. */
 
 /* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
 ** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is

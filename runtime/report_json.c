@@ -235,18 +235,14 @@ static void trace_scope(FILE* out, const figures_t* f, const span_t* s) {
     fprintf(out, ", \"dur\": %llu", (ull)(s->tick - s->begin));
 }
 
-static void begin_child(FILE* out, const span_t* s, char phase) {
+static void trace_moment(FILE* out, const figures_t* f, const span_t* s, char phase) {
   fprintf(out, ",\n{\"ph\": \"%c\", \"cat\": \"child\", \"id\": \"%llu\", ", phase, (ull)s->number);
   put_name_of(out, s);
-  fputs(", \"pid\": 1", out);
-}
-
-static void trace_child(FILE* out, const figures_t* f, const span_t* s) {
-  begin_child(out, s, 'e');
-  put_moment(out, f, s->at_ns + s->ns, s->tick);
-  fputc('}', out);
-  begin_child(out, s, 'b');
-  put_moment(out, f, s->at_ns, s->begin);
+  fprintf(out, ", \"pid\": 1, \"tid\": %d", SCOPES);
+  if (phase == 'b')
+    put_moment(out, f, s->at_ns, s->begin);
+  else
+    put_moment(out, f, s->at_ns + s->ns, s->tick);
 }
 
 static void trace_span(FILE* out, const figures_t* f, uint32_t i) {
@@ -254,9 +250,12 @@ static void trace_span(FILE* out, const figures_t* f, uint32_t i) {
   if (s.level > 0)
     trace_scope(out, f, &s);
   else
-    trace_child(out, f, &s);
+    trace_moment(out, f, &s, 'b');
   fputs(", \"args\": ", out);
   put_span(out, &s, i >= f->r->spans.rows);
+  fputc('}', out);
+  if (s.level > 0) return;
+  trace_moment(out, f, &s, 'e');
   fputc('}', out);
 }
 

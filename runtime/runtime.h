@@ -127,7 +127,7 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll or beat, whatever its
+/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat, whatever its
 ** scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
@@ -204,6 +204,9 @@ static inline void* rt_alloc_quick(size_t size);
 ** allocation. (Only with a task entered.) A new task: UINT64_MAX. */
 void rt_watch(uint64_t bytes);
 static inline bool rt_is_watched(void);
+/* rt_tick, if no beat comes and there is nothing to look at (rt_is_watched); false: nothing is charged,
+** call rt_tick. A task that is cancelled notices it at the next beat. */
+static inline bool rt_tick_quick(uint64_t n);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
@@ -264,8 +267,8 @@ void rt_get_pauses(const rt_task* task, rt_pause out[RT_PAUSE_KINDS]);
 /* "rc_dec", "refill", "request", "beat", "forced"; else "unknown". Static storage. */
 const char* rt_pause_name(rt_pause_kind kind);
 
-/* What is told of a task that was made with a record: pauses, and memory and waiting objects over time. The
-** same program gives the same report in every run, but for what depends on the clock or the system. */
+/* What is told of a task that was made with a record: pauses, scopes and children, memory and waiting objects over
+** time. The same program gives the same report in every run, but for what depends on the clock or the system. */
 typedef enum rt_report_format {
   RT_REPORT_TEXT, /* a histogram of the pauses for a terminal, in 80 columns */
   RT_REPORT_HTML, /* a page that needs nothing else */
@@ -316,6 +319,12 @@ static inline void* rt_alloc_quick(size_t size) {
 }
 static inline bool rt_is_watched(void) {
   return rt_this_thread.task->room < rt_this_thread.task->watch;
+}
+static inline bool rt_tick_quick(uint64_t n) {
+  int64_t left = rt_this_thread.countdown; /* 1 where no task is */
+  if (__builtin_expect(left <= 1 || n >= (uint64_t)left || rt_is_watched(), 0)) return false;
+  rt_this_thread.countdown = left - (int64_t)n;
+  return true;
 }
 
 /* ---- Depth, inlined -------------------------------------------------------------------------- */

@@ -104,11 +104,48 @@ def check_json(data):
 # ---- Trace events
 
 
+# What the Trace Event Format wants of the events that are used here, and no more: field and kind of value.
+COMMON = {"ph": str, "name": str, "pid": int}
+FIELDS = {
+    "M": {"tid": int, "args": dict},
+    "X": {"cat": str, "tid": int, "ts": float, "dur": float, "args": dict},
+    "i": {"cat": str, "tid": int, "ts": float, "s": str, "args": dict},
+    "b": {"cat": str, "tid": int, "ts": float, "id": str, "args": dict},
+    "e": {"cat": str, "tid": int, "ts": float, "id": str},
+    "C": {"ts": float, "args": dict},
+}
+
+
+def check_form(trace):
+    expect(set(trace) == {"displayTimeUnit", "otherData", "traceEvents"} and trace["displayTimeUnit"] in ("ms", "ns"), "trace")
+    for e in trace["traceEvents"]:
+        fields = COMMON | FIELDS[e["ph"]]
+        expect(set(e) == set(fields), "fields of an event", e)
+        expect(all(isinstance(e[k], (int, float) if kind is float else kind) for k, kind in fields.items()), "kinds", e)
+        expect(e.get("ts", 0) >= 0 and e.get("dur", 0) >= 0 and e.get("s", "t") in "gpt", "values", e)
+        if e["ph"] == "M":
+            expect(e["name"] in ("process_name", "thread_name") and isinstance(e["args"]["name"], str), e)
+        if e["ph"] == "C":
+            expect(all(isinstance(v, int) for v in e["args"].values()), "a counter counts", e)
+    going = {}  # of one moment, what comes first in the file is first
+    for e in sorted((e for e in trace["traceEvents"] if e["ph"] in "be"), key=lambda e: e["ts"]):
+        expect((e["ph"] == "b") == (going.get(e["id"]) is None), "begins once, before it ends", e)
+        going[e["id"]] = e["ph"]
+    expect(set(going.values()) <= {"e"}, "not ended")
+    slices, order = {}, lambda e: (e["ts"], -e["dur"])
+    for e in sorted((e for e in trace["traceEvents"] if e["ph"] == "X"), key=order):
+        around = slices.setdefault(e["tid"], [])  # those of a thread nest
+        while around and around[-1] <= e["ts"] + 0.0005:
+            around.pop()
+        expect(not around or e["ts"] + e["dur"] <= around[-1] + 0.0005, "slices overlap", e)
+        around.append(e["ts"] + e["dur"])
+
+
 def check_trace(trace, data):
     r, m = data["repeats"], data["measured"]
     timed = m["times"]
     events = trace["traceEvents"]
-    expect(all({"ph", "name", "pid"} <= set(e) and (e["ph"] == "M" or "ts" in e) for e in events), "fields of events")
+    check_form(trace)
     check_trace_of_spans(events, data)
     seen = [e for e in events if e.get("cat") == "pause" and e["ph"] == ("X" if timed else "i")]
     want = m["long"] if timed else r["heavy"]

@@ -350,11 +350,11 @@ int main(int argc, char** argv) {
   struct sockaddr_in here = {.sin_family = AF_INET,
                              .sin_port = htons(options.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  struct MHD_Daemon* server =
-      MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, options.port, NULL, NULL,
-                       handle, NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&here,
-                       MHD_OPTION_THREAD_POOL_SIZE, options.threads, MHD_OPTION_CONNECTION_TIMEOUT,
-                       30u, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
+  struct MHD_Daemon* server = MHD_start_daemon(
+      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, options.port, NULL, NULL, handle, NULL,
+      MHD_OPTION_SOCK_ADDR, (struct sockaddr*)&here, MHD_OPTION_THREAD_POOL_SIZE, options.threads,
+      MHD_OPTION_THREAD_STACK_SIZE, (size_t)1 << 20, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+      MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
   if (server == NULL) {
     fprintf(stderr, "host: cannot listen at port %u: %s\n", options.port, strerror(errno));
     return 1;

@@ -13,10 +13,11 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
+/* The upvalues are the names of the types. */
 static int base_type(lua_State* L) {
   int type = lua_type(L, 1);
   luaL_argcheck(L, type != LUA_TNONE, 1, "value expected");
-  lua_pushstring(L, lua_typename(L, type));
+  lua_pushvalue(L, lua_upvalueindex(1 + type));
   return 1;
 }
 
@@ -122,8 +123,9 @@ static int base_getmetatable(lua_State* L) {
   return 1;
 }
 
-static bool has_field(lua_State* L, int index, const char* name) {
-  lua_pushstring(L, name);
+/* Is the upvalue, "__gc", a field of the table? */
+static bool has_finalizer(lua_State* L, int index) {
+  lua_pushvalue(L, lua_upvalueindex(1));
   bool found = lua_rawget(L, index) != LUA_TNIL;
   lua_pop(L, 1);
   return found;
@@ -148,8 +150,9 @@ static int base_setmetatable(lua_State* L) {
     return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
   guest* g = guest_of(L);
-  bool may = type == LUA_TTABLE && (!g->can_look || may_have(lua_topointer(L, 2), TM_GC));
-  if (may && (!g->must_close || g->can_look) && has_field(L, 2, "__gc")) {
+  bool asks = g->can_look ? type == LUA_TTABLE && may_have(lua_topointer(L, 2), TM_GC)
+                          : type == LUA_TTABLE && !g->must_close;
+  if (asks && has_finalizer(L, 2)) {
     g->must_close = true;
     if (g->can_look) pay_finalizer(L, lua_topointer(L, 1));
   }
@@ -416,6 +419,15 @@ static void set_iterators(lua_State* L) {
   lua_setfield(L, -2, "ipairs");
 }
 
+static void set_with_names(lua_State* L) {
+  for (int type = 0; type < LUA_NUMTYPES; type++) lua_pushstring(L, lua_typename(L, type));
+  lua_pushcclosure(L, base_type, LUA_NUMTYPES);
+  lua_setfield(L, -2, "type");
+  lua_pushliteral(L, "__gc");
+  lua_pushcclosure(L, base_setmetatable, 1);
+  lua_setfield(L, -2, "setmetatable");
+}
+
 int guest_open_base(lua_State* L) {
   static const luaL_Reg functions[] = {
       {"assert", base_assert},     {"collectgarbage", base_collectgarbage},
@@ -423,14 +435,14 @@ int guest_open_base(lua_State* L) {
       {"pcall", base_pcall},       {"print", base_print},
       {"rawequal", base_rawequal}, {"rawget", base_rawget},
       {"rawlen", base_rawlen},     {"rawset", base_rawset},
-      {"select", base_select},     {"setmetatable", base_setmetatable},
-      {"tonumber", base_tonumber}, {"tostring", base_tostring},
-      {"type", base_type},         {"warn", base_warn},
+      {"select", base_select},     {"tonumber", base_tonumber},
+      {"tostring", base_tostring}, {"warn", base_warn},
       {"xpcall", base_xpcall},     {NULL, NULL}};
   lua_pushglobaltable(L);
   work_set_functions(L, functions);
   work_set_functions(L, base_load_functions);
   set_iterators(L);
+  set_with_names(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, LUA_GNAME);
   lua_pushliteral(L, LUA_VERSION);

@@ -13,18 +13,21 @@ static lua_State* opt_coroutine(lua_State* L) { return lua_isnone(L, 1) ? L : ch
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Moves nargs values to co, runs it, and moves its results back; their number, or FAILED and the
-** error; or PASS_ON: the call yields without values, and runs co again. */
+/* Moves nargs values to co, runs it, and moves its results back, after the boolean true if it `tells`;
+** the number of all these, or FAILED and the error; or PASS_ON: the call yields without values, and
+** runs co again. */
 enum { FAILED = -1, PASS_ON = -2 };
 
-static int resume(lua_State* L, lua_State* co, int nargs) {
+static int resume(lua_State* L, lua_State* co, int nargs, bool tells) {
   int count;
   guest_tick(L, 1 + (uint64_t)nargs / WORK_VALUES);
-  if (!lua_checkstack(co, nargs)) {
-    lua_pushliteral(L, "too many arguments to resume");
-    return FAILED;
+  if (nargs > 0) {
+    if (!lua_checkstack(co, nargs)) {
+      lua_pushliteral(L, "too many arguments to resume");
+      return FAILED;
+    }
+    lua_xmove(L, co, nargs);
   }
-  lua_xmove(L, co, nargs);
   int status = guest_resume_coroutine(L, co, nargs, &count);
   if (status == GUEST_PASS_ON) return PASS_ON;
   if (status != LUA_OK && status != LUA_YIELD) {
@@ -33,33 +36,34 @@ static int resume(lua_State* L, lua_State* co, int nargs) {
     return FAILED;
   }
   work_pay(L, (uint64_t)count, WORK_VALUES);
-  if (!lua_checkstack(L, count + 1)) {
+  if (count >= LUA_MINSTACK - 1 && !lua_checkstack(L, count + 1)) {
     lua_pop(co, count);
     lua_pushliteral(L, "too many results to resume");
     return FAILED;
   }
-  lua_xmove(co, L, count);
-  return count;
+  if (tells) lua_pushboolean(L, true);
+  if (count > 0) lua_xmove(co, L, count);
+  return count + tells;
 }
 
 static int co_resume_again(lua_State* L, int status, lua_KContext none);
 
 static int co_resume_results(lua_State* L, int n) {
   if (n == PASS_ON) return lua_yieldk(L, 0, 0, co_resume_again);
-  lua_pushboolean(L, n >= 0);
-  if (n == FAILED) n = 1;
-  lua_insert(L, -(n + 1));
-  return n + 1;
+  if (n != FAILED) return n;
+  lua_pushboolean(L, false);
+  lua_insert(L, -2);
+  return 2;
 }
 
 static int co_resume_again(lua_State* L, int status, lua_KContext none) {
   (void)status, (void)none;
   lua_settop(L, 1);
-  return co_resume_results(L, resume(L, lua_tothread(L, 1), 0));
+  return co_resume_results(L, resume(L, lua_tothread(L, 1), 0, true));
 }
 
 static int co_resume(lua_State* L) {
-  return co_resume_results(L, resume(L, check_coroutine(L), lua_gettop(L) - 1));
+  return co_resume_results(L, resume(L, check_coroutine(L), lua_gettop(L) - 1, true));
 }
 
 static int co_yield (lua_State* L) { return lua_yield(L, lua_gettop(L)); }
@@ -81,7 +85,7 @@ static int wrapped_again(lua_State* L, int status, lua_KContext none);
 
 static int wrapped(lua_State* L) {
   lua_State* co = lua_tothread(L, lua_upvalueindex(1));
-  int n = resume(L, co, lua_gettop(L));
+  int n = resume(L, co, lua_gettop(L), false);
   if (n >= 0) return n;
   if (n == PASS_ON) return lua_yieldk(L, 0, 0, wrapped_again);
   int status = lua_status(co);

@@ -111,7 +111,7 @@ static void put_integer(formatter* f, spec* p, uint64_t flags) {
 static void put_float(formatter* f, const spec* p, size_t longest) {
   bool hexadecimal = p->conversion == 'a' || p->conversion == 'A';
   if (hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
-  lua_Number x = work_number(f->paid.L, f->arg);
+  lua_Number x = guest_number(f->paid.L, work_number(f->paid.L, f->arg));
   if (!hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   pay(&f->paid, STEPS_OF_NUMBER);
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);

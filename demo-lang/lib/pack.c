@@ -236,7 +236,7 @@ static void pack_integer(packer* k, const option* o, int arg) {
 }
 
 static void pack_float(packer* k, const option* o, int arg) {
-  lua_Number x = work_number(k->layout.paid.L, arg);
+  lua_Number x = guest_number(k->layout.paid.L, work_number(k->layout.paid.L, arg));
   write_float(buffer_room(&k->buffer, o->size), x, o->size, k->layout.little);
   k->buffer.n += o->size;
 }

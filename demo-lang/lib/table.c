@@ -2,6 +2,7 @@
 **
 ** A tick is 32 elements (8 numbers to be made text), 1 comparison of a sort, 1 element that can be
 ** the work of a metamethod, or 1 such metamethod of a length (work.h). */
+#include "demo-lang/lib/sort.h"
 #include "demo-lang/lib/work.h"
 
 #include <limits.h>
@@ -35,7 +36,8 @@ static bool check_table(lua_State* L, int arg, unsigned uses) {
 /* The same for argument 1, with its length. */
 static lua_Integer length_of(lua_State* L, unsigned uses, bool* calls) {
   *calls = check_table(L, 1, uses | LENGTH);
-  if (*calls) guest_tick(L, 1);
+  if (!*calls) return (lua_Integer)lua_rawlen(L, 1);
+  guest_tick(L, 1);
   return luaL_len(L, 1);
 }
 
@@ -125,7 +127,11 @@ static int table_unpack(lua_State* L) {
   lua_Integer i = work_opt_integer(L, 2, 1);
   bool calls = metamethods(L, 1, READ | LENGTH) != 0;
   if (calls) guest_tick(L, 1);
-  lua_Integer last = lua_isnoneornil(L, 3) ? luaL_len(L, 1) : work_integer(L, 3);
+  lua_Integer last;
+  if (!lua_isnoneornil(L, 3))
+    last = work_integer(L, 3);
+  else
+    last = !calls && lua_istable(L, 1) ? (lua_Integer)lua_rawlen(L, 1) : luaL_len(L, 1);
   if (i > last) return 0;
   lua_Unsigned n = (lua_Unsigned)last - (lua_Unsigned)i;
   if (n >= INT_MAX || !lua_checkstack(L, (int)++n))
@@ -171,117 +177,7 @@ static int table_concat(lua_State* L) {
   return 1;
 }
 
-/* ---- Sorting ------------------------------------------------------------------------------------
-**
-** Quicksort as the original does it, comparison for comparison, so that results and errors are the
-** same whatever the order function does: the pivot is the median of the first, the middle and the
-** last element, which sorts these three; it waits in the place before the last one; the shorter
-** part first, by recursion. After a very uneven partition of a long part the original draws the
-** next pivots by the clock. Here they come from a fixed sequence.
-**
-** On the stack: 1 the table, 2 the order function or nil. */
-
-/* Is a < b? Indices of the stack, from the top. Texts may be equal for long. */
-static bool less(lua_State* L, int a, int b) {
-  bool plain = lua_isnil(L, 2);
-  guest_tick(L, plain && lua_type(L, a) == LUA_TSTRING ? 1 + lua_rawlen(L, a) / WORK_BYTES : 1);
-  if (plain) return lua_compare(L, a, b, LUA_OPLT);
-  lua_pushvalue(L, 2);
-  lua_pushvalue(L, a - 1);
-  lua_pushvalue(L, b - 2);
-  lua_call(L, 2, 1);
-  bool result = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return result;
-}
-
-/* Element i becomes the value at the top, j the one below. */
-static void set_two(lua_State* L, lua_Integer i, lua_Integer j) {
-  lua_seti(L, 1, i);
-  lua_seti(L, 1, j);
-}
-
-/* Orders the first and the last element. */
-static void order_ends(lua_State* L, lua_Integer low, lua_Integer high) {
-  lua_geti(L, 1, low);
-  lua_geti(L, 1, high);
-  if (less(L, -1, -2))
-    set_two(L, low, high);
-  else
-    lua_pop(L, 2);
-}
-
-/* Orders one between them, too. */
-static void order_middle(lua_State* L, lua_Integer low, lua_Integer middle, lua_Integer high) {
-  lua_geti(L, 1, middle);
-  lua_geti(L, 1, low);
-  if (less(L, -2, -1)) {
-    set_two(L, middle, low);
-    return;
-  }
-  lua_pop(L, 1);
-  lua_geti(L, 1, high);
-  if (less(L, -1, -2))
-    set_two(L, middle, high);
-  else
-    lua_pop(L, 2);
-}
-
-/* The pivot is at the top of the stack, and element high - 1. Gives the place where it ends up; no
-** element below that is above it, no element behind is below it. Only an order function that
-** contradicts itself runs out of the range. */
-static lua_Integer partition(lua_State* L, lua_Integer low, lua_Integer high) {
-  lua_Integer i = low, j = high - 1;
-  for (;;) {
-    for (lua_geti(L, 1, ++i); less(L, -1, -2); lua_geti(L, 1, ++i)) {
-      if (i == high - 1) luaL_error(L, "invalid order function for sorting");
-      lua_pop(L, 1);
-    }
-    for (lua_geti(L, 1, --j); less(L, -3, -1); lua_geti(L, 1, --j)) {
-      if (j < i) luaL_error(L, "invalid order function for sorting");
-      lua_pop(L, 1);
-    }
-    if (j < i) break;
-    set_two(L, i, j);
-  }
-  lua_pop(L, 1);
-  set_two(L, high - 1, i);
-  return i;
-}
-
-/* 0 is the middle; another number somewhere in the middle half of a long part. */
-static lua_Integer pivot_of(lua_Integer low, lua_Integer high, unsigned random) {
-  enum { LONG = 100 };
-  lua_Integer quarter = (high - low) / 4;
-  if (random == 0 || high - low < LONG) return (low + high) / 2;
-  return low + quarter + random % (2 * quarter);
-}
-
-static void sort(lua_State* L, lua_Integer low, lua_Integer high, unsigned random) {
-  enum { UNEVEN = 128 };
-  while (low < high) {
-    order_ends(L, low, high);
-    if (high - low == 1) return;
-    lua_Integer middle = pivot_of(low, high, random), shorter;
-    order_middle(L, low, middle, high);
-    if (high - low == 2) return;
-    lua_geti(L, 1, middle);
-    lua_pushvalue(L, -1);
-    lua_geti(L, 1, high - 1);
-    set_two(L, middle, high - 1);
-    middle = partition(L, low, high);
-    if (middle - low < high - middle) {
-      sort(L, low, middle - 1, random);
-      shorter = middle - low;
-      low = middle + 1;
-    } else {
-      sort(L, middle + 1, high, random);
-      shorter = high - middle;
-      high = middle - 1;
-    }
-    if ((high - low) / UNEVEN > shorter) random = random * 1664525 + 1013904223;
-  }
-}
+/* ---- The library ----------------------------------------------------------------------------- */
 
 static int table_sort(lua_State* L) {
   enum { SLOTS = 40 };
@@ -292,7 +188,7 @@ static int table_sort(lua_State* L) {
   if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 2);
   luaL_checkstack(L, SLOTS, "");
-  sort(L, 1, n, 0);
+  if (calls || !lua_isnil(L, 2) || !sort_alike(L, (size_t)n)) sort_by_order(L, n);
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "alloc/mimalloc-new-delete.h"
+#include "demo-lang/slua.h"
 #include "rc/rc.h"
 #include "runtime/runtime.h"
 

@@ -63,6 +63,78 @@ static void a_state_is_run_by_one(void** unused) {
   slua_close(s);
 }
 
+/* Loops of a counted state, and what allocates in any, end when another thread says so. */
+static void* cancel(void* s) {
+  rt_cancel(slua_task(s));
+  return NULL;
+}
+static void any_thread_cancels(void** unused) {
+  (void)unused;
+  static const struct {
+    const char* text;
+    bool counted;
+  } scripts[] = {{"while true do end", true},
+                 {"while true do pcall(error) end", true},
+                 {"while true do coroutine.wrap(function() while true do end end)() end", true},
+                 {"while true do local t = {} end", false},
+                 {"while true do pcall(string.rep, 'x', 100) end", false}};
+  for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    slua* s = state((slua_config){.counted = scripts[i].counted});
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, cancel, s), 0);
+    assert_int_equal(run(s, scripts[i].text), SLUA_STOPPED);
+    assert_int_equal(slua_stop_of(s).limit, RT_CANCELLED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    slua_close(s);
+  }
+}
+
+/* However deep a script makes C call C. */
+static void* nest(void* text) {
+  slua* s = state((slua_config){.limits = {.heartbeats = 1000, .bytes = 32 << 20}});
+  slua_status status = run(s, text);
+  assert_true(status == SLUA_ERROR || status == SLUA_STOPPED || status == SLUA_OK);
+  slua_close(s);
+  return NULL;
+}
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { STACK = 8 << 20 }; /* frames are larger */
+#else
+enum { STACK = 1 << 20 };
+#endif
+static void a_small_stack_suffices(void** unused) {
+  (void)unused;
+#define CLOSE_IN_A_COROUTINE                                                  \
+  "local co = coroutine.create(function() "                                   \
+  "local x <close> = setmetatable({}, {__close = f}) coroutine.yield() end) " \
+  "coroutine.resume(co) coroutine.close(co) "
+  static const char* const scripts[] = {
+      "local function f() ('x'):gsub('.', f) end f()",
+      "local function f() ('%s%9s'):format(1, setmetatable({}, {__tostring = f})) end f()",
+      "local function f() table.sort({1, 2, 3}, f) end f()",
+      "local function f() return load(f) end f()",
+      "local function f() return coroutine.wrap(f)() end f()",
+      "local function f() xpcall(error, f) end f()",
+      "local t = {} setmetatable(t, {__index = function(t, k) return t[k + 1] end}) return t[1]",
+      "local function f() " CLOSE_IN_A_COROUTINE "end f()",
+      "local function f() ('x'):gsub('.', function() " CLOSE_IN_A_COROUTINE "end) end f()",
+      "local f local function deep(n) if n > 0 then return ('x'):gsub('.', function() deep(n - 1) "
+      "end) "
+      "end " CLOSE_IN_A_COROUTINE "end f = function() deep(20) end f()",
+      "load('x = ' .. ('('):rep(190) .. '1' .. (')'):rep(190))",
+      "(('a'):rep(300)):gsub(('a?'):rep(190) .. 'a', load)",
+  };
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  assert_int_equal(pthread_attr_setstacksize(&attributes, STACK), 0);
+  for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, &attributes, nest, (void*)(uintptr_t)scripts[i]), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+  }
+  pthread_attr_destroy(&attributes);
+}
+
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
 static void a_slice_can_be_endless(void** unused) {
@@ -169,6 +241,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_first_states_come_at_once),
       cmocka_unit_test(a_state_is_run_by_one),
+      cmocka_unit_test(any_thread_cancels),
+      cmocka_unit_test(a_small_stack_suffices),
       cmocka_unit_test(a_slice_can_be_endless),
       cmocka_unit_test(files_are_closed),
       cmocka_unit_test(output_only_grows),

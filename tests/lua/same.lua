@@ -17,6 +17,12 @@ local makers = {
   function(n, i) return n - i end,
   function() return math.random() end,
   function() return "s" .. math.random(1000) end,
+  function() return math.random(0) end,
+  function(_, i) return i % 7 == 0 and math.huge or i % 11 == 0 and -math.huge or math.random(-9, 9) * 10.0 ^ math.random(-300, 300) end,
+  function(_, i) return i % 90 == 0 and -0.0 or math.random(-2, 2) + 0.0 end,
+  function() return ("\0"):rep(math.random(0, 9)) .. ("\xFF"):rep(math.random(0, 9)) .. ("a"):rep(math.random(0, 3)) end,
+  function() return ("long"):rep(300) .. math.random(100) end,
+  function(_, i) return i % 2 == 0 and i or i + 0.5 end,
 }
 for n = 0, 300 do
   for _, make in ipairs(makers) do

@@ -61,9 +61,7 @@ static void test_ends(void** state) {
   assert_true(rc_big_bits(over) == 64 && rc_big_bits(RC_NIL) == 0 && rc_big_bits(rc_int(-4)) == 3);
   rc_dec_word(over);
   rc_dec_word(under);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Laws, of larger numbers ----------------------------------------------------------------- */
@@ -135,9 +133,7 @@ static void test_laws(void** state) {
     rc_dec_word(b);
     rc_dec_word(c);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static rc_word big_of_limbs(size_t choice, size_t n) {
@@ -161,9 +157,7 @@ static void test_estimates(void** state) {
     }
     rc_dec_word(a);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- In place -------------------------------------------------------------------------------- */
@@ -186,9 +180,7 @@ static void test_in_place(void** state) {
   rc_dec_word(seen);
   rc_dec_word(a);
   rc_dec_word(b);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static uint64_t ticks_of_a_program(bool shared) {
@@ -211,9 +203,7 @@ static uint64_t ticks_of_a_program(bool shared) {
   rc_dec_word(a);
   rc_dec_word(b);
   rc_dec_word(seen);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return ticks;
 }
 
@@ -280,9 +270,7 @@ static void test_refusals(void** state) {
       rc_dec_word(w);
       rc_dec_word(operand);
     }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* What was an integer becomes an object, if there is memory for that. */
@@ -307,9 +295,7 @@ static void test_refused_small(void** state) {
     assert_true(refused > 0 && rc_is_object(w));
     rc_dec_word(w);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A difference that is short, of long numbers, does not keep their memory; without memory for a shorter
@@ -333,9 +319,7 @@ static void test_shrinking(void** state) {
     rc_dec_word(b);
   }
   rc_dec_word(power);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 int main(void) {

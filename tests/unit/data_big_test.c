@@ -181,9 +181,7 @@ static void test_sums_and_products(void** state) {
     expect(p.a, &x);
     pair_end(&p, &p.x, &y);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_quotients(void** state) {
@@ -207,9 +205,7 @@ static void test_quotients(void** state) {
     expect(remainder, wanted ? &r : &(number){0});
     pair_end(&p, &p.x, &p.y);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* By powers of 2 in the model; down means toward minus infinity. */
@@ -247,9 +243,7 @@ static void test_shifts(void** state) {
   uint64_t ticks = rt_ticks(t);
   assert_true(!rc_big_shift(&w, INT64_MAX) && errno == EINVAL && w == rc_int(-1));
   assert_true(!rc_big_shift(&w, (int64_t)1 << 36) && rt_ticks(t) == ticks);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A number that is its own operand. */
@@ -272,9 +266,7 @@ static void test_alias(void** state) {
     r = (number){0};
     expect(a, what == 0 ? &sum : what == 2 ? &square : what == 3 && x.n > 0 ? &one : &r);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Digits ---------------------------------------------------------------------------------- */
@@ -320,9 +312,7 @@ static void test_digits(void** state) {
     rc_dec_word(format);
     rc_dec_word(w);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_wrong_digits(void** state) {

@@ -152,9 +152,7 @@ static void test_random(void** state) {
       for (int k = 0; k < VERSIONS; k++) check_version(&versions[k]);
   }
   for (int i = 0; i < VERSIONS; i++) drop(&versions[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- In place -------------------------------------------------------------------------------- */
@@ -196,9 +194,7 @@ static void test_in_place(void** state) {
   assert_int_equal(rt_bytes(t), 2 * bytes);
   rc_dec_word(other);
   rc_dec_word(list);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* What is shared behind a place that changes stays shared. */
@@ -213,9 +209,7 @@ static void test_sharing(void** state) {
   assert_int_equal(objects_alive(), alive + 10 + 90);
   rc_dec_word(list);
   rc_dec_word(other);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* Ticks do not tell whether it was in place. */
@@ -283,9 +277,7 @@ static void test_refusals(void** state) {
     rc_dec_word(w);
   }
   rc_dec_word(list);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_empty(void** state) {

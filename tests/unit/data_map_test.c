@@ -174,9 +174,7 @@ static void run(const kind* k) {
       for (int n = 0; n < VERSIONS; n++) check_version(&versions[n]);
   }
   for (int i = 0; i < VERSIONS; i++) drop(&versions[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_random(void** state) {
@@ -251,9 +249,7 @@ static void test_order(void** state) {
     }
     rc_dec_word(expected);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* The order of integers is the same on every machine. */
@@ -268,9 +264,7 @@ static void test_order_is_fixed(void** state) {
   for (size_t i = 0; rc_map_next(&it, &key, &value); i++)
     assert_int_equal(rc_to_int(key), expected[i]);
   rc_dec_word(m);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- In place -------------------------------------------------------------------------------- */
@@ -305,9 +299,7 @@ static void test_in_place(void** state) {
   assert_true(rc_map_get(other, now->ops, rc_int(5)) == rc_int(-5));
   rc_dec_word(other);
   rc_dec_word(m);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* To change one of many takes a few comparisons; what is not there is not copied for. */
@@ -347,9 +339,7 @@ static uint64_t ticks_of_a_program(bool shared) {
   uint64_t ticks = rt_ticks(t);
   rc_dec_word(m);
   rc_dec_word(other);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return ticks;
 }
 
@@ -414,9 +404,7 @@ static void test_refusals(void** state) {
       rc_dec_word(m);
     }
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_empty(void** state) {

@@ -160,9 +160,7 @@ static void test_random(void** state) {
       for (int k = 0; k < VERSIONS; k++) check_version(&versions[k]);
   }
   for (int i = 0; i < VERSIONS; i++) drop(&versions[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Large ones ------------------------------------------------------------------------------ */
@@ -204,9 +202,7 @@ static void test_doubling(void** state) {
   rc_dec_word(middle);
   rc_dec_word(tail);
   rc_dec_word(r);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* One byte after the other makes full leaves, before or behind. */
@@ -233,9 +229,7 @@ static void test_small_appends(void** state) {
       assert_int_equal(rc_rope_get(r, i), (unsigned char)(before ? N - 1 - i : i));
     rc_dec_word(r);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A byte is changed where it is, if nobody else sees it. */
@@ -257,9 +251,7 @@ static void test_in_place(void** state) {
   assert_int_equal(rc_rope_get(other, 50000), (unsigned char)text[50000]);
   rc_dec_word(other);
   rc_dec_word(r);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static uint64_t ticks_of_a_program(bool shared) {
@@ -281,9 +273,7 @@ static uint64_t ticks_of_a_program(bool shared) {
   uint64_t ticks = rt_ticks(t);
   rc_dec_word(r);
   rc_dec_word(other);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return ticks;
 }
 
@@ -362,9 +352,7 @@ static void test_refusals(void** state) {
         rc_dec_word(r);
         rc_dec_word(other);
       }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_errors(void** state) {

@@ -126,9 +126,7 @@ static void test_random(void** state) {
       for (int k = 0; k < VERSIONS; k++) check_version(&versions[k]);
   }
   for (int i = 0; i < VERSIONS; i++) drop(&versions[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Heights and places ---------------------------------------------------------------------- */
@@ -164,9 +162,7 @@ static void test_growing(void** state) {
     for (size_t i = 0; i < n; i++) require(rc_vec_get(kept[k], i) == rc_int((int64_t)i), "kept");
     rc_dec_word(kept[k]);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* Popped down to some length, a vector has as many nodes as one that never was longer. */
@@ -183,9 +179,7 @@ static void test_shrinking(void** state) {
     assert_int_equal(objects_alive(), 2 * all);
     rc_dec_word(other);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* What nobody else sees is changed where it is; else a path is copied and no more. */
@@ -217,9 +211,7 @@ static void test_in_place(void** state) {
   assert_true(rc_vec_get(other, 77) == rc_int(78) && rc_vec_get(v, 77) == rc_int(-1));
   rc_dec_word(other);
   rc_dec_word(v);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A vector in a vector is changed in place, too, through its place. */
@@ -233,9 +225,7 @@ static void test_nested(void** state) {
   assert_true(objects_alive() == alive && rt_bytes(t) == bytes);
   for (size_t i = 0; i < 100; i++) assert_true(rc_vec_get(rc_vec_get(v, i), 3) == rc_int(-1));
   rc_dec_word(v);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A program's ticks do not tell what is shared. */
@@ -256,9 +246,7 @@ static uint64_t ticks_of_a_program(bool shared) {
   uint64_t ticks = rt_ticks(t);
   rc_dec_word(v);
   rc_dec_word(other);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   return ticks;
 }
 
@@ -324,9 +312,7 @@ static void test_refusals(void** state) {
     }
     rc_dec_word(v);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_errors(void** state) {

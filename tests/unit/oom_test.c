@@ -78,7 +78,7 @@ int mprotect(void* p, size_t size, int prot) {
 int madvise(void* p, size_t size, int advice) {
   return refused() ? -1 : (int)syscall(SYS_madvise, p, size, advice);
 }
-int getrusage(__rusage_who_t who, struct rusage* usage) {
+int getrusage(int who, struct rusage* usage) {
   return refused() ? -1 : (int)syscall(SYS_getrusage, who, usage);
 }
 int clock_gettime(clockid_t id, struct timespec* time) {

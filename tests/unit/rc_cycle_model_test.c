@@ -208,20 +208,22 @@ static void check_exactly(void) {
           (long long)counters().objects, reachable, weak);
 }
 
-/* Rounds that take few candidates: a search has many of them. */
-static void set_rounds(size_t members) {
+/* Rounds that take few candidates, of which a search has many, and that meet the sample. */
+static void set_rounds(size_t members, size_t sample) {
   rc_cycles* c = state_of(tls.task)->cycles;
-  if (c != NULL) c->members_least = members;
+  if (c == NULL) return;
+  c->members_least = members;
+  c->sample = sample;
 }
 
 static void random_program(uint64_t start, int steps) {
   seed = start;
   rt_task* t = begin(NULL);
-  size_t members = rnd(3) == 0 ? ROUND_LEAST : 1 + rnd(20);
+  size_t members = rnd(3) == 0 ? ROUND_LEAST : 1 + rnd(20), sample = 1 + rnd(8);
   size_t slice = rnd(4), often = 1 + rnd(40), full = 20 + rnd(200);
   for (int step = 1; step <= steps; step++) {
     random_step();
-    set_rounds(members);
+    set_rounds(members, sample);
     for (size_t i = rnd(4); i > 0; i--)
       rc_collect_cycles(slice < 2 ? 1 : slice == 2 ? rnd(5) : rnd(50));
     if (rnd(often) == 0) check_reachable();

@@ -141,6 +141,28 @@ static void test_kinds(void** state) {
   end_empty(t);
 }
 
+/* The last reference to x goes when its ring was touched in this round, at y, and x may not be a member yet. */
+static void test_dies_in_a_round(void** state) {
+  (void)state;
+  rt_task* t = begin(NULL);
+  for (size_t units = 0; units < 40; units++) {
+    rc_object *x = fresh(2), *y = fresh(2), *z = fresh(2);
+    join(y, 1, z);
+    join(z, 1, x);
+    rc_replace(x, 1, rc_from(y));
+    rc_dec(z);
+    collect_all();
+    rc_inc(y);
+    rc_dec(y); /* the only candidate, it reaches x by z */
+    rc_collect_cycles(units);
+    rc_exchange(y, 0, RC_NIL);
+    rc_dec(x);
+    collect_all();
+    assert_int_equal(counters().objects, 0);
+  }
+  end_empty(t);
+}
+
 /* ---- Weak references and finalizers ------------------------------------------------------------- */
 
 /* A reference made from a weak one in any slice of a round keeps all alive, until it is decided: then there is
@@ -549,6 +571,7 @@ int main(void) {
       cmocka_unit_test(test_clique),
       cmocka_unit_test(test_mixed),
       cmocka_unit_test(test_kinds),
+      cmocka_unit_test(test_dies_in_a_round),
       cmocka_unit_test(test_weak),
       cmocka_unit_test(test_finalizers),
       cmocka_unit_test(test_saved_by_finalizer),

@@ -25,7 +25,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 
 #if defined(EMULATED)
 enum { PROGRAMS = 500 };
@@ -181,15 +180,8 @@ static const char endless[] = "no end";
 
 /* Is all well with what a child does? */
 static bool succeeds(void (*act)(const void*), const void* arg) {
-  int status;
-  fflush(NULL);
   strcpy(told->what, "a crash");
-  pid_t child = fork();
-  if (child == 0) {
-    act(arg);
-    exit(0);
-  }
-  require(child > 0 && waitpid(child, &status, 0) == child, "no child process");
+  int status = status_of_child(act, arg);
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF) strcpy(told->what, endless);
   return status == 0;
 }

@@ -441,9 +441,7 @@ static void test_undo_copies(void** state) {
     require(rt_enter(t) == 0, "cannot enter");
   }
   assert_true(failures > 5);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
   hoard_end();
   assert_int_equal(rc_count(old), -1);
   rc_dec(result);

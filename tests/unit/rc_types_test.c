@@ -28,9 +28,7 @@ static void test_record(void** state) {
   assert_null(rc_make_unique(o));
   assert_int_equal(errno, EINVAL);
   rc_dec(o);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* A large one is released in steps, from the word where it stopped. */
@@ -216,9 +214,7 @@ static void test_chain(void** state) {
   for (size_t n; (n = rc_poll(1)) > 0; ran += n) rc_drain(SIZE_MAX);
   assert_int_equal(ran, 100);
   for (int i = 0; i < 100; i++) assert_int_equal(order[i], 99 - i);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* They are found where dead objects are released, too, and the queue survives its thread. */
@@ -268,9 +264,7 @@ static void test_weak(void** state) {
   o = leaf(1);
   rc_dec(rc_weak(o)); /* it goes with its target */
   rc_dec(o);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* Against a model: which of many targets live. In a task and in a thread's own. */
@@ -342,9 +336,7 @@ static void test_weak_and_reuse(void** state) {
     rc_dec(next);
     rc_dec(w);
   }
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_weak_to_weak(void** state) {
@@ -421,9 +413,7 @@ static void test_weak_children(void** state) {
   finalized = 0;
   for (size_t n = 0; n < N / 2; finalized = 0) n += rc_poll(100);
   for (size_t i = 0; i < N; i++) rc_dec(weak[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 static void test_no_memory(void** state) {
@@ -521,9 +511,7 @@ static void test_deterministic_price(void** state) {
   rt_free_sized(p, 16);
   rc_dec(o);
   rc_dec(a);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 int main(void) {

@@ -285,9 +285,7 @@ static void test_objects(void** state) {
   }
   assert_true(refused > 1000);
   for (int i = 0; i < LISTS; i++) rc_dec_word(lists[i]);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- Expiry and grace ------------------------------------------------------------------------ */

@@ -165,9 +165,7 @@ static rt_task* run_program(const rt_config* config) {
 
 static void end_program(rt_task* t) {
   for (size_t i = 0; i < ROOTS; i++) drop(i);
-  rc_drain(SIZE_MAX);
-  assert_nothing_left(t);
-  end(t);
+  end_drained(t);
 }
 
 /* ---- What is recorded of it ------------------------------------------------------------------- */
