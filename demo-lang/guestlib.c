@@ -221,10 +221,10 @@ static void wrap_numbers(lua_State* L, const char* library) {
 static void set_wrappers(lua_State* L) {
   guest_open_files(L);
   if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
-  guest_wrap(L, LUA_DBLIBNAME, "setmetatable", debug_setmetatable);
   guest_wrap(L, LUA_IOLIBNAME, "popen", io_popen);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
   if (guest_may(L, SLUA_MAY_TRACE)) {
+    guest_wrap(L, LUA_DBLIBNAME, "setmetatable", debug_setmetatable);
     guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
     guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
   }
