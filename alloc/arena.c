@@ -9,6 +9,7 @@
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
 static arena_t *arenas_unused, *arenas_all; /* regions, under records_lock */
+static void regions_drop(void);
 
 /* The next arena of the program's that serves the process's heaps. */
 static arena_t* shared_after(arena_t* arena) {
@@ -324,9 +325,10 @@ void arena_purge(arena_t* arena) {
 
 void arenas_purge(void) {
   for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
+  regions_drop();
 }
 
-/* ---- Arenas with an area --------------------------------------------------------------------- */
+/* ---- Regions --------------------------------------------------------------------------------- */
 
 enum { REGION_PLACES = REGION / CHUNK };
 
@@ -342,18 +344,6 @@ static arena_t* arena_record(void) {
   arenas_all = arena;
   pthread_mutex_unlock(&records_lock);
   return arena;
-}
-
-arena_t* arena_new(void) {
-  arena_t* arena = arena_record();
-  if (arena == NULL) return NULL;
-  *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
-  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, 0);
-  arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
-  if (arena->start != NULL) return arena;
-  arena_delete(arena);
-  errno = ENOMEM;
-  return NULL;
 }
 
 static void chunk_end(chunk_t* c, const char* start) {
@@ -376,12 +366,89 @@ static void unmap(arena_t* arena) {
   arena->start = NULL;
 }
 
-void arena_delete(arena_t* arena) {
+static void region_unmap(arena_t* arena) {
   unmap(arena);
   pthread_mutex_lock(&records_lock);
   atomic_store_explicit(&arena->next, arenas_unused, memory_order_relaxed);
   arenas_unused = arena;
   pthread_mutex_unlock(&records_lock);
+}
+
+static arena_t* region_map(void) {
+  arena_t* arena = arena_record();
+  if (arena == NULL) return NULL;
+  *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
+  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, 0);
+  arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
+  if (arena->start != NULL) return arena;
+  region_unmap(arena);
+  return NULL;
+}
+
+/* ---- Regions that are kept -------------------------------------------------------------------
+**
+** To map a region and touch its first pages, and to unmap it, takes longer than all else that a small task does. So
+** one that ends with a chunk at its start and nothing else stays as it is for the next task: as many as a share of
+** those in use, and some. Tasks cannot tell: slices are taken first fit, whether they are dirty or not. */
+enum { KEPT_LEAST = 32, KEPT_SHARE = 8, KEPT_SLICES = 8 };
+static arena_t* regions_kept; /* by `next`; under records_lock, as the next two */
+static uint32_t kept, in_use;
+
+static bool may_be_kept(const arena_t* arena) {
+  chunk_t* c = atomic_load_explicit(&arena->chunks, memory_order_acquire);
+  if (c == NULL || c->base != arena->start || next_chunk(c) != NULL) return false;
+  if (arena->huge != NULL || atomic_load(&arena->busy_slices) != 0) return false;
+  for (size_t i = 1; i < REGION_PLACES; i++)
+    if (place_get(arena, i) != 0) return false;
+  return true;
+}
+
+/* Keeps a region, unless it is NULL; gives one to be used, or one that is too many, if `most` of them are enough; or
+** NULL. In use are `more` then. */
+static arena_t* exchange(arena_t* arena, uint32_t most, uint32_t more) {
+  pthread_mutex_lock(&records_lock);
+  in_use += more;
+  if (arena != NULL) {
+    atomic_store_explicit(&arena->next, regions_kept, memory_order_relaxed);
+    regions_kept = arena;
+    kept++;
+  }
+  if (most > 0) most += in_use / KEPT_SHARE;
+  arena = kept > most ? regions_kept : NULL;
+  if (arena != NULL) {
+    regions_kept = arena_after(arena);
+    kept--;
+  }
+  pthread_mutex_unlock(&records_lock);
+  return arena;
+}
+
+static void regions_drop(void) {
+  for (arena_t* a; (a = exchange(NULL, 0, 0)) != NULL;) region_unmap(a);
+}
+
+arena_t* arena_new(void) {
+  arena_t* arena = exchange(NULL, 0, 1);
+  if (arena == NULL) arena = region_map();
+  if (arena == NULL) {
+    exchange(NULL, UINT32_MAX / 2, UINT32_MAX);
+    errno = ENOMEM;
+    return NULL;
+  }
+  size_t mapped = atomic_load_explicit(&arena->mapped, memory_order_relaxed);
+  atomic_store_explicit(&arena->mapped_peak, mapped, memory_order_relaxed);
+  return arena;
+}
+
+void arena_delete(arena_t* arena) {
+  if (!may_be_kept(arena)) {
+    region_unmap(arena);
+    arena = NULL;
+  } else if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES) {
+    chunk_purge(first_chunk(arena));
+  }
+  arena = exchange(arena, KEPT_LEAST, UINT32_MAX);
+  if (arena != NULL) region_unmap(arena);
 }
 
 /* What the program gave us to manage is left to it. */

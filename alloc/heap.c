@@ -83,7 +83,8 @@ static void heap_record_free(mi_heap_t* heap) {
 
 void heap_ungrant_all(mi_heap_t* heap) {
   if (MI_SECURE) secure_flush(heap->task);
-  for (unsigned c = 1; c < CLASS_COUNT; c++) heap_ungrant(heap, c);
+  for (unsigned c = 1; c < CLASS_COUNT; c++)
+    if (heap->list[c] != NULL) heap_ungrant(heap, c);
 }
 
 /* Detaches the pages of a list and links those that are still ours in front of `rest`. */
@@ -103,7 +104,8 @@ static page_t* detach_list(page_t* page, page_t* rest) {
 void heap_end(mi_heap_t* heap, bool abandon) {
   heap_ungrant_all(heap);
   page_t* pages = detach_list(heap->full, NULL);
-  for (unsigned c = 1; c < CLASS_COUNT; c++) pages = detach_list(heap->queue[c].first, pages);
+  for (unsigned c = 1; c < CLASS_COUNT; c++)
+    if (heap->queue[c].first != NULL) pages = detach_list(heap->queue[c].first, pages);
   remote_close(heap);
   for (page_t* next; pages != NULL; pages = next) {
     next = pages->next;

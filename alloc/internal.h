@@ -403,6 +403,15 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
 
 /* The task's first slice, in the heap; false: no memory. */
 bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* One from which no block was taken yet clears memory when it is allocated and when it is freed. */
+void nursery_keep_clear(mi_task_t* task);
+/* From now on nothing fits. */
+void nursery_close(mi_task_t* task);
+/* The bytes from task->nursery on in which all is that it needs; 0: there is none, or it is closed. */
+size_t nursery_size(const mi_task_t* task);
+/* One from which no block was taken yet is made equal to those bytes of another one, at `from`; false: it is
+** not such. */
+bool nursery_copy(mi_task_t* task, const void* from, size_t size);
 /* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
 void* nursery_alloc(mi_task_t* task, size_t size);
 static inline bool nursery_has(const mi_task_t* task, const void* p) {
@@ -410,8 +419,8 @@ static inline bool nursery_has(const mi_task_t* task, const void* p) {
 }
 /* `size` is what the block was asked for. */
 void nursery_free(mi_task_t* task, void* p, size_t size);
-/* Is a block of the one size as good for the other? */
-bool nursery_fits(size_t oldsize, size_t newsize);
+/* Is the block as good for the other size? Then it has that. */
+bool nursery_resize(mi_task_t* task, void* p, size_t oldsize, size_t newsize);
 
 /* ---- alloc.c --------------------------------------------------------------------------------- */
 

@@ -20,6 +20,7 @@ enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
 struct nursery {
   uint64_t some;
   bool closed;
+  bool clears;           /* all but headers and links that is not in use is zero */
   uint32_t fresh;        /* bytes from the start to what was never handed out */
   uint32_t cut, cut_end; /* what is left of the freed block that is cut up */
   uint16_t free[CLASSES];
@@ -80,22 +81,44 @@ static void count(page_t* page) {
     chunk_no_huge_pages(c);
 }
 
+static const uint32_t FIRST = (sizeof(struct nursery) + UNIT - 1) & ~(uint32_t)(UNIT - 1);
+
 bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   mi_assert(class_of_bytes(LARGEST) < CLASSES);
   page_t* page = page_new_single(heap, SLICE, UNIT, 0);
   if (page == NULL) return false;
   count(page);
   struct nursery* n = (struct nursery*)(void*)page->start;
-  memset(n, 0, sizeof *n);
-  n->fresh = (sizeof *n + UNIT - 1) & ~(size_t)(UNIT - 1);
+  memset(n, 0, FIRST);
+  n->fresh = FIRST;
   task->nursery = n;
   return true;
 }
 
-void* nursery_alloc(mi_task_t* task, size_t size) {
+void nursery_keep_clear(mi_task_t* task) {
+  if (nursery_size(task) == FIRST) task->nursery->clears = true;
+}
+
+void nursery_close(mi_task_t* task) {
+  if (task->nursery != NULL) task->nursery->closed = true;
+}
+
+size_t nursery_size(const mi_task_t* task) {
+  const struct nursery* n = task->nursery;
+  return n != NULL && !n->closed ? n->fresh : 0;
+}
+
+/* Links are relative, so they hold in the copy. */
+bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
   struct nursery* n = task->nursery;
-  if (n == NULL || size > LARGEST || n->closed) return NULL;
-  unsigned class = class_for(size);
+  if (nursery_size(task) != FIRST) return false;
+  memcpy(n, from, size);
+  mi_assert(n->fresh == size && !n->closed);
+  n->clears = false;
+  return true;
+}
+
+static void* find(struct nursery* n, unsigned class) {
   size_t bytes = class_words(class) * WORD;
   if (n->free[class] != 0) return pop(n, class);
   uint64_t larger = n->some >> class << class;
@@ -105,11 +128,24 @@ void* nursery_alloc(mi_task_t* task, size_t size) {
   return n->closed ? NULL : take(n, &n->fresh, bytes);
 }
 
-void nursery_free(mi_task_t* task, void* p, size_t size) {
-  mi_assert(nursery_has(task, p) && size <= LARGEST);
-  push(task->nursery, class_for(size), p);
+void* nursery_alloc(mi_task_t* task, size_t size) {
+  struct nursery* n = task->nursery;
+  if (n == NULL || size > LARGEST || n->closed) return NULL;
+  unsigned class = class_for(size);
+  void* block = find(n, class);
+  if (block != NULL && n->clears) memset(block, 0, class_words(class) * WORD);
+  return block;
 }
 
-bool nursery_fits(size_t oldsize, size_t newsize) {
-  return newsize <= LARGEST && class_for(oldsize) == class_for(newsize);
+void nursery_free(mi_task_t* task, void* p, size_t size) {
+  mi_assert(nursery_has(task, p) && size <= LARGEST);
+  unsigned class = class_for(size);
+  if (task->nursery->clears) memset(p, 0, class_words(class) * WORD);
+  push(task->nursery, class, p);
+}
+
+bool nursery_resize(mi_task_t* task, void* p, size_t oldsize, size_t newsize) {
+  if (newsize > LARGEST || class_for(oldsize) != class_for(newsize)) return false;
+  if (task->nursery->clears && newsize < oldsize) memset((char*)p + newsize, 0, oldsize - newsize);
+  return true;
 }

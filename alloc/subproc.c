@@ -13,7 +13,9 @@ static bool is_main(const subproc_t* s) { return s == &subprocs[0]; }
 void subproc_add_ended(subproc_t* s, const class_stat_t* stat) {
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
     class_stat_t* all = &s->ended[c];
-    stat_add_shared(&all->total, stat_get(&stat[c].total) - stat[c].base);
+    uint64_t total = stat_get(&stat[c].total) - stat[c].base;
+    if (total == 0 && stat_get(&stat[c].peak) == 0) continue;
+    stat_add_shared(&all->total, total);
     if (stat_get(&stat[c].peak) > stat_get(&all->peak))
       stat_set(&all->peak, stat_get(&stat[c].peak));
   }

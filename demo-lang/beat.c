@@ -228,11 +228,12 @@ static int beat_ticks(lua_State* L) {
 
 static int beat_remaining(lua_State* L) {
   const guest* g = guest_of(L);
-  uint64_t end = g->deadline.soft < g->end ? g->deadline.soft : g->end, at = now(L);
-  if (end == UINT64_MAX)
+  uint64_t left = guest_ticks_left(g), soft = g->deadline.soft, at = now(L);
+  if (soft != UINT64_MAX && (soft > at ? soft - at : 0) < left) left = soft > at ? soft - at : 0;
+  if (left == UINT64_MAX)
     luaL_pushfail(L);
   else
-    lua_pushinteger(L, end > at ? (lua_Integer)(end - at) : 0);
+    lua_pushinteger(L, (lua_Integer)left);
   return 1;
 }
 

@@ -22,7 +22,9 @@ enum { NOT_LOOKED_FOR = 0, NOWHERE = 1 };
 static _Atomic size_t
     seed_offset; /* of the process: found once, or by some threads at the same time */
 
-static void set_seed(char* first_block, size_t at) { memcpy(first_block + at, &SEED, sizeof SEED); }
+static void set_seed(char* first_block, size_t at, uint32_t seed) {
+  memcpy(first_block + at, &seed, sizeof seed);
+}
 
 static uint32_t lua_hash(const char* s, uint32_t seed) {
   uint32_t h = seed ^ (uint32_t)strlen(s);
@@ -52,7 +54,7 @@ static void* probe_alloc(void* ud, void* p, size_t osize, size_t nsize) {
     free(p);
     return NULL;
   }
-  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at);
+  if (++b->calls == 2 && b->seed_at != NOT_LOOKED_FOR) set_seed(b->first, b->seed_at, SEED);
   void* q = realloc(p, nsize);
   if (b->calls == 1) {
     b->first = q;
@@ -106,6 +108,8 @@ static int know_seed(void) {
   return seed_offset == NOWHERE ? ENOTSUP : 0;
 }
 
+bool guest_can_seed(void) { return know_seed() == 0; }
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void hook(lua_State* L, lua_Debug* ar);
@@ -139,13 +143,31 @@ static bool tick(uint64_t ticks) {
 ** something to allocate, if next to nothing is left of the limit. */
 static uint64_t collection(const guest* g) { return 1 + rt_bytes(g->task) / 1024; }
 
+/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
+** above three quarters of the limit, a collection each time that half of what is left is gone. */
+static void collect_above(guest* g, uint64_t held) {
+  if (g->limit == 0) return;
+  uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
+  g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
+  if (g->seeded) rt_watch(g->collect_above);
+}
+
+/* The byte limit was reached. False: the host has extended it. */
+static bool memory_is_out(guest* g) {
+  if (rt_expire(RT_MEMORY) != RT_OK) return true;
+  g->refused.size = 0;
+  g->limit = rt_bytes(g->task) + rt_left(RT_MEMORY);
+  collect_above(g, rt_bytes(g->task));
+  return false;
+}
+
 /* Lua answers a first NULL with a collection and asks again (but its luaL_Buffer with an error,
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
   if (g->limit == 0 || rt_poll() != RT_OK) return NULL;
   if (g->refused.size == nsize && g->refused.block == p) {
-    rt_expire(RT_MEMORY);
+    (void)memory_is_out(g);
     return rt_realloc(p, osize, nsize);
   }
   if (!tick(collection(g))) return NULL;
@@ -162,7 +184,7 @@ static void seed(guest* g, void* block) {
     g->first_block = block;
     return;
   }
-  if (g->repeatable) set_seed(g->first_block, seed_offset);
+  if (g->hash_seed != 0) set_seed(g->first_block, seed_offset, g->hash_seed);
   g->seeded = true;
   rt_watch(g->collect_above);
 }
@@ -195,20 +217,6 @@ static void* guest_alloc(void* ud, void* p, size_t osize, size_t nsize) {
   if (nsize != 0) return resize(ud, p, osize, nsize);
   rt_free_sized(p, osize);
   return NULL;
-}
-
-/* Garbage must not use up the limit, and some of Lua's libraries do not retry a refused request:
-** above three quarters of the limit, a collection each time that half of what is left is gone. */
-static void collect_above(guest* g, uint64_t held) {
-  if (g->limit == 0) return;
-  uint64_t next = held < g->limit ? held + (g->limit - held) / 2 : g->limit;
-  g->collect_above = next > g->limit / 4 * 3 ? next : g->limit / 4 * 3;
-  if (g->seeded) rt_watch(g->collect_above);
-}
-
-void guest_extend_memory(guest* g, uint64_t bytes) {
-  g->limit = bytes < UINT64_MAX - g->limit ? g->limit + bytes : UINT64_MAX;
-  collect_above(g, 0);
 }
 
 /* ---- Work, and the way out ------------------------------------------------------------------- */
@@ -263,7 +271,7 @@ void guest_stop(lua_State* L) {
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
 void guest_check_slow(lua_State* L) {
   guest* g = guest_of(L);
-  if (g->refused.size != 0 && rt_expire(RT_MEMORY) == RT_OK) g->refused.size = 0;
+  if (g->refused.size != 0) (void)memory_is_out(g);
   if (stops(g)) guest_stop(L);
 }
 
@@ -288,7 +296,7 @@ int guest_loaded(lua_State* L, int status) {
 
 /* The message is the one that Lua has ready, and raises without a message handler. */
 void guest_no_memory(lua_State* L) {
-  if (guest_of(L)->limit != 0 && rt_expire(RT_MEMORY) != RT_OK) guest_stop(L);
+  if (guest_of(L)->limit != 0 && memory_is_out(guest_of(L))) guest_stop(L);
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   abort(); /* not reached: lua_error is not declared to be without a return */
@@ -346,16 +354,13 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
-bool guest_open(guest* g, const slua_config* config) {
+bool guest_begin(guest* g, const slua_config* config) {
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
                .out = stdout,
-               .end = UINT64_MAX,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
-               .host = {config->limits.on_expiry, config->limits.on_expiry_arg,
-                        config->limits.replay, config->limits.replay_count},
                .limit = config->limits.bytes,
                .collect_above = UINT64_MAX};
   int error = g->repeatable ? know_seed() : 0;
@@ -363,21 +368,21 @@ bool guest_open(guest* g, const slua_config* config) {
     errno = error;
     return false;
   }
+  g->hash_seed = g->repeatable ? SEED : 0;
   rt_config limits = config->limits;
   if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
-  if (limits.heartbeats != 0 && limits.heartbeats <= UINT64_MAX / limits.heartbeat_period)
-    g->end = limits.heartbeats * limits.heartbeat_period;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
-  if (g->counted) {
-    limits.on_expiry = guest_on_expiry;
-    limits.on_expiry_arg = g;
-    limits.replay = NULL;
-  }
+  if (g->counted) limits.take_back = guest_take_back;
+  limits.take_back_arg = g;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
   rt_enter(g->task);
   collect_above(g, 0);
+  return true;
+}
+
+bool guest_make(guest* g) {
   rt_watch(0);
   g->L = g->running = lua_newstate(guest_alloc, g);
   if (g->L == NULL) {
@@ -391,6 +396,10 @@ bool guest_open(guest* g, const slua_config* config) {
   guest_end(g);
   errno = ENOMEM;
   return false;
+}
+
+bool guest_open(guest* g, const slua_config* config) {
+  return guest_begin(g, config) && guest_make(g);
 }
 
 /* What a thread has set while it runs a guest, and what was set before: guests nest. */
@@ -440,7 +449,8 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
 
 void guest_finish(guest* g) {
   visit before = visit_begin(g);
-  if (g->must_close && !stops(g) && !g->closing && setjmp(g->way_out) == 0) close_state(g);
+  bool may = !stops(g) && !g->closing;
+  if (may && (g->must_close || guest_has_modules(g->L)) && setjmp(g->way_out) == 0) close_state(g);
   guest_close_files(g);
   visit_end(g, before);
   g->L = g->running = NULL;

@@ -45,18 +45,19 @@ typedef struct guest {
   unsigned may; /* SLUA_MAY_*; fixed, as the next three */
   bool repeatable;
   bool counted;
-  FILE* out;    /* where print writes */
-  uint64_t end; /* the tick at which the limit of heartbeats comes; UINT64_MAX: never */
+  FILE* out; /* where print writes */
   deadlines deadline;
   uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */
   bool has_types;   /* that module was used, */
   bool has_spare;   /* and has a handle ready, in the registry: */
   int spare;
-  bool yields;      /* the coroutine that has just yielded did so by a deadline */
+  bool yields; /* the coroutine that has just yielded did so by a deadline */
   lua_State* L;
   lua_State* running;
-  char* first_block; /* of lua_newstate, with the hash seed */
+  char* first_block;  /* of lua_newstate, with the hash seed: */
+  uint32_t hash_seed; /* 0: Lua's own */
   bool seeded;
+  uint64_t* random; /* the four words of math.random; NULL: they are not what we expect */
   struct {
     void* block;
     size_t size;
@@ -67,26 +68,21 @@ typedef struct guest {
   jmp_buf way_out;        /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
   int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
-  struct {
-    rt_on_expiry* on_expiry;
-    void* on_expiry_arg;
-    const rt_extension* replay;
-    size_t replay_count; /* what is left of it */
-  } host;                /* what it is asked when a limit is reached */
-  uint64_t returned;     /* ticks that were taken back at a limit */
-  lua_Integer seeds;     /* of math.randomseed(), so far */
-  uint64_t unused;       /* ticks that were granted, and are not in the counter of meter.c */
-  bool charges;          /* counted, and the bytecode is as expected */
-  bool hooked;           /* a chunk could not be charged: the count hook pays */
-  uintptr_t stack;       /* the C stack at that call */
+  uint64_t returned; /* ticks that were taken back at a limit */
+  lua_Integer seeds; /* of math.randomseed(), so far */
+  uint64_t unused;   /* ticks that were granted, and are not in the counter of meter.c */
+  bool charges;      /* counted, and the bytecode is as expected */
+  bool hooked;       /* a chunk could not be charged: the count hook pays */
+  uintptr_t stack;   /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
   unsigned resets; /* coroutines that are being closed, each within the one before */
   struct guest_file* files; /* those that are open (files.c) */
-  bool must_close;          /* something waits for lua_close: a finalizer */
-  bool closing;             /* lua_close runs or has run */
-  bool exits;               /* os.exit was called, with: */
+  bool
+      must_close; /* something waits for lua_close: a finalizer, a pipe, or what a host may have made */
+  bool closing; /* lua_close runs or has run */
+  bool exits;   /* os.exit was called, with: */
   int exit_status;
   bool warns;              /* warnings are on */
   bool warning;            /* in the middle of one */
@@ -98,6 +94,11 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const slua_config* config);
+/* In two steps: the task, entered, and the state in it. */
+bool guest_begin(guest* g, const slua_config* config);
+bool guest_make(guest* g);
+/* Is it known where this liblua keeps a state's hash seed? */
+bool guest_can_seed(void);
 /* lua_pcall in the main state; false: an error, whose value is on the stack, or the guest was
 ** stopped (rt_expired tells by what, `exits` that it was os.exit), and then the state is not to be
 ** used any more. Not from within a call of Lua. */
@@ -113,6 +114,17 @@ void guest_interrupt(guest* g);
 void guest_finish(guest* g);
 /* Leaves and ends the task with all its memory, without a look at the objects. */
 void guest_end(guest* g);
+
+/* template.c: states as copies. */
+typedef struct template template;
+/* `g`, begun and not made, is to be one of the two that a template is made from. */
+void template_begin(guest* g);
+/* From two states of one kind that were made so, with their libraries, in compact tasks. NULL: they differ in what a
+** copy could not be given, or there is no memory. */
+template* template_new(const guest* a, const guest* b);
+/* Instead of guest_make, and of opening the libraries. False: with the limits of this one, these may do something else
+** (or the task is not compact); nothing has happened. */
+bool template_copy(const template* t, guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */
 
@@ -177,16 +189,17 @@ bool guest_open_meter(guest* g);
 bool guest_charge(lua_State* L);
 /* A deadline was set: what is granted may go beyond it, and is taken back. */
 void guest_meter_deadline(guest* g);
-/* rt_on_expiry of all states that are counted; `arg` is the guest. */
-uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg);
-/* guest.c: the host allows so many bytes more. */
-void guest_extend_memory(guest* g, uint64_t bytes);
+/* rt_take_back of all states that are counted; `arg` is the guest. */
+uint64_t guest_take_back(void* arg);
+/* Ticks to the nearest limit; UINT64_MAX: there is none. */
+uint64_t guest_ticks_left(const guest* g);
 /* Ticks used so far: those of the task without what was granted ahead or taken back. */
 uint64_t guest_ticks(const guest* g);
 /* files.c: the library io, once it is open; and the end of what the guest has left open. */
 void guest_open_files(lua_State* L);
 void guest_close_files(guest* g);
-/* guestlib.c: all libraries. */
+/* guestlib.c: all libraries; have any C modules been loaded? They can leave what waits for lua_close. */
+bool guest_has_modules(lua_State* L);
 void guest_open_libraries(lua_State* L);
 /* permit.c: takes away what the guest may not use, from the libraries when they are open. */
 void guest_permit(lua_State* L);

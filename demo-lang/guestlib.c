@@ -37,46 +37,49 @@ static bool is_light(lua_State* L, int index) {
   return false;
 }
 
-/* Replaces the light function at the top by its closure, always the same one: `closures` is at
-** index 1. */
-static void push_closure(lua_State* L) {
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, 1) == LUA_TNIL) {
+/* Pushes the closure of the light function f: the same one if the table has it already (`__gc` and `__close` of files
+** are one function). */
+static void push_closure(lua_State* L, int table, lua_CFunction f) {
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    if (lua_tocfunction(L, -1) != f || lua_getupvalue(L, -1, 1) == NULL) continue;
+    bool found = lua_isnil(L, -1);
     lua_pop(L, 1);
-    lua_CFunction f = lua_tocfunction(L, -1);
-    lua_pushnil(L);
-    lua_pushcclosure(L, f, 1);
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 1);
+    if (!found) continue;
+    lua_remove(L, -2);
+    return;
   }
-  lua_remove(L, -2);
+  lua_pushnil(L);
+  lua_pushcclosure(L, f, 1);
 }
 
-/* Makes closures of all light functions in the table at the top and in those that it holds.
-** `seen` is at index 2. The depth is that of the libraries. */
-static void close_functions(lua_State* L) {
+/* In C, since the state keeps all memory that it ever had. */
+typedef struct tables {
+  size_t n;
+  const void* at[64];
+} tables;
+
+static bool is_new(lua_State* L, tables* seen) {
+  const void* table = lua_topointer(L, -1);
+  for (size_t i = 0; i < seen->n; i++)
+    if (seen->at[i] == table) return false;
+  if (seen->n == sizeof seen->at / sizeof seen->at[0]) luaL_error(L, "too many tables");
+  seen->at[seen->n++] = table;
+  return true;
+}
+
+/* Makes closures of all light functions in the table at the top and in those that it holds. The depth is that of the
+** libraries. */
+static void close_functions(lua_State* L, tables* seen) {
   luaL_checkstack(L, 10, NULL);
   int table = lua_gettop(L);
-  lua_pushvalue(L, table);
-  lua_pushboolean(L, true);
-  lua_rawset(L, 2);
-  lua_pushnil(L);
-  while (lua_next(L, table) != 0) {
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
     if (is_light(L, -1)) {
-      push_closure(L);
       lua_pushvalue(L, -2);
-      lua_insert(L, -2);
+      push_closure(L, table, lua_tocfunction(L, -2));
       lua_rawset(L, table);
-      continue;
+    } else if (lua_istable(L, -1) && is_new(L, seen)) {
+      close_functions(L, seen);
     }
-    if (lua_istable(L, -1)) {
-      lua_pushvalue(L, -1);
-      bool seen = lua_rawget(L, 2) != LUA_TNIL;
-      lua_pop(L, 1);
-      if (!seen) close_functions(L);
-    }
-    lua_pop(L, 1);
   }
 }
 
@@ -157,6 +160,21 @@ static int os_setlocale(lua_State* L) {
   return 1;
 }
 
+/* Lua's. A finalizer must be known of when the script ends. */
+static int debug_setmetatable(lua_State* L) {
+  luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+  guest_of(L)->must_close = true;
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* The end of the state waits for the other program's. */
+static int io_popen(lua_State* L) {
+  guest_of(L)->must_close = true;
+  return guest_call_original(L);
+}
+
 static int os_exit(lua_State* L) {
   int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, 0);
   guest_exit(L, status, lua_toboolean(L, 2));
@@ -174,6 +192,15 @@ static void set_random(lua_State* L) {
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "randomseed");
   lua_call(L, 0, 0);
+}
+
+/* Lua's generator keeps its four words in an upvalue. */
+static void find_random(lua_State* L) {
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  bool there = lua_getupvalue(L, -1, 1) != NULL && lua_rawlen(L, -1) == 4 * sizeof(uint64_t);
+  guest_of(L)->random = there ? lua_touserdata(L, -1) : NULL;
+  lua_settop(L, 0);
 }
 
 /* All functions of a library become with_numbers. */
@@ -194,9 +221,13 @@ static void wrap_numbers(lua_State* L, const char* library) {
 static void set_wrappers(lua_State* L) {
   guest_open_files(L);
   if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
+  guest_wrap(L, LUA_IOLIBNAME, "popen", io_popen);
   guest_wrap(L, LUA_OSLIBNAME, "exit", os_exit);
-  guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
-  guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
+  if (guest_may(L, SLUA_MAY_TRACE)) {
+    guest_wrap(L, LUA_DBLIBNAME, "setmetatable", debug_setmetatable);
+    guest_wrap(L, LUA_DBLIBNAME, "traceback", debug_traceback);
+    guest_wrap(L, LUA_DBLIBNAME, "getinfo", debug_getinfo);
+  }
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
   if (guest_of(L)->counted) {
@@ -221,6 +252,13 @@ static void set_searchers(lua_State* L) {
   lua_settop(L, 0);
 }
 
+/* The library package keeps them there, and a finalizer. */
+bool guest_has_modules(lua_State* L) {
+  bool has = lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_rawlen(L, -1) > 0;
+  lua_pop(L, 1);
+  return has;
+}
+
 void guest_open_libraries(lua_State* L) {
   static const luaL_Reg libraries[] = {{LUA_GNAME, guest_open_base},
                                        {LUA_LOADLIBNAME, luaopen_package},
@@ -236,23 +274,21 @@ void guest_open_libraries(lua_State* L) {
                                        {"beat", luaopen_beat},
                                        {NULL, NULL}};
   for (const luaL_Reg* l = libraries; l->func != NULL; l++) {
+    if (l->func == luaopen_debug && !guest_may(L, SLUA_MAY_TRACE)) continue;
     luaL_requiref(L, l->name, l->func, true);
     lua_pop(L, 1);
   }
+  find_random(L);
   set_wrappers(L);
   guest_open_text(L);
   set_searchers(L);
   guest_permit(L);
-  lua_createtable(L, 0, 200); /* closures */
-  lua_newtable(L);            /* seen */
-  if (!guest_of(L)->repeatable) {
-    lua_settop(L, 0);
-    return;
-  }
+  if (!guest_of(L)->repeatable) return;
+  tables seen = {0};
   lua_pushvalue(L, LUA_REGISTRYINDEX);
-  close_functions(L);
+  close_functions(L, &seen);
   lua_pushliteral(L, ""); /* strings share a metatable, which no table refers to */
   lua_getmetatable(L, -1);
-  close_functions(L);
+  close_functions(L, &seen);
   lua_settop(L, 0);
 }

@@ -48,7 +48,8 @@ void guest_meter_deadline(guest* g) {
 
 /* ---- The end of the ticks -------------------------------------------------------------------- */
 
-static uint64_t take_back(guest* g) {
+uint64_t guest_take_back(void* arg) {
+  guest* g = arg;
   guest_meter_deadline(g);
   uint64_t n = g->unused;
   g->unused = 0;
@@ -56,36 +57,20 @@ static uint64_t take_back(guest* g) {
   return n;
 }
 
-/* What the host's log tells of this moment. */
-static uint64_t replayed(guest* g, rt_limit limit) {
-  const rt_extension* e = g->host.replay;
-  if (g->host.replay_count == 0 || e->tick != rt_ticks(g->task) || e->limit != limit) return 0;
-  g->host.replay++;
-  g->host.replay_count--;
-  return e->amount;
-}
-
-uint64_t guest_on_expiry(rt_task* task, rt_limit limit, const char* scope, void* arg) {
-  guest* g = arg;
-  uint64_t n = limit == RT_HEARTBEATS ? take_back(g) : 0, more = 0;
-  if (g->host.replay != NULL)
-    more = replayed(g, limit); /* what was taken back then, too */
-  else if (n == 0 && g->host.on_expiry != NULL)
-    more = g->host.on_expiry(task, limit, scope, g->host.on_expiry_arg);
-  if (limit == RT_MEMORY && more > 0) guest_extend_memory(g, more);
-  if (limit == RT_HEARTBEATS && n == 0 && guest_ticks(g) >= g->end)
-    g->end = more < UINT64_MAX - g->end ? g->end + more : UINT64_MAX;
-  return n > 0 ? n : more;
+uint64_t guest_ticks_left(const guest* g) {
+  uint64_t left = rt_left(RT_HEARTBEATS);
+  return left == UINT64_MAX ? left : left + g->unused + (g->meter != NULL ? unused(g) : 0);
 }
 
 /* ---- Grants ---------------------------------------------------------------------------------- */
 
-/* How many ticks to grant ahead: few, when something is near that ends the run. What has passed was
-** extended, or waits until it can yield; but at a hard deadline each tick throws. */
+/* How many ticks to grant ahead: few, when something is near that ends the run. A deadline that has
+** passed waits until it can yield; but at a hard deadline each tick throws. */
 static lua_Integer grant(const guest* g) {
-  uint64_t used = guest_ticks(g), ends[] = {g->end, g->deadline.soft, g->deadline.hard};
-  uint64_t most = GRANT;
+  uint64_t used = guest_ticks(g), ends[] = {g->deadline.soft, g->deadline.hard};
+  uint64_t most = GRANT, left = guest_ticks_left(g);
   if (used >= g->deadline.hard) return 0;
+  if (left / 4 < most) most = left / 4;
   for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
     if (used < ends[i] && (ends[i] - used) / 4 < most) most = (ends[i] - used) / 4;
   return (lua_Integer)most;

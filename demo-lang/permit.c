@@ -41,7 +41,7 @@ static void permit_printing(lua_State* L) {
   lua_pop(L, 2);
 }
 
-/* library := the table at the top, or nothing: as a global and for require. */
+/* library := the table at the top: as a global and for require. */
 static void replace_library(lua_State* L, const char* library) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
@@ -53,15 +53,11 @@ static void replace_library(lua_State* L, const char* library) {
 /* Of debug, only what tells. */
 static void permit_debug(lua_State* L) {
   static const char* const told[] = {"traceback", "getinfo", NULL};
-  if (!guest_may(L, SLUA_MAY_TRACE)) {
-    lua_pushnil(L);
-  } else {
-    lua_getglobal(L, LUA_DBLIBNAME);
-    lua_createtable(L, 0, 2);
-    for (const char* const* name = told; *name != NULL; name++) {
-      lua_getfield(L, -2, *name);
-      lua_setfield(L, -2, *name);
-    }
+  lua_getglobal(L, LUA_DBLIBNAME);
+  lua_createtable(L, 0, 2);
+  for (const char* const* name = told; *name != NULL; name++) {
+    lua_getfield(L, -2, *name);
+    lua_setfield(L, -2, *name);
   }
   replace_library(L, LUA_DBLIBNAME);
 }
@@ -88,6 +84,6 @@ void guest_permit(lua_State* L) {
     permit_printing(L);
     permit_preloaded(L);
   }
-  permit_debug(L);
+  if (guest_may(L, SLUA_MAY_TRACE)) permit_debug(L);
   lua_settop(L, 0);
 }

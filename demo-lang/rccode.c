@@ -116,6 +116,7 @@ static void write_collection(writer* w, const value* v, int depth) {
 }
 
 static void write_value(writer* w, const value* v, int depth) {
+  lua_Number number;
   uint64_t bits;
   switch (v->kind) {
     case NIL:
@@ -130,7 +131,8 @@ static void write_value(writer* w, const value* v, int depth) {
       break;
     case FLOAT:
       write_byte(w, OF_FLOAT);
-      memcpy(&bits, &v->number, sizeof bits);
+      number = v->number == v->number ? v->number : (lua_Number)NAN; /* all of them are equal */
+      memcpy(&bits, &number, sizeof bits);
       write_number(w, bits, FLOAT_BYTES);
       break;
     case STRING:

@@ -167,8 +167,10 @@ static bool run_all(lua_State* L, const command* c) {
   return true;
 }
 
+/* What a script leaves for the end is known of (must_close); there are no functions of a host's. */
 int run_command(lua_State* L, void* arg) {
   command* c = arg;
+  guest_of(L)->must_close = false;
   set_arg(L, c);
   lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 does */
   c->succeeded = run_all(L, c);

@@ -53,7 +53,8 @@ typedef struct slua_config {
   void* output_arg;
 } slua_config;
 
-/* A new state, the caller's until slua_close. `config` is borrowed for the call. NULL and errno:
+/* A new state, the caller's until slua_close. It is a copy of one that is kept, from the second on with the same
+** `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call. NULL and errno:
 ** ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
 ** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
 ** heartbeats than the libraries take, it is stopped from the start. */
@@ -82,7 +83,7 @@ typedef enum slua_type {
   SLUA_NUMBER,
   SLUA_STRING,
   SLUA_SHARED, /* as an argument: a value of the module rc that was exported; as a result it is OTHER */
-  SLUA_OTHER   /* tables, functions, ...: as a result, with the type's name as text */
+  SLUA_OTHER /* tables, functions, ...: as a result, with the type's name as text */
 } slua_type;
 
 /* A value on its way. Text is borrowed: the caller's for the call, the state's until the next call
@@ -114,7 +115,7 @@ slua_status slua_run(slua* s, const char* text, size_t length, const char* name)
 
 /* A function of the host's with the whole API of Lua, as a lua_CFunction: what it returns are the
 ** results, its errors are SLUA_ERROR. It is called by the main state, where nothing can yield to the
-** host. */
+** host. Functions that it loads with the API are not counted, unlike those of the guest's load. */
 typedef int slua_function(struct lua_State* L, void* arg);
 slua_status slua_call(slua* s, slua_function* f, void* arg);
 

@@ -4,10 +4,13 @@
 ** (a coroutine, or nil), and the results of the last call, unless the coroutine has them. All that
 ** can throw is called by that closure, within guest_call. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "demo-lang/rcvalue.h"
+#include "demo-lang/steps.h"
 
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
 
@@ -73,6 +76,7 @@ static int prepare(lua_State* L) {
   if (s->output != NULL) join_outputs(L, s->g.out);
   lua_pushnil(L);
   lua_pushcclosure(L, host_function, 1);
+  lua_gc(L, LUA_GCCOLLECT); /* there is garbage, which copies would have, too */
   return 1;
 }
 
@@ -86,37 +90,150 @@ static void release(slua* s) {
   free(s);
 }
 
-/* False: no memory. */
-static bool start(slua* s, const slua_config* config) {
+/* Errno tells why not, and the task has ended. */
+static bool make(slua* s) {
+  if (!guest_make(&s->g)) return false;
   lua_State* L = s->g.L;
-  s->no_environment = config->no_environment;
-  if (!open_output(s, config)) return false;
   lua_pushcfunction(L, prepare);
-  if (!guest_call(&s->g, 0, 1, 0)) return rt_expired(s->g.task) == RT_HEARTBEATS;
-  lua_settop(L, LOADED);
-  return true;
+  if (guest_call(&s->g, 0, 1, 0)) {
+    lua_settop(L, LOADED);
+    return true;
+  }
+  if (rt_expired(s->g.task) == RT_HEARTBEATS) return true;
+  guest_end(&s->g);
+  errno = ENOMEM;
+  return false;
 }
 
-slua* slua_new(const slua_config* config) {
-  if (!is_allowed(config)) {
-    errno = EINVAL;
-    return NULL;
-  }
+/* With its task entered, and an output, but not made. All begin compact, so that they can be copied, and are equal
+** whether they are copies or not. */
+static slua* begin(const slua_config* config) {
   slua* s = calloc(1, sizeof *s);
   if (s == NULL) return NULL;
-  if (!guest_open(&s->g, config)) {
+  slua_config compact = *config;
+  compact.limits.compact = true;
+  if (!guest_begin(&s->g, &compact)) {
     int error = errno;
     free(s);
     errno = error;
     return NULL;
   }
-  if (!start(s, config)) {
-    guest_end(&s->g);
-    release(s);
-    errno = ENOMEM;
+  s->no_environment = config->no_environment;
+  if (open_output(s, config)) return s;
+  guest_end(&s->g);
+  release(s);
+  errno = ENOMEM;
+  return NULL;
+}
+
+static slua* make_or_release(slua* s) {
+  if (make(s)) return s;
+  int error = errno;
+  release(s);
+  errno = error;
+  return NULL;
+}
+
+/* ---- Copies ----------------------------------------------------------------------------------
+**
+** Of each kind the first state is made one by one; with the second one, a template. */
+
+enum {
+  KIND_REPEATABLE = 32,
+  KIND_COUNTED = 64,
+  KIND_NO_ENVIRONMENT = 128,
+  KIND_OUTPUT = 256,
+  ALL_KINDS = 512
+};
+enum { TRIES_FROM = 1, TRIES_TO = 4 };
+
+static pthread_mutex_t templates_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(const template*) templates[ALL_KINDS];
+static uint8_t asked[ALL_KINDS]; /* how often there was no template; under the lock */
+
+static unsigned kind_of(const slua* s, const slua_config* config) {
+  return (config->may & SLUA_MAY_ANYTHING) | (config->repeatable ? KIND_REPEATABLE : 0) |
+         (s->g.counted ? KIND_COUNTED : 0) | (config->no_environment ? KIND_NO_ENVIRONMENT : 0) |
+         (config->output != NULL ? KIND_OUTPUT : 0);
+}
+
+/* What the libraries, or meter.c, look at in the environment, which may change. */
+static bool environment_matters(const slua_config* config) {
+  static const char* const names[] = {"LUA_PATH_5_4", "LUA_CPATH_5_4", "LUA_PATH", "LUA_CPATH"};
+  if (getenv("SLUICE_COUNT_HOOK") != NULL) return true;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (!config->repeatable && !config->no_environment && getenv(names[i]) != NULL) return true;
+  return false;
+}
+
+/* A record of the task tells of each beat: then there is a difference. */
+static bool may_be_copy(const slua_config* config) {
+  return config->limits.record == 0 && !config->limits.measure_pauses &&
+         !environment_matters(config);
+}
+
+static void no_output(void* arg, const char* text, size_t length) {
+  (void)arg, (void)text, (void)length;
+}
+
+static slua* make_example(const slua_config* config) {
+  slua* s = begin(config);
+  if (s == NULL) return NULL;
+  template_begin(&s->g);
+  s = make_or_release(s);
+  if (s != NULL) rt_leave();
+  return s;
+}
+
+static template* make_template(const slua_config* config) {
+  slua_config example = {.may = config->may,
+                         .repeatable = config->repeatable,
+                         .counted = config->counted || config->limits.heartbeats != 0,
+                         .no_environment = config->no_environment,
+                         .output = config->output != NULL ? no_output : NULL};
+  slua *a = make_example(&example), *b = a != NULL ? make_example(&example) : NULL;
+  template* t = b != NULL ? template_new(&a->g, &b->g) : NULL;
+  slua_close(a);
+  slua_close(b);
+  return t;
+}
+
+/* NULL: there is none (yet), or another thread makes one. */
+static const template* find_template(unsigned kind, const slua_config* config) {
+  const template* t = atomic_load_explicit(&templates[kind], memory_order_acquire);
+  if (t != NULL || pthread_mutex_trylock(&templates_lock) != 0) return t;
+  t = atomic_load_explicit(&templates[kind], memory_order_relaxed);
+  if (t == NULL && asked[kind] < TRIES_TO && asked[kind]++ >= TRIES_FROM && guest_can_seed()) {
+    t = make_template(config);
+    atomic_store_explicit(&templates[kind], t, memory_order_release);
+  }
+  pthread_mutex_unlock(&templates_lock);
+  return t;
+}
+
+static bool copy(slua* s, const slua_config* config) {
+  const template* t = may_be_copy(config) ? find_template(kind_of(s, config), config) : NULL;
+  return t != NULL && template_copy(t, &s->g);
+}
+
+static slua* new_state(const slua_config* config) {
+  if (!is_allowed(config)) {
+    errno = EINVAL;
     return NULL;
   }
+  slua* s = begin(config);
+  if (s == NULL) return NULL;
+  if (!copy(s, config) && (s = make_or_release(s)) == NULL) return NULL;
+  if (!config->limits.compact) rt_end_compact();
   rt_leave();
+  return s;
+}
+
+/* A guest may be running, whose host makes this one. */
+slua* slua_new(const slua_config* config) {
+  steps before = steps_enter(NULL);
+  slua* s = new_state(config);
+  steps_leave(NULL, before);
   return s;
 }
 

@@ -1,5 +1,6 @@
 /* steps.c: counts the work within instructions, where liblua calls across its own files. */
 #include "demo-lang/steps.h"
+#include "demo-lang/lib/tables.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -8,12 +9,12 @@ static _Thread_local steps now = {NULL, INT64_MAX};
 
 steps steps_enter(guest* g) {
   steps before = now;
-  now = (steps){g, g->counted ? g->steps : INT64_MAX};
+  now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
   return before;
 }
 
 void steps_leave(guest* g, steps before) {
-  if (g->counted) g->steps = now.left;
+  if (g != NULL && g->counted) g->steps = now.left;
   now = before;
 }
 
@@ -29,17 +30,27 @@ static __attribute__((noinline)) void pay(void) {
   guest_tick(g->running, (uint64_t)ticks);
 }
 
-static inline void take(size_t n) {
+static inline void take(uint64_t n) {
   if ((now.left -= (int64_t)n) < 0) pay();
 }
 
+void steps_take(uint64_t n) { take(n); }
+
+const guest* steps_guest(void) {
+  return now.guest != NULL && now.guest->counted ? now.guest : NULL;
+}
+
 /* ---- liblua's own functions ------------------------------------------------------------------ */
+
+/* The collector has asked for a table's __mode, and comes to its nodes next. */
+static _Thread_local bool announced;
 
 /* Metamethods of a table and of a value: the levels of a chain. */
 const void* __real_luaT_gettm(void* events, int event, void* name);
 const void* __wrap_luaT_gettm(void* events, int event, void* name);
 const void* __wrap_luaT_gettm(void* events, int event, void* name) {
   take(1);
+  if (event == TM_MODE) announced = true;
   return __real_luaT_gettm(events, event, name);
 }
 
@@ -47,7 +58,7 @@ const void* __wrap_luaT_gettm(void* events, int event, void* name) {
 const void* __real_luaT_gettmbyobj(lua_State* L, const void* value, int event);
 const void* __wrap_luaT_gettmbyobj(lua_State* L, const void* value, int event);
 const void* __wrap_luaT_gettmbyobj(lua_State* L, const void* value, int event) {
-  enum { TM_CALL = 23, VALUES = 8 };
+  enum { VALUES = 8 };
   take(event == TM_CALL ? 1 + (size_t)lua_gettop(L) / VALUES : 1);
   return __real_luaT_gettmbyobj(L, value, event);
 }
@@ -85,6 +96,56 @@ int __wrap_luaS_eqlngstr(const long_text* a, const long_text* b);
 int __wrap_luaS_eqlngstr(const long_text* a, const long_text* b) {
   take(a != b && a->length == b->length ? 1 + a->length / STEP_BYTES : 1);
   return __real_luaS_eqlngstr(a, b);
+}
+
+/* The collector comes to the nodes of a table. That is paid for by allocation, once: but tables of weak keys
+** are looked at again while something is found. */
+unsigned __real_luaH_realasize(const table* t);
+unsigned __wrap_luaH_realasize(const table* t);
+unsigned __wrap_luaH_realasize(const table* t) {
+  enum { NODES = 8 };
+  if (!announced && may_have(t->metatable, TM_MODE)) take(1 + node_count(t) / NODES);
+  announced = false;
+  return __real_luaH_realasize(t);
+}
+
+/* A token of a source. If it is a name it is looked for among the locals of the functions around it, and among
+** their upvalues. */
+typedef struct function {
+  const void* prototype;
+  const struct function* around;
+  char state[50];
+  uint8_t locals, upvalues;
+} function;
+
+typedef struct scanner {
+  char tokens[48];
+  const function* function;
+  const lua_State* L;
+  const void* buffers[3];
+  const struct {
+    const void* variables;
+    int count;
+  } * locals; /* of all functions */
+} scanner;
+
+static_assert(offsetof(function, locals) == 66 && offsetof(scanner, locals) == 88, "as in liblua");
+
+static size_t names_of(const scanner* s) {
+  enum { FEW_LOCALS = 64 };
+  size_t n = (size_t)s->locals->count;
+  if (n <= FEW_LOCALS) return 0;
+  for (const function* f = s->function; f != NULL; f = f->around) n += f->upvalues;
+  return n;
+}
+
+void __real_luaX_next(scanner* s);
+void __wrap_luaX_next(scanner* s);
+void __wrap_luaX_next(scanner* s) {
+  enum { NAMES = 32 };
+  const guest* g = steps_guest();
+  if (g != NULL && g->can_look && s->L == g->running) take(names_of(s) / NAMES);
+  __real_luaX_next(s);
 }
 
 /* A text becomes a number. */

@@ -25,8 +25,14 @@ typedef struct steps {
   int64_t left;
 } steps;
 
-/* The guest runs from now on; gives what ran before, for steps_leave. */
+/* The guest runs from now on, or, if it is NULL, nobody who pays; gives what ran before, for
+** steps_leave. */
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
+
+/* The guest that runs, if it is counted, or NULL. */
+const guest* steps_guest(void);
+/* Pays for so many steps; may leave Lua by a longjmp. */
+void steps_take(uint64_t n);
 
 #endif

@@ -102,8 +102,8 @@ static void release_later(sink_t* to, rc_object* o, unsigned bits) {
     current_set(to->task, o, bits);
 }
 
-/* All of an object with a few fields: the usual case. And the fields alone. */
-enum { SMALL = 8 };
+/* All of an object with a few fields. And the fields alone. */
+enum { FEW = 8 };
 static inline size_t fields_release(sink_t* to, rc_object* o) {
   rc_word* words = (rc_word*)o + 1;
   size_t n = o->n;
@@ -111,7 +111,7 @@ static inline size_t fields_release(sink_t* to, rc_object* o) {
     if (rc_is_object(words[i])) child_gone(to, rc_to(words[i]));
   return n;
 }
-static inline size_t small_release(sink_t* to, rc_object* o) {
+static inline size_t few_release(sink_t* to, rc_object* o) {
   size_t n = fields_release(to, o);
   sink_free(to, o, RC_FIELDS);
   return n + 1;
@@ -158,7 +158,7 @@ static void purge_released(rc_object* o, size_t first, size_t end) {
 size_t object_release(sink_t* to, rc_object* o, unsigned bits, size_t units) {
   enum { AHEAD = 8 };
   if (CHECKED) check_releases(o);
-  if (likely(bits == RC_FIELDS && o->n <= SMALL && o->n < units)) return small_release(to, o);
+  if (likely(bits == RC_FIELDS && o->n <= FEW && o->n < units)) return few_release(to, o);
   if (unlikely(is_traced(o, bits))) return traced_release(to, o, bits, units);
   unsigned kind = bits & DEAD_KIND;
   size_t n = object_fields(o, kind), first = dead_first(o, bits);
@@ -239,11 +239,13 @@ static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
 
+/* Of a unique one: without fields, what it looks at is the header, whose count is odd. */
 static bool has_no_objects(const rc_object* o, size_t n) {
-  const rc_word* words = (const rc_word*)o;
-  rc_word all = 1;
-  for (size_t i = n; i > 0; i--) all &= words[i];
-  return all != 0;
+  typedef rc_word __attribute__((may_alias)) word;
+  const word* words = (const word*)(const void*)o;
+  rc_word all = words[n];
+  for (intptr_t i = (intptr_t)n - 1; i > 0; i--) all &= words[i];
+  return rc_is_int(all);
 }
 
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
@@ -253,6 +255,44 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   if ((cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
+}
+
+/* NULL: the next one is not small, or there is none. */
+static rc_object* small_pop(sink_t* to) {
+  rc_object* o = to->list;
+  if (o == NULL) return NULL;
+  uint64_t w = dead_word(o);
+  if (unlikely(dead_bits(w) != RC_FIELDS || w >> 48 > SMALL_FIELDS)) return NULL;
+  to->list = dead_next(w);
+  return o;
+}
+
+/* dec_last_slow of a small one that nobody else has. */
+static __attribute__((noinline)) void small_dies(rc_object* o) {
+  mi_task_t* task = task_here();
+  if (unlikely(task == NULL || task->notes_pauses)) {
+    dec_last_slow(o);
+    return;
+  }
+  sink_t to = {.task = task, .eager = true};
+  size_t objects = 0, pushed = 0, spent = 0, given = 0;
+  task_note_peak(task);
+  while (o != NULL) {
+    size_t words = o->n + 1u;
+    objects++;
+    spent += words;
+    rc_object* next = small_release(&to, NULL, o, words - 1, &pushed);
+    given += small_free(task, o, words);
+    o = next != NULL ? next : small_pop(&to);
+    if (o != NULL && o->n >= DEC_UNITS - spent) {
+      small_push(&to, NULL, o);
+      o = NULL;
+    }
+  }
+  task->room += (int64_t)(WORD * given);
+  task->objects -= (int64_t)objects;
+  if (to.list != NULL) spent = release_list(&to, spent);
+  count_units(task, &state_of(task)->counted.dec_units_max, spent);
 }
 
 /* Who made the shell from a unique object does not know of a weak reference. */
@@ -304,13 +344,16 @@ void rc_dec_last(rc_object* o) {
     if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));
     return;
   }
+  if (unlikely(rc_count(o) != 1 || !is_small(o))) {
+    dec_last_slow(o);
+    return;
+  }
   mi_task_t* task = tls.task;
   page_t* page = slot_of(o);
-  static const uint64_t MANY_FIELDS = (uint64_t)0xfff8 << 48;
-  size_t n = o->n; /* not from the word: a count that was just stored would delay it */
-  if (unlikely((dead_word(o) & (COUNT_AND_KIND | MANY_FIELDS)) != 1 || !has_no_objects(o, n) ||
-               page_owner(page) != (uintptr_t)task || task->notes_pauses)) {
-    dec_last_slow(o);
+  size_t n = o->n;
+  if (unlikely(!has_no_objects(o, n) || page_owner(page) != (uintptr_t)task ||
+               task->notes_pauses)) {
+    small_dies(o);
     return;
   }
   size_t units = n + 1;

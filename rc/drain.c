@@ -160,75 +160,74 @@ static size_t price_of(rc_object* o) {
 ** last, so that what hangs on an object is released after it, while it is in the cache (of versions that share
 ** much, in half the time). But while an object is in progress, no other is begun that would not be finished now: units
 ** that are sunk in unfinished objects give no memory back, so there is one at most (P in the bounds). 0: the one in
-** progress. */
-static unsigned next_class(rc_state* s, unsigned class, size_t units) {
+** progress, or nothing waits. */
+static inline unsigned next_class(rc_state* s, unsigned class, size_t units) {
   bool wanted = s->dead[class] != NULL;
-  if (s->current != NULL && !(wanted && price_of(s->dead[class]) <= units)) return 0;
+  if (unlikely(s->current != NULL) && !(wanted && price_of(s->dead[class]) <= units)) return 0;
   if (wanted) return class;
-  if (s->dead[s->newest] == NULL) s->newest = (unsigned)__builtin_ctzll(s->waiting);
+  if (s->dead[s->newest] == NULL)
+    s->newest = s->waiting == 0 ? 0 : (unsigned)__builtin_ctzll(s->waiting);
   return s->newest;
 }
 
-/* Many alike, without a call: from a stack whose objects have the same few fields. Stops at one that has not, at
-** one that the units do not suffice for, and when next_class would go elsewhere: so all builds drain in the same
-** order. Within the loop the stack's top is here and not in the state. */
-static size_t drain_alike(mi_task_t* task, unsigned class, unsigned wanted, size_t units) {
+/* The next small object off a stack, or NULL: drain_dead comes to something else. */
+static inline rc_object* small_pop(rc_state* s, unsigned wanted, size_t units) {
+  unsigned class = next_class(s, wanted, units);
+  rc_object* o = s->dead[class];
+  if (class - 1u > SMALL_FIELDS || class > units) return NULL;
+  uint64_t w = dead_word(o);
+  if (unlikely(dead_bits(w) != RC_FIELDS)) return NULL;
+  s->dead[class] = dead_next(w);
+  if (s->dead[class] == NULL)
+    s->waiting &= ~((uint64_t)1 << class);
+  else
+    __builtin_prefetch(s->dead[class]);
+  return o;
+}
+
+/* Would it be popped, were it pushed now? */
+static inline bool comes_next(const rc_state* s, size_t class, unsigned wanted, size_t units) {
+  return class <= units && (class == wanted || (s->dead[wanted] == NULL && s->current == NULL));
+}
+
+/* What drain_dead does, without a call, as long as it comes to small objects that the units suffice for. */
+static inline size_t drain_small(mi_task_t* task, unsigned wanted, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
-  rc_object* top = s->dead[class];
-  size_t n = class - 1, objects = 0, pushed = 0, most = units / class;
+  size_t objects = 0, popped = 0, pushed = 0, spent = 0, given = 0;
   task_note_peak(task);
-  while (top != NULL && objects < most) {
-    rc_object* o = top;
-    uint64_t w = dead_word(o);
-    if (unlikely(dead_bits(w) != RC_FIELDS || w >> 48 != n)) break;
-    top = dead_next(w);
-    __builtin_prefetch(top);
+  for (rc_object *o = NULL, *next;; o = next) {
+    if (o == NULL) {
+      if ((o = small_pop(s, wanted, units - spent)) == NULL) break;
+      popped++;
+    }
+    size_t class = o->n + 1u;
     objects++;
-    for (size_t i = n; i > 0; i--) {
-      rc_word word = ((rc_word*)o)[i];
-      if (rc_is_int(word)) continue;
-      rc_object* child = rc_to(word);
-      if (rc_count(child) > 1) {
-        child->count--;
-      } else if (likely(rc_count(child) == 1 && child->kind == RC_FIELDS && child->n == n)) {
-        dead_link(child, RC_FIELDS, top);
-        top = child;
-        s->newest = class;
-        pushed++;
-      } else {
-        s->dead[class] = top;
-        child_dec(&to, child);
-        top = s->dead[class];
-        if (s->newest != class && wanted != class) most = objects;
-      }
-    }
-    page_t* page = slot_of(o);
-    if (likely(!CHECKED && page_owner(page) == (uintptr_t)task)) {
-      task->room += (int64_t)(WORD * class);
-      page_free_local(page, (block_t*)(void*)o);
-    } else {
-      object_free_any(task, o, RC_FIELDS);
-    }
+    spent += class;
+    next = small_release(&to, s, o, class - 1, &pushed);
+    given += small_free(task, o, class);
+    if (next == NULL) continue;
+    s->newest = next->n + 1u;
+    if (likely(comes_next(s, next->n + 1u, wanted, units - spent))) continue;
+    small_push(&to, s, next);
+    pushed++;
+    next = NULL;
   }
-  s->dead[class] = top;
-  if (top == NULL) s->waiting &= ~((uint64_t)1 << class);
-  s->pending = s->pending + pushed - objects;
+  s->pending = s->pending + pushed - popped;
+  task->room += (int64_t)(WORD * given);
   task->objects -= (int64_t)objects;
-  return objects * class;
+  return spent;
 }
 
 size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
-  enum { ALIKE = 8 }; /* up to that a class is one number of words */
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
   size_t spent = 0;
   orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
-    unsigned next = next_class(s, class, units - spent);
-    size_t now = !CHECKED && next - 1u < ALIKE ? drain_alike(task, next, class, units - spent) : 0;
-    spent += now;
-    if (now == 0) {
+    if (!CHECKED) spent += drain_small(task, class, units - spent);
+    if (spent < units && !nothing_waits(s)) {
+      unsigned next = next_class(s, class, units - spent);
       rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);
       spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
     }

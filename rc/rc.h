@@ -446,10 +446,15 @@ static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t 
   *o = head;
   return o;
 }
+/* Is it of kind RC_FIELDS with n fields, and nothing more, as the upper half of its header tells? */
+static inline bool rc_is_plain(const rc_object* o, size_t n) {
+  uint32_t upper;
+  __builtin_memcpy(&upper, (const char*)o + sizeof o->count, sizeof upper);
+  return upper >> 8 == (uint32_t)(n << 8 | RC_FIELDS);
+}
 static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_object* shell,
                                                                         uint8_t tag, size_t n) {
-  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || shell->n != n ||
-      shell->kind != RC_FIELDS)
+  if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || !rc_is_plain(shell, n))
     return rc_reuse(shell, tag, n);
   if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) rc_beat();
   rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};

@@ -50,6 +50,8 @@ struct rt_task {
   bool collects;
   rt_on_expiry* on_expiry;
   void* on_expiry_arg;
+  rt_take_back* take_back;
+  void* take_back_arg;
   uint64_t calls; /* of rt_tick, rt_poll, rt_scope_end, and rt_expire if it did something */
   rt_extension* log;
   size_t log_count, log_room; /* of log_room places one is kept for the end of the whole task */

@@ -11,7 +11,7 @@ void log_begin(rt_task* t, const rt_config* config) {
   t->log = t->first_log;
   t->log_room = FIRST_LOG;
   t->replay = config->replay;
-  t->replay_left = config->replay_count;
+  t->replay_left = config->replay != NULL ? config->replay_count : 0;
   if (t->replay_left > 0) atomic_init(&t->outside, OUTSIDE_REPLAY);
 }
 

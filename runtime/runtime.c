@@ -93,6 +93,8 @@ rt_task* rt_task_new(const rt_config* config) {
   t->collects = config->collects;
   t->on_expiry = config->on_expiry;
   t->on_expiry_arg = config->on_expiry_arg;
+  t->take_back = config->take_back;
+  t->take_back_arg = config->take_back_arg;
   log_begin(t, config);
   t->task->on_beat = task_on_beat;
   t->task->on_alarm = task_on_alarm;
@@ -222,7 +224,7 @@ static void* move_here(void* p, size_t oldsize, size_t newsize) {
 
 /* The same for a block in the nursery; what is counted is the caller's. */
 static void* nursery_realloc(mi_heap_t* heap, void* p, size_t oldsize, size_t newsize) {
-  if (nursery_fits(oldsize, newsize)) return p;
+  if (nursery_resize(heap->task, p, oldsize, newsize)) return p;
   void* q = place(heap, newsize);
   if (q == NULL) return NULL;
   memcpy(q, p, oldsize < newsize ? oldsize : newsize);
@@ -287,6 +289,46 @@ void rt_free_sized(void* p, size_t size) {
   task_note_peak(tls.task);
   tls.task->room += (int64_t)size;
   page_free_local(page, p);
+}
+
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+/* One heap, and in it one page, which is the nursery's. */
+static bool has_nursery_only(const mi_task_t* task) {
+  const mi_heap_t* heap = task->heaps;
+  if (heap == NULL || heap->next != NULL || task->objects != 0) return false;
+  for (unsigned c = 1; c < CLASS_COUNT; c++)
+    if (heap->queue[c].first != NULL) return false;
+  return heap->full != NULL && heap->full->next == NULL;
+}
+
+bool rt_get_image(const rt_task* t, rt_image* image) {
+  *image = (rt_image){.start = t->task->nursery,
+                      .size = nursery_size(t->task),
+                      .ticks = rt_ticks(t),
+                      .bytes = rt_bytes(t),
+                      .bytes_peak = rt_bytes_peak(t)};
+  return image->size != 0 && has_nursery_only(t->task);
+}
+
+void* rt_put_image(const rt_image* image) {
+  rt_task* t = task_current;
+  if (t == NULL || rt_ticks(t) != 0 || rt_bytes_peak(t) != 0) return NULL;
+  if (rt_left(RT_HEARTBEATS) <= image->ticks || rt_left(RT_MEMORY) <= image->bytes_peak)
+    return NULL;
+  if (!has_nursery_only(t->task) || !nursery_copy(t->task, image->start, image->size)) return NULL;
+  (void)task_reserve(t->task, image->bytes_peak); /* there is room */
+  task_unreserve(t->task, image->bytes_peak - image->bytes);
+  (void)rt_tick(image->ticks);
+  return t->task->nursery;
+}
+
+void rt_keep_clear(void) {
+  if (task_current != NULL) nursery_keep_clear(task_current->task);
+}
+
+void rt_end_compact(void) {
+  if (task_current != NULL) nursery_close(task_current->task);
 }
 
 uint64_t rt_offset(const rt_task* t, const void* p) {

@@ -65,6 +65,11 @@ typedef struct rt_extension {
 ** the task, which stays entered. Must return (no longjmp). */
 typedef uint64_t(rt_on_expiry)(rt_task* task, rt_limit limit, const char* scope, void* arg);
 
+/* Asked first, within the call whose ticks reached a limit: how many were charged ahead of the work, and will
+** not be used. So many later all limits of ticks come. It is the interpreter's, not the host's: it neither
+** allocates nor charges, and is not logged, since it depends on the program alone. */
+typedef uint64_t(rt_take_back)(void* arg);
+
 /* What a task is; zero everywhere is one without limits. */
 typedef struct rt_config {
   const char* name;    /* as in rt_limits, as are the limits; NULL: "task" */
@@ -77,6 +82,8 @@ typedef struct rt_config {
   uint64_t grace_bytes; /* what may be allocated after expiry; 0: 256 KiB */
   rt_on_expiry* on_expiry; /* NULL: nothing is extended */
   void* on_expiry_arg;     /* borrowed */
+  rt_take_back* take_back; /* NULL: nothing is charged ahead */
+  void* take_back_arg;
   /* The log of another run of the same program (rt_extensions): this one is extended, or ended, at
   ** the same points, whoever calls rt_cancel and rt_expire or not; on_expiry is not called, and nothing else is
   ** extended. Borrowed until the task ends. NULL: no
@@ -209,6 +216,30 @@ void rt_free_sized(void* p, size_t size);
 /* p as an offset in its task's region, equal in every run; only for tasks with repeatable_addresses
 ** and pointers into their memory, else 0. For printing addresses. */
 uint64_t rt_offset(const rt_task* task, const void* p);
+
+/* ---- Images: tasks that begin alike ----------------------------------------------------------
+**
+** What a compact task holds, if that is blocks of rt_alloc only, lies in one piece. Another task can begin with a
+** copy of it, instead of the calls that made it, and is then what these would have made of it. */
+
+/* `start` and `size` are the piece: the task's own, or where its bytes were copied to. */
+typedef struct rt_image {
+  const void* start;
+  size_t size;
+  uint64_t ticks, bytes, bytes_peak;
+} rt_image;
+/* The task's, borrowed until it allocates or frees. False: it is not compact, or has blocks elsewhere. */
+bool rt_get_image(const rt_task* task, rt_image* image);
+/* The entered task, which is compact and did nothing yet, gets a copy and is charged for what is in it, at once. Gives
+** where the copy is: pointers from the one piece into itself, as the other addresses in it, are the caller's to
+** adjust. NULL: it is not such a task, or does not have so many ticks or bytes left; then nothing has happened.
+** (A memcpy of `size`.) */
+void* rt_put_image(const rt_image* image);
+/* The entered task, which is compact and did nothing yet, clears what it allocates and what it frees: so images of tasks
+** that do the same differ in nothing but the addresses in them. */
+void rt_keep_clear(void);
+/* The entered task is not compact from now on. */
+void rt_end_compact(void);
 
 /* ---- Children --------------------------------------------------------------------------------
 **

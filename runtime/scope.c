@@ -144,13 +144,23 @@ static rt_scope* which_ends(const rt_task* t, rt_limit limit, int64_t at) {
   return s;
 }
 
+/* What was charged ahead, and is not used: all ends come so much later. */
+static bool take_back(rt_task* t) {
+  uint64_t n = t->take_back != NULL ? t->take_back(t->take_back_arg) : 0;
+  if (n == 0) return false;
+  scopes_shift(t, RT_HEARTBEATS, UINT64_MAX, (int64_t)n);
+  if (t->root.end[RT_HEARTBEATS] != NO_END) t->extended = end_after(t->extended, n);
+  scopes_settle(t);
+  return true;
+}
+
 /* One charge may go beyond several ends. */
 void task_on_alarm(mi_task_t* task) {
   rt_task* t = task_current;
   rt_scope* s;
   if (t == NULL || t->task != task) return;
   while ((s = which_ends(t, RT_HEARTBEATS, ticks_now(t))) != NULL)
-    if (!scope_extend(t, s, RT_HEARTBEATS)) mark(t, s, RT_HEARTBEATS);
+    if (!take_back(t) && !scope_extend(t, s, RT_HEARTBEATS)) mark(t, s, RT_HEARTBEATS);
 }
 
 bool task_on_refusal(mi_task_t* task, size_t bytes) {

@@ -4,6 +4,7 @@
 ** A tick is 32 values or calls looked at, 1 KiB of text, 256 bytes of a numeral, 1 KiB of a heap that
 ** is collected, 1 protected call or 1 error (work.h). */
 #include "demo-lang/lib/base.h"
+#include "demo-lang/lib/tables.h"
 #include "demo-lang/lib/work.h"
 
 #include <ctype.h>
@@ -130,6 +131,16 @@ static bool has_finalizer(lua_State* L, int index) {
   return found;
 }
 
+/* Lua looks for the table among all that it collects, from the newest on, and takes it to those with a
+** finalizer. */
+static void pay_finalizer(lua_State* L, const table* t) {
+  if (t->marked & MARKED_FINALIZER) return;
+  lua_newtable(L);
+  meter m = meter_of(L, WORK_VALUES, false);
+  for (const table* o = lua_topointer(L, -1); o != t && o != NULL; o = o->next) meter_step(&m);
+  lua_pop(L, 1);
+}
+
 /* A finalizer must be known of when the script ends. */
 static int base_setmetatable(lua_State* L) {
   int type = lua_type(L, 2);
@@ -139,7 +150,11 @@ static int base_setmetatable(lua_State* L) {
     return luaL_error(L, "cannot change a protected metatable");
   lua_settop(L, 2);
   guest* g = guest_of(L);
-  if (type == LUA_TTABLE && !g->must_close) g->must_close = has_finalizer(L, 2);
+  bool may = type == LUA_TTABLE && (!g->can_look || may_have(lua_topointer(L, 2), TM_GC));
+  if (may && (!g->must_close || g->can_look) && has_finalizer(L, 2)) {
+    g->must_close = true;
+    if (g->can_look) pay_finalizer(L, lua_topointer(L, 1));
+  }
   lua_setmetatable(L, 1);
   return 1;
 }

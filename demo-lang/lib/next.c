@@ -10,43 +10,12 @@
 ** tables at a time. Otherwise all nodes are searched and paid for. Tables with few slots pay
 ** nothing, nor does a state that is not counted. */
 #include "demo-lang/lib/base.h"
+#include "demo-lang/lib/tables.h"
 #include "demo-lang/lib/work.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* ---- What Lua keeps of a table --------------------------------------------------------------- */
-
-/* The array's length is array_limit, or if `flags` say so, the power of 2 that is not below. */
-enum { LIMIT_IS_LESS = 0x80 };
-typedef struct table {
-  void* header;
-  uint8_t type, marked, flags, node_bits;
-  uint32_t array_limit;
-  const struct slot* array;
-  const struct node* nodes;
-} table;
-
-typedef struct slot {
-  uint64_t value;
-  uint8_t type; /* the low 4 bits are 0 for all kinds of nil */
-} slot;
-
-typedef struct node {
-  slot value;
-  uint64_t key; /* the number, or a pointer */
-} node;
-
-static_assert(sizeof(slot) == 16 && sizeof(node) == 24, "as in liblua for 64 bits");
-
-static inline bool is_empty(const slot* s) { return (s->type & 0xF) == 0; }
-static inline size_t node_count(const table* t) { return (size_t)1 << t->node_bits; }
-
-static inline size_t array_count(const table* t) {
-  uint64_t n = t->array_limit;
-  if ((t->flags & LIMIT_IS_LESS) == 0 || n < 2) return n;
-  return (size_t)1 << (64 - __builtin_clzll(n - 1));
-}
 
 /* Does this liblua keep tables so? Known numbers must be where they are expected. */
 static bool is_as_expected(lua_State* L) {
@@ -189,7 +158,7 @@ void base_push_next(lua_State* L) {
   }
   traversals* all = lua_newuserdatauv(L, sizeof *all, 0);
   memset(all, 0, sizeof *all);
-  g->can_look = is_as_expected(L);
+  g->can_look = is_as_expected(L) && chains_are_known(L);
   lua_pushcclosure(L, paying_next, 1);
 }
 

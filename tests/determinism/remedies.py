@@ -13,8 +13,8 @@ RUNS = 12
 REMEDIES = [
     ("memory at a multiple of 4 GiB", "guest.c", "limits.repeatable_addresses = g->repeatable;",
      "limits.repeatable_addresses = false;", "keys"),
-    ("a hash seed of our own", "guest.c", "set_seed(g->first_block);", ";", "keys"),
-    ("closures instead of light functions", "guestlib.c", "if (!guest_of(L)->repeatable) {", "if (true) {", "keys"),
+    ("a hash seed of our own", "guest.c", "set_seed(g->first_block, seed_offset, g->hash_seed);", ";", "keys"),
+    ("closures instead of light functions", "guestlib.c", "if (!guest_of(L)->repeatable) return;", "return;", "keys"),
     ("offsets instead of addresses", "guesttext.c", "if (g->repeatable)", "if (g == NULL)", "text"),
     ("random numbers without a clock", "guestlib.c", "if (guest_of(L)->repeatable) set_random(L);", "", "random"),
     ("a sort without a clock", "guestlib.c", "{LUA_TABLIBNAME, guest_open_table}", "{LUA_TABLIBNAME, luaopen_table}",

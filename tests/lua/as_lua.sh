@@ -162,6 +162,9 @@ same $none -- -e "local _, m = pcall(function() $interrupt while true do end end
 same $none -- -e "print(pcall(function() $interrupt local x = 0 while true do x = x + #tostring(x) end end) and 1, 'on')"
 
 # what only an unguarded state has
+same $none -- -e 'debug.setmetatable({}, {__gc = function() print "gc" end})'
+same $none -- -e 'local pipe = io.popen("sleep 0.1; echo waited for", "w")'
+same $none -- -e 'debug.setmetatable(1, 2)'
 same $none -- -e 'print(os.execute("exit 3"))' -e 'print(io.popen("echo hello"):read("a"))'
 same $none -- -e 'print(load(string.dump(function() return 5 end))())'
 same $none -- -e 'local n = 0 debug.sethook(function() n = n + 1 end, "l") local x = 1

@@ -8,7 +8,8 @@ The scripts are in lua/; the first line of each tells what it does, and whether 
 limits; `limits` has both, larger than is needed; with --hook, `hook` has them, too, and counts instructions by
 Lua's count hook. A round runs each script once with each, in an order that rotates; shown are medians of the
 ratios within a round, of processor time, the start included, and of peak memory (where it is more than this
-script's own). All must print the same. --markdown writes the first table for a README."""
+script's own). All must print the same. What needs a C module, as its second line tells, runs without limits
+only, if the module is installed. --markdown writes the first table for a README."""
 
 import argparse
 import glob
@@ -16,12 +17,13 @@ import math
 import os
 import resource
 import statistics
+import subprocess
 
 import measure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = "lua5.4"
-ALLOCATES = "-- allocates: "
+ALLOCATES, NEEDS = "-- allocates: ", "-- needs: "
 LIMIT = 2.5  # of the picture
 
 
@@ -39,15 +41,35 @@ def path_of(script):
     return os.path.join(HERE, "lua", script + ".lua")
 
 
-def allocates(script):
+def head(script):
     with open(path_of(script), encoding="utf-8") as file:
-        return file.readline().startswith(ALLOCATES)
+        return file.readline(), file.readline()
+
+
+def allocates(script):
+    return head(script)[0].startswith(ALLOCATES)
+
+
+def needs(script):
+    """The C module that it needs, or None."""
+    line = head(script)[1]
+    return line.removeprefix(NEEDS).strip() if line.startswith(NEEDS) else None
 
 
 def scripts():
     """Those that allocate first."""
     names = [os.path.basename(path).removesuffix(".lua") for path in glob.glob(path_of("*"))]
     return sorted(names, key=lambda name: (not allocates(name), name))
+
+
+def can_run(script):
+    module = needs(script)
+    if module is None:
+        return True
+    found = subprocess.run([REFERENCE, "-l", module, "-e", ""], capture_output=True, check=False).returncode == 0
+    if not found:
+        print(f"{script}: skipped, there is no module {module} (package lua-{module})")
+    return found
 
 
 def run(script, command, extra, results):
@@ -70,23 +92,34 @@ def large(sizes):
 
 
 def mean(ratios, name, wanted):
-    """The geometric mean of the medians of the scripts that are wanted."""
-    return math.exp(statistics.fmean(math.log(of[name][1]) for script, of in ratios.items()
-                                     if wanted(script)))
+    """The geometric mean of the medians of the scripts that are wanted, as text."""
+    logs = [math.log(of[name][1]) for script, of in ratios.items() if wanted(script) and name in of]
+    return f"{math.exp(statistics.fmean(logs)):.2f}" if logs else "-"
+
+
+def measure_all(names, commands_of, options):
+    """{script: {name: (time, memory) of each round}}; C modules are for states without limits."""
+    results, values = {}, {}
+    for bound, of in (False, list(commands_of)), (True, [REFERENCE, "slua"]):
+        some = [script for script in names if (needs(script) is not None) == bound]
+        budget = options.budget * len(some) / len(names)
+        values |= measure.measure_rounds(some, of, options.rounds, budget, 1,
+                                         lambda script, name: run(script, *commands_of[name], results))
+    return {script: values[script] for script in names}
 
 
 def table(what, ratios, values):
-    names = list(next(iter(ratios.values())))
+    names = list(dict.fromkeys(name for of in ratios.values() for name in of))
     rows = [[f"{what} / {REFERENCE}'s", *names, "rounds"]]
     for script, of in ratios.items():
         mark = " *" if allocates(script) else ""
-        cells = [f"{of[name][1]:.2f}" for name in names]
+        cells = [f"{of[name][1]:.2f}" if name in of else "-" for name in names]
         rows.append([script + mark, *cells, str(len(values[script][REFERENCE]))])
     for title, wanted in [("mean of those with *", allocates),
                           ("mean of the others", lambda script: not allocates(script)),
                           ("mean of all", lambda script: True)]:
         if any(map(wanted, ratios)):
-            rows.append([title, *(f"{mean(ratios, name, wanted):.2f}" for name in names), ""])
+            rows.append([title, *(mean(ratios, name, wanted) for name in names), ""])
     return rows
 
 
@@ -107,9 +140,10 @@ def main():
     options = parser.parse_args()
     if options.rounds < 1 or not set(options.only.split(",")) <= set(scripts()):
         parser.error("--rounds must be at least 1, and scripts of: " + ", ".join(scripts()))
-    of, results = commands(options.build, options.hook), {}
-    values = measure.measure_rounds(options.only.split(","), list(of), options.rounds, options.budget, 1,
-                                    lambda script, name: run(script, *of[name], results))
+    names = [script for script in options.only.split(",") if can_run(script)]
+    if not names:
+        return
+    values = measure_all(names, commands(options.build, options.hook), options)
     times, sizes = pick(values, 0), large(pick(values, 1))
     ratios = measure.ratios_to(REFERENCE, times)
     rows = table("time", ratios, times)

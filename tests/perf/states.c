@@ -1,5 +1,5 @@
-/* states.c: what a Lua state costs to make, to have and to close: many alive at once, here and as
-** luaL_newstate with malloc.
+/* states.c: what a Lua state costs to make, to have and to close, here and as luaL_newstate with malloc: many that are
+** alive at once, and one after the other. Times are processor time. Each line is a process of its own.
 **   states [REPEATABLE [OTHERS]]   how many: 16000 and 100000 */
 #include <lauxlib.h>
 #include <lua.h>
@@ -7,13 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "demo-lang/slua.h"
 
 static double now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
@@ -33,55 +35,99 @@ static void* check(void* p) {
 /* What a state holds when it is used a little. */
 static const char work[] = "local t = {} for i = 1, 500 do t[i] = {i, 'text' .. i} end kept = t";
 
-static void print(const char* name, int n, double make, double asked, double has, double close) {
-  printf("%-32s %7d %9.1f %9.1f %9.1f %9.2f\n", name, n, make / n, asked / n / 1024, has / n / 1024,
-         close / n);
-}
-
-static void ours(const char* name, int n, bool repeatable, bool used) {
+static void* open_ours(int repeatable) {
   const slua_config config = {
-      .limits.compact = true, .repeatable = repeatable, .may = SLUA_MAY_FILES | SLUA_MAY_ASK};
-  slua** s = check(calloc((size_t)n, sizeof *s));
+      .limits.compact = true, .repeatable = repeatable != 0, .may = SLUA_MAY_FILES | SLUA_MAY_ASK};
+  return check(slua_new(&config));
+}
+static void use_ours(void* s) {
+  if (slua_run(s, work, sizeof work - 1, "=work") != SLUA_OK) exit(1);
+}
+static double asked_ours(void* s) { return (double)rt_bytes(slua_task(s)); }
+static void close_ours(void* s) { slua_close(s); }
+
+static void* open_theirs(int unused) {
+  (void)unused;
+  lua_State* L = check(luaL_newstate());
+  luaL_openlibs(L);
+  return L;
+}
+static void use_theirs(void* L) {
+  if (luaL_dostring(L, work)) exit(1);
+}
+static double asked_theirs(void* L) {
+  return lua_gc(L, LUA_GCCOUNT) * 1024. + lua_gc(L, LUA_GCCOUNTB);
+}
+static void close_theirs(void* L) { lua_close(L); }
+
+typedef struct kind {
+  const char* name;
+  void* (*open)(int repeatable);
+  void (*use)(void*);
+  double (*asked)(void*);
+  void (*close)(void*);
+} kind;
+static const kind ours = {"slua", open_ours, use_ours, asked_ours, close_ours};
+static const kind theirs = {"luaL_newstate", open_theirs, use_theirs, asked_theirs, close_theirs};
+
+static void at_once(kind k, int n, int repeatable, bool used) {
+  void** s = check(calloc((size_t)n, sizeof *s));
   double asked = 0, has = resident(), make = now();
   for (int i = 0; i < n; i++) {
-    s[i] = check(slua_new(&config));
-    if (used && slua_run(s[i], work, sizeof work - 1, "=work") != SLUA_OK) exit(1);
+    s[i] = k.open(repeatable);
+    if (used) k.use(s[i]);
   }
   make = now() - make;
   has = resident() - has;
-  for (int i = 0; i < n; i++) asked += (double)rt_bytes(slua_task(s[i]));
+  for (int i = 0; i < n; i++) asked += k.asked(s[i]);
   double close = now();
-  for (int i = 0; i < n; i++) slua_close(s[i]);
-  print(name, n, make, asked, has, now() - close);
-  free(s);
+  for (int i = 0; i < n; i++) k.close(s[i]);
+  close = now() - close;
+  printf("%9.1f %9.1f %9.1f %9.2f\n", make / n, asked / n / 1024, has / n / 1024, close / n);
 }
 
-static void theirs(const char* name, int n, bool used) {
-  lua_State** s = check(calloc((size_t)n, sizeof *s));
-  double asked = 0, has = resident(), make = now();
+static void in_turn(kind k, int n, int repeatable, bool used) {
+  double make = 0, close = 0;
   for (int i = 0; i < n; i++) {
-    luaL_openlibs(s[i] = check(luaL_newstate()));
-    if (used && luaL_dostring(s[i], work)) exit(1);
+    double t = now();
+    void* s = k.open(repeatable);
+    if (used) k.use(s);
+    make += now() - t;
+    t = now();
+    k.close(s);
+    close += now() - t;
   }
-  make = now() - make;
-  has = resident() - has;
-  for (int i = 0; i < n; i++)
-    asked += lua_gc(s[i], LUA_GCCOUNT) * 1024. + lua_gc(s[i], LUA_GCCOUNTB);
-  double close = now();
-  for (int i = 0; i < n; i++) lua_close(s[i]);
-  print(name, n, make, asked, has, now() - close);
-  free(s);
+  printf("%9.1f %9s %9s %9.2f\n", make / n, "", "", close / n);
+}
+
+static void line(void (*measure)(kind, int, int, bool), kind k, int n, int repeatable, bool used) {
+  printf("%-14s%-12s%-6s%8d ", k.name, repeatable ? "repeatable" : "", used ? "used" : "", n);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    measure(k, n, repeatable, used);
+    fflush(stdout);
+    _exit(0);
+  }
+  int status = 1;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) exit(1);
+}
+
+static void lines(const char* title, void (*measure)(kind, int, int, bool), int repeatable,
+                  int others) {
+  printf("%-32s%8s %9s %9s %9s %9s\n", title, "number", "make us", "asked KB", "has KB",
+         "close us");
+  for (int used = 0; used < 2; used++) {
+    int part = used ? 10 : 1;
+    line(measure, theirs, others / part, 0, used);
+    line(measure, ours, others / part, 0, used);
+    line(measure, ours, repeatable / part, 1, used);
+  }
 }
 
 int main(int argc, char** argv) {
   int repeatable = argc > 1 ? atoi(argv[1]) : 16000, others = argc > 2 ? atoi(argv[2]) : 100000;
-  printf("%-32s %7s %9s %9s %9s %9s\n", "states alive at once", "number", "make us", "asked KB",
-         "has KB", "close us");
-  theirs("luaL_newstate, malloc", others, false);
-  ours("slua", others, false, false);
-  ours("slua, repeatable", repeatable, true, false);
-  theirs("luaL_newstate, used", others / 10, true);
-  ours("slua, used", others / 10, false, true);
-  ours("slua, repeatable, used", repeatable / 10, true, true);
+  lines("alive at once", at_once, repeatable, others);
+  lines("one after the other", in_turn, repeatable, others);
   return 0;
 }

@@ -4,6 +4,7 @@
 #include "tests/tools.h"
 
 #include "alloc/policy.h"
+#include "runtime/runtime.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -207,6 +208,33 @@ static void test_huge_pages(void** state) {
   assert_int_equal(asked_for_huge_pages(), 0);
 }
 
+static void fill_in_task(size_t mebibytes) {
+  for (size_t i = 0; i < mebibytes; i++) {
+    void* p = rt_alloc(MIB);
+    assert_non_null(p);
+    memset(p, 1, MIB);
+  }
+}
+
+/* Where they are asked for everywhere, a small program has none: here one in a region of its own. What
+** checked builds keep beside their chunks is not told apart here. */
+static void test_huge_pages_everywhere(void** state) {
+  (void)state;
+  if (CHECKED || !RESIDENT_TELLS || in_huge_pages() < 0) skip();
+  mi_option_set(mi_option_allow_thp, 2);
+  rt_task* t = rt_task_new(&(rt_config){.repeatable_addresses = true});
+  assert_non_null(t);
+  assert_int_equal(rt_enter(t), 0);
+  long before = in_huge_pages();
+  fill_in_task(3);
+  assert_int_equal(in_huge_pages(), before);
+  fill_in_task(60);
+  assert_true(in_huge_pages() > before + 40 * 1024);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+  mi_option_set(mi_option_allow_thp, 1);
+}
+
 /* ---- Lazily ---------------------------------------------------------------------------------- */
 
 /* What the system may have taken, or not, is not taken for zero. */
@@ -276,9 +304,10 @@ static void test_many_sleeping_owners(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_huge_pages), cmocka_unit_test(test_large_blocks),
-      cmocka_unit_test(test_bursts),     cmocka_unit_test(test_fragmented_bursts),
-      cmocka_unit_test(test_lazy_purge), cmocka_unit_test(test_many_sleeping_owners),
+      cmocka_unit_test(test_huge_pages),           cmocka_unit_test(test_huge_pages_everywhere),
+      cmocka_unit_test(test_large_blocks),         cmocka_unit_test(test_bursts),
+      cmocka_unit_test(test_fragmented_bursts),    cmocka_unit_test(test_lazy_purge),
+      cmocka_unit_test(test_many_sleeping_owners),
   };
   return cmocka_run_group_tests_name("resident", tests, NULL, NULL);
 }

@@ -341,6 +341,38 @@ static void test_extension(void** state) {
   end(t);
 }
 
+/* Ticks that were charged ahead are taken back at the limit, of scopes too, before the host is asked; they
+** are in no log. */
+static uint64_t take_back(void* ahead) {
+  uint64_t n = *(uint64_t*)ahead;
+  *(uint64_t*)ahead = 0;
+  return n;
+}
+
+static void test_what_is_taken_back(void** state) {
+  (void)state;
+  uint64_t ahead = 7;
+  size_t count;
+  rt_scope s;
+  rt_task* t = begin(&(rt_config){.ticks = 100, .take_back = take_back, .take_back_arg = &ahead});
+  rt_scope_begin(&s, &(rt_limits){.name = "part", .ticks = 10});
+  assert_int_equal(rt_tick(9), RT_OK);
+  assert_int_equal(ahead, 7);
+  assert_int_equal(rt_tick(1), RT_OK);
+  assert_int_equal(ahead, 0);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 7);
+  assert_int_equal(rt_tick(7), RT_EXPIRED);
+  assert_expired(t, RT_HEARTBEATS, "part");
+  assert_int_equal(rt_scope_end(&s), RT_OK);
+  assert_int_equal(rt_left(RT_HEARTBEATS), 90);
+  ahead = 5;
+  assert_int_equal(rt_tick(94), RT_OK);
+  assert_int_equal(rt_tick(1), RT_EXPIRED);
+  for (const rt_extension* e = rt_extensions(t, &count); count > 0; count--, e++)
+    assert_int_equal(e->amount, 0);
+  end(t);
+}
+
 /* An amount without end, and requests that nothing suffices for. */
 static uint64_t extend_for_good(rt_task* t, rt_limit limit, const char* scope, void* arg) {
   (void)t, (void)limit, (void)scope;
@@ -570,6 +602,7 @@ int main(void) {
       cmocka_unit_test(test_cancel_within_scopes),
       cmocka_unit_test(test_extension),
       cmocka_unit_test(test_extension_for_good),
+      cmocka_unit_test(test_what_is_taken_back),
       cmocka_unit_test(test_replay),
       cmocka_unit_test(test_expiry_within_a_callback),
       cmocka_unit_test(test_budgets),

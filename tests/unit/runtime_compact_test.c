@@ -138,6 +138,113 @@ static void limits_are_exact(void** unused) {
   rt_task_end(t);
 }
 
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+/* `to` goes on where `from` is, in a task that has got a copy of its memory. */
+static void copy_program(program* to, const program* from, bool repeatable) {
+  rt_image image;
+  assert_true(rt_get_image(from->task, &image));
+  void* bytes = malloc(image.size);
+  const char* start = image.start;
+  image.start = memcpy(bytes, start, image.size);
+  *to = *from;
+  to->task = compact(repeatable);
+  assert_int_equal(rt_enter(to->task), 0);
+  char* copy = rt_put_image(&image);
+  assert_non_null(copy);
+  assert_null(rt_put_image(&image)); /* not twice */
+  rt_leave();
+  for (size_t i = 0; i < SLOTS; i++)
+    if (to->slots[i].p != NULL)
+      to->slots[i].p = (unsigned char*)copy + ((const char*)from->slots[i].p - start);
+  free(bytes);
+}
+
+static void copies_go_on(void** unused) {
+  (void)unused;
+  enum { BEFORE = 50, AFTER = 20000, COPY = 1, COPIES = 3 };
+  program* g = calloc(COPIES, sizeof *g);
+  for (int repeatable = 0; repeatable < 2; repeatable++) {
+    g[0] = (program){.task = compact(repeatable), .seed = 88172645463325252u};
+    rt_enter(g[0].task);
+    for (int i = 0; i < BEFORE; i++) step(&g[0]);
+    rt_leave();
+    for (int k = COPY; k < COPIES; k++) copy_program(&g[k], &g[0], repeatable);
+    for (int i = 0; i < AFTER; i++)
+      for (int k = 0; k < COPIES; k++) {
+        rt_enter(g[k].task);
+        step(&g[k]);
+        rt_leave();
+        assert_int_equal(rt_bytes(g[k].task), g[0].held);
+        assert_int_equal(rt_ticks(g[k].task), rt_ticks(g[0].task));
+        assert_int_equal(rt_bytes_peak(g[k].task), rt_bytes_peak(g[0].task));
+        assert_true(g[k].checksum == g[0].checksum);
+      }
+    for (int k = 0; k < COPIES; k++) {
+      for (size_t i = 0; i < SLOTS; i++) check(&g[k], i, g[k].slots[i].size);
+      assert_int_equal(rt_task_end(g[k].task), 0);
+    }
+  }
+  free(g);
+  assert_true(nothing_lives());
+}
+
+/* What stands in the way of an image: nothing, a block that is too large, others' blocks, the end of it. */
+static void image_of(int what, bool there) {
+  rt_task* t = compact(false);
+  rt_image image;
+  rt_enter(t);
+  assert_non_null(rt_alloc(100));
+  void* p = what == 1   ? rt_alloc(9000)
+            : what == 2 ? mi_malloc(10)
+            : what == 3 ? mi_heap_new()
+                        : NULL;
+  assert_true(p != NULL || what == 0 || what > 3);
+  rc_object* o = what == 4 ? rc_alloc(0, 1) : NULL;
+  if (o != NULL) rc_init(o, 0, RC_NIL);
+  if (what == 5) rt_end_compact();
+  assert_int_equal(rt_get_image(t, &image), there);
+  if (what == 2) mi_free(p);
+  if (o != NULL) rc_dec(o);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+}
+
+/* With such limits, or after such a beginning, a task gets no copy, and is as before. */
+static void refuses(const rt_image* image, rt_config config, size_t allocated) {
+  rt_task* t = rt_task_new(&config);
+  assert_non_null(t);
+  rt_enter(t);
+  if (allocated > 0) assert_non_null(rt_alloc(allocated));
+  uint64_t ticks = rt_ticks(t);
+  assert_null(rt_put_image(image));
+  assert_int_equal(rt_ticks(t), ticks);
+  assert_int_equal(rt_bytes(t), allocated);
+  assert_int_equal(rt_expired(t), RT_NONE);
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+}
+
+static void images_are_whole(void** unused) {
+  (void)unused;
+  for (int what = 0; what < 6; what++) image_of(what, what == 0);
+  rt_image image;
+  rt_task *plain = rt_task_new(NULL), *t = compact(false);
+  assert_false(rt_get_image(plain, &image));
+  rt_enter(t);
+  for (int i = 0; i < 50; i++) rt_free_sized(rt_alloc(500), 500), rt_alloc(100);
+  rt_leave();
+  assert_true(rt_get_image(t, &image));
+  assert_true(image.ticks == 100 && image.bytes == 5000 && image.bytes_peak == 5400);
+  refuses(&image, (rt_config){0}, 0);
+  refuses(&image, (rt_config){.compact = true}, 8);
+  refuses(&image, (rt_config){.compact = true, .ticks = 100}, 0);
+  refuses(&image, (rt_config){.compact = true, .bytes = 5400}, 0);
+  assert_null(rt_put_image(&image)); /* no task */
+  assert_int_equal(rt_task_end(plain), 0);
+  assert_int_equal(rt_task_end(t), 0);
+}
+
 /* Blocks of 16 classes, 16 KiB in all: a page for each would be 64 KiB. */
 static void little_is_resident(void** unused) {
   (void)unused;
@@ -159,10 +266,9 @@ static void little_is_resident(void** unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(blocks_keep_their_contents),
-      cmocka_unit_test(what_was_freed_comes_first),
-      cmocka_unit_test(limits_are_exact),
-      cmocka_unit_test(little_is_resident),
+      cmocka_unit_test(blocks_keep_their_contents), cmocka_unit_test(what_was_freed_comes_first),
+      cmocka_unit_test(limits_are_exact),           cmocka_unit_test(copies_go_on),
+      cmocka_unit_test(images_are_whole),           cmocka_unit_test(little_is_resident),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

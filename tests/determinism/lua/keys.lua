@@ -14,5 +14,5 @@ for k, v in pairs(t) do if v % 3 == 0 then t[k] = nil end end
 show(t)
 for i = 1, 60 do add({i}) end
 show(t)
-show({print, pairs, next, ipairs, [print] = 1, [pairs] = 2, [next] = 3, [string.format] = 4, [io.write] = 5, [io.stdout] = 6})
+show({print, pairs, next, ipairs, [print] = 1, [pairs] = 2, [next] = 3, [string.format] = 4, [io.type] = 5, [io.stdout] = 6})
 show({[{}] = 1, [{}] = 2, [{}] = 3, [true] = 4, [false] = 5, [1.5] = 6, [-1] = 7, [math.huge] = 8, [math.mininteger] = 9})

@@ -258,9 +258,9 @@ case["__call, many tables deep"] = function()
 end
 case["colliding integers"] = function()
   local t = {}
-  for i = 1, 3000 do t[i * 4095] = true end
+  for i = 1, 1000 do t[i * 1023] = true end
   ready()
-  while true do local _ = t[4095 * 5000] end
+  while true do local _ = t[1023 * 5000] end
 end
 case["table.insert at the front"] = function() forever(table.insert, array(20000), 1, 0) end
 case["table.remove from the front"] = function()
@@ -370,6 +370,16 @@ case["load, a comment without end"] = function() local s = "--" .. many(1000) lo
 case["load of a long text"] = function() forever(load, ("x = 1 "):rep(20000)) end
 case["load of what is wrong at its end"] = function() forever(load, ("x = 1 "):rep(20000) .. "=") end
 case["load of deep brackets"] = function() forever(load, "return " .. ("("):rep(150) .. "1" .. (")"):rep(150)) end
+case["load of functions deep in others, full of locals"] = function()
+  local deep = "local function f() local a" .. (", b"):rep(190) .. " "
+  forever(load, deep:rep(150) .. ("x=x "):rep(2000) .. ("end "):rep(150))
+end
+case["load of functions full of upvalues"] = function()
+  local names, uses = {}, {}
+  for i = 1, 190 do names[i] = "v" .. i uses[i] = "v" .. i .. "=1 " end
+  local head = "local " .. table.concat(names, ",") .. " "
+  forever(load, head .. ("local function f() " .. table.concat(uses)):rep(20) .. ("x=x "):rep(2000) .. ("end "):rep(20))
+end
 case["load of a short text"] = function() forever(load, "return 1") end
 case["loaded code"] = function() load("while true do end")() end
 case["loaded code that loads"] = function()
@@ -616,6 +626,71 @@ end
 case["rc, digits"] = function() forever(rc.int, ("7"):rep(10000)) end
 case["rc, integers as text"] = function() forever(tostring, rc.int(7) ^ 10000) end
 case["rc, hashes of integers"] = function() forever(rc.hash, rc.int(1) << 10000000) end
+
+-- ---- Keys that collide
+
+local function collide(set, key)
+  local t = {}
+  ready()
+  for i = 1, 100000 do set(t, key(i), true) end
+  while true do local _ = t[key(0)] end
+end
+local function put(t, k, v) t[k] = v end
+case["colliding integers, one by one"] = function() collide(put, function(i) return i * 131071 end) end
+case["colliding integers, by rawset"] = function() collide(rawset, function(i) return i * 131071 end) end
+case["colliding floats"] = function() collide(put, function(i) return 1.5 + i * 2.0 ^ -52 end) end
+case["colliding integers when a table grows"] = function()
+  local t = {}
+  ready()
+  for i = 1, (1 << 16) + 1 do t[i * ((1 << 17) - 1)] = true end
+end
+case["colliding texts"] = function()
+  local pairs = { "1aaoca", "bbaAca", "Caabba", "Faacba", "eaaBba", "Cbabca", "caaBba", "Bbaaca", "Bbaaca", "baaAba", "faaCba", "baaAba", "Cbabca" }
+  local function text(i)
+    local s = ""
+    for k = 1, 13 do
+      local from = i >> k & 1
+      s = pairs[k]:sub(from * 3 + 1, from * 3 + 3) .. s
+    end
+    return s
+  end
+  collide(put, text)
+end
+
+-- ---- The collector's work
+
+case["weak keys in a bad order"] = function()
+  local n, keys, weak = 20000, {}, setmetatable({}, { __mode = "k" })
+  for i = 1, n do keys[i] = {} end
+  for i = n, 2, -1 do
+    local j = i * 7919 % i + 1
+    keys[i], keys[j] = keys[j], keys[i]
+  end
+  for i = 1, n - 1 do weak[keys[i]] = keys[i + 1] end
+  local first = keys[1]
+  keys = nil
+  forever(collectgarbage)
+  return first
+end
+case["tables of weak keys in a bad order"] = function()
+  local n, keys, all, mt = 5000, {}, {}, { __mode = "k" }
+  for i = 1, n do keys[i] = {} end
+  for i = 1, n do all[i] = setmetatable({}, mt) end
+  for i = 1, n - 1 do all[i * 2477 % n + 1][keys[i]] = keys[i + 1] end
+  local first = keys[1]
+  keys = nil
+  forever(collectgarbage)
+  return first, all
+end
+case["finalizers for what is old"] = function()
+  local old, mt = array(8000), { __gc = type }
+  for i = 1, #old do old[i] = {} end
+  local heap = array(100000)
+  for i = 1, #heap do heap[i] = {} end
+  ready()
+  for i = 1, #old do setmetatable(old[i], mt) end
+  spin()
+end
 
 -- ---- Others
 

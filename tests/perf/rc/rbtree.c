@@ -62,21 +62,47 @@ static rc_word balance_right(parts p, rc_word r) {
   return node(p.shell, BLACK, p.left, p.key, p.value, r);
 }
 
-static rc_word ins(rc_word t, rc_word key, rc_word value) {
-  if (rc_is_int(t)) return node(NULL, RED, RC_NIL, key, value, RC_NIL);
+static rc_word ins(rc_word t, rc_word key, rc_word value);
+
+/* Into a node that others have, too: a copy. */
+static rc_word ins_shared(rc_word t, rc_word key, rc_word value) {
   uint8_t colour = rc_to(t)->tag;
   parts p = open(t);
   if (rc_to_int(key) < rc_to_int(p.key)) {
     bool fix = colour == BLACK && is_red(p.left);
     rc_word l = ins(p.left, key, value);
-    return fix ? balance_left(p, l) : node(p.shell, colour, l, p.key, p.value, p.right);
+    return fix ? balance_left(p, l) : node(NULL, colour, l, p.key, p.value, p.right);
   }
   if (rc_to_int(key) > rc_to_int(p.key)) {
     bool fix = colour == BLACK && is_red(p.right);
     rc_word r = ins(p.right, key, value);
-    return fix ? balance_right(p, r) : node(p.shell, colour, p.left, p.key, p.value, r);
+    return fix ? balance_right(p, r) : node(NULL, colour, p.left, p.key, p.value, r);
   }
-  return node(p.shell, colour, p.left, key, value, p.right);
+  return node(NULL, colour, p.left, key, value, p.right);
+}
+
+/* The same node, but for a field: what stays in a shell is not loaded and stored ("Perceus", reuse specialization). */
+static inline rc_word remade(rc_object* o, size_t i, rc_word w) {
+  rc_object* made_again = made(rc_reuse(o, o->tag, FIELDS));
+  store(made_again, i, w);
+  return rc_from(made_again);
+}
+
+static rc_word ins(rc_word t, rc_word key, rc_word value) {
+  if (rc_is_int(t)) return node(NULL, RED, RC_NIL, key, value, RC_NIL);
+  rc_object* o = rc_to(t);
+  if (!rc_is_unique(o)) return ins_shared(t, key, value);
+  if (rc_to_int(key) < rc_to_int(field(o, KEY))) {
+    bool fix = o->tag == BLACK && is_red(field(o, LEFT));
+    rc_word l = ins(field(o, LEFT), key, value);
+    return fix ? balance_left(open(t), l) : remade(o, LEFT, l);
+  }
+  if (rc_to_int(key) > rc_to_int(field(o, KEY))) {
+    bool fix = o->tag == BLACK && is_red(field(o, RIGHT));
+    rc_word r = ins(field(o, RIGHT), key, value);
+    return fix ? balance_right(open(t), r) : remade(o, RIGHT, r);
+  }
+  return remade(o, VALUE, value);
 }
 
 static rc_word insert(rc_word t, rc_word key, rc_word value) {
