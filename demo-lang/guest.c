@@ -358,6 +358,7 @@ bool guest_begin(guest* g, const slua_config* config) {
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
+               .by_hook = config->by_hook,
                .out = stdout,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,

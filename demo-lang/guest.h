@@ -42,9 +42,10 @@ typedef struct deadlines {
 ** served; so when Lua runs on with another size there, it got over the refusal by an error. */
 typedef struct guest {
   rt_task* task;
-  unsigned may; /* SLUA_MAY_*; fixed, as the next three */
+  unsigned may; /* SLUA_MAY_*; fixed, as the next four */
   bool repeatable;
   bool counted;
+  bool by_hook;
   FILE* out; /* where print writes */
   deadlines deadline;
   uintptr_t pocket; /* of the module rc: a word on its way to Lua, owned; 0: none */

@@ -348,7 +348,7 @@ static int make_meter(lua_State* L) {
 
 bool guest_open_meter(guest* g) {
   if (!know_bytecode(&g->charges)) return false;
-  if (getenv("SLUICE_COUNT_HOOK") != NULL) g->charges = false;
+  if (g->by_hook) g->charges = false;
   lua_pushcfunction(g->L, make_meter);
   return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
 }

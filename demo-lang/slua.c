@@ -28,6 +28,7 @@ static const char usage_text[] =
     "  --pauses        print how long it stood still, and why, at exit\n"
     "  --report=FILE   write what it did, by the name's end: .html, .json, .trace.json, .txt\n"
     "  --ticks         print the ticks used at exit\n"
+    "  --count-hook    count by Lua's hook, as with a Lua that is not known: slower\n"
     "and those of lua5.4:\n"
     "  -e CODE         run CODE\n"
     "  -l [NAME=]MOD   require MOD as the global MOD, or NAME\n"
@@ -67,6 +68,7 @@ typedef enum own_option {
   PAUSES,
   REPORT,
   TICKS,
+  COUNT_HOOK,
   HELP
 } own_option;
 static const struct {
@@ -74,9 +76,11 @@ static const struct {
   own_option option;
   bool has_value;
 } own_options[] = {
-    {"heartbeats", HEARTBEATS, true}, {"memory", MEMORY, true}, {"repeatable", REPEATABLE, false},
-    {"sandbox", SANDBOX, false},      {"stats", STATS, false},  {"pauses", PAUSES, false},
-    {"report", REPORT, true},         {"ticks", TICKS, false},  {"help", HELP, false},
+    {"heartbeats", HEARTBEATS, true},  {"memory", MEMORY, true},
+    {"repeatable", REPEATABLE, false}, {"sandbox", SANDBOX, false},
+    {"stats", STATS, false},           {"pauses", PAUSES, false},
+    {"report", REPORT, true},          {"ticks", TICKS, false},
+    {"count-hook", COUNT_HOOK, false}, {"help", HELP, false},
 };
 
 static void record(rt_config* config) {
@@ -114,6 +118,9 @@ static void set_option(options* o, own_option option, const char* value) {
       break;
     case TICKS:
       o->ticks = true;
+      break;
+    case COUNT_HOOK:
+      o->config.by_hook = true;
       break;
     case HELP:
       fputs(usage_text, stdout);

@@ -48,6 +48,7 @@ typedef struct slua_config {
       repeatable; /* the same script does the same in every run, to the tick; some 16,000 such states
                        live in a process, each with at most 4 GiB */
   bool counted;   /* loops and calls are charged as ticks, not only what is allocated */
+  bool by_hook;   /* by Lua's count hook, as with a liblua that is not known: for comparison */
   bool no_environment; /* LUA_PATH and LUA_CPATH have no say; nor have they in what is repeatable */
   slua_output* output; /* NULL: stdout, which is flushed at the end of each line */
   void* output_arg;

@@ -157,10 +157,9 @@ static unsigned kind_of(const slua* s, const slua_config* config) {
          (config->output != NULL ? KIND_OUTPUT : 0);
 }
 
-/* What the libraries, or meter.c, look at in the environment, which may change. */
+/* What the libraries look at in the environment, which may change. */
 static bool environment_matters(const slua_config* config) {
   static const char* const names[] = {"LUA_PATH_5_4", "LUA_CPATH_5_4", "LUA_PATH", "LUA_CPATH"};
-  if (getenv("SLUICE_COUNT_HOOK") != NULL) return true;
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (!config->repeatable && !config->no_environment && getenv(names[i]) != NULL) return true;
   return false;
@@ -168,7 +167,7 @@ static bool environment_matters(const slua_config* config) {
 
 /* A record of the task tells of each beat: then there is a difference. */
 static bool may_be_copy(const slua_config* config) {
-  return config->limits.record == 0 && !config->limits.measure_pauses &&
+  return config->limits.record == 0 && !config->limits.measure_pauses && !config->by_hook &&
          !environment_matters(config);
 }
 

@@ -29,7 +29,7 @@ for seed in 2 4 6; do
   same $seed 300 'as loaded' "$build/slua"
   same $seed 300 'charged' "$build/slua" --ticks
 done
-same 2 300 'by the hook' env SLUICE_COUNT_HOOK=1 "$build/slua" --ticks
+same 2 300 'by the hook' "$build/slua" --ticks --count-hook
 same 4 100 'checked' "$build/slua-asan" --ticks
 lua5.4 sizes.lua >"$dir/lua"
 for slua in slua slua-asan; do
@@ -111,14 +111,13 @@ done
 
 stops() { # CODE: the ticks at the stop are shown
   local seen
-  timeout 60 "$build/slua" --heartbeats 50 -e "$1" >"$dir/out" 2>"$dir/err"
+  timeout 60 "$build/slua" --heartbeats 50 $hook -e "$1" >"$dir/out" 2>"$dir/err"
   seen=$?
   [ $seen = 3 ] && [[ "$(cat "$dir/err")" =~ after\ (50[0-9]{3})\ ticks ]]
   verdict $? "not stopped, exit $seen: $1" "$dir/err"
   printf '%s ticks: %s\n' "${BASH_REMATCH[1]}" "${1:0:100}"
 }
-for hook in "" 1; do
-  [ -z $hook ] || export SLUICE_COUNT_HOOK=1
+for hook in "" --count-hook; do
   stops 'while true do end'
   stops 'repeat until false'
   stops '::top:: goto top'

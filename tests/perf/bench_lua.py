@@ -28,12 +28,12 @@ LIMIT = 2.5  # of the picture
 
 
 def commands(build, hook):
-    """{name: (command, what is added to the environment)}"""
+    """{name: command}"""
     slua = os.path.join(build, "slua")
     limited = [slua, "--heartbeats", "1000000000000", "--memory", "1G"]
-    of = {REFERENCE: (["lua5.4"], {}), "slua": ([slua], {}), "limits": (limited, {})}
+    of = {REFERENCE: ["lua5.4"], "slua": [slua], "limits": limited}
     if hook:
-        of["hook"] = (limited, {"SLUICE_COUNT_HOOK": "1"})
+        of["hook"] = limited + ["--count-hook"]
     return of
 
 
@@ -72,9 +72,9 @@ def can_run(script):
     return found
 
 
-def run(script, command, extra, results):
+def run(script, command, results):
     """Its time and memory; what it prints must be what it printed before."""
-    output, _, usage = measure.run([*command, path_of(script)], os.environ | extra)
+    output, _, usage = measure.run([*command, path_of(script)], os.environ)
     if results.setdefault(script, output) != output:
         measure.die(f"{script}: {command} prints {output}, but others {results[script]}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
@@ -104,7 +104,7 @@ def measure_all(names, commands_of, options):
         some = [script for script in names if (needs(script) is not None) == bound]
         budget = options.budget * len(some) / len(names)
         values |= measure.measure_rounds(some, of, options.rounds, budget, 1,
-                                         lambda script, name: run(script, *commands_of[name], results))
+                                         lambda script, name: run(script, commands_of[name], results))
     return {script: values[script] for script in names}
 
 
