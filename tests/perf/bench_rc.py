@@ -5,11 +5,11 @@
 
 The programs are in rc/: on Sluice as a compiler with reuse analysis emits them, elsewhere in the
 language's ordinary style. All must print the same. A round runs a program once in each language, in
-an order that rotates; shown are medians of the ratios within a round, of processor time (threads of
-a collector included) and of peak memory (below some 12 MB it is that of this script). `eager` is
-Sluice with everything freed within rc_dec. Sluice's programs free all before they end, as those in
-C++, Rust and Nim do. A program gets fewer rounds, at least one, if they do not fit the budget; a
-language that takes five times as long as Sluice gets one."""
+an order that rotates, and each after the same other process; shown are medians of the ratios within
+a round, of processor time (threads of a collector included) and of peak memory (below some 12 MB it
+is that of this script). `eager` is Sluice with everything freed within rc_dec. Sluice's programs free
+all before they end, as those in C++, Rust and Nim do. A program gets fewer rounds, at least one, if
+they do not fit the budget; a language that takes five times as long as Sluice gets one."""
 
 import argparse
 import os
@@ -35,6 +35,7 @@ def run(program, name, build, results):
     """Its time and memory; what it prints must be what it printed in the language before."""
     source, *arguments = PROGRAMS[program]
     path = languages.path_of(name, source, build)
+    measure.settle()
     output, _, usage = measure.run([path, *arguments], os.environ, STACK)
     if results.setdefault(program, output) != output:
         measure.die(f"{program} prints {output} with {name}, but {results[program]} with others")

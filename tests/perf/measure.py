@@ -35,6 +35,19 @@ def run(command, env, stack=None):
     return output, errors, usage
 
 
+TOUCH = """import mmap
+memory = mmap.mmap(-1, 1 << 30)
+memory.madvise(mmap.MADV_HUGEPAGE)
+for page in range(0, len(memory), mmap.PAGESIZE):
+    memory[page] = 1"""
+
+
+def settle():
+    """Lets a process of 1 GiB come and go. What the first touches of memory cost a program depends on who has run
+    before it: in a virtual machine several times as much if that was a while ago, or took less."""
+    subprocess.run([sys.executable, "-c", TOUCH], check=True)
+
+
 def measure_rounds(loops, names, rounds, budget, least, measure, done_with=lambda of, name: False):
     """{loop: {name: what measure(loop, name) gave in each round}}. A round runs each loop once with
     each name, in an order that rotates from round to round. After `least` rounds none begins that
