@@ -148,6 +148,16 @@ void __wrap_luaX_next(scanner* s) {
   __real_luaX_next(s);
 }
 
+/* The name of what a register holds, for a message or a trace: if no local has it, Lua goes through the code
+** up to `pc`. */
+const char* __real_luaF_getlocalname(const void* prototype, int number, int pc);
+const char* __wrap_luaF_getlocalname(const void* prototype, int number, int pc);
+const char* __wrap_luaF_getlocalname(const void* prototype, int number, int pc) {
+  enum { INSTRUCTIONS = 16 };
+  take((size_t)pc / INSTRUCTIONS);
+  return __real_luaF_getlocalname(prototype, number, pc);
+}
+
 /* A text becomes a number. */
 size_t __real_luaO_str2num(const char* text, void* number);
 size_t __wrap_luaO_str2num(const char* text, void* number);

@@ -704,6 +704,10 @@ end
 case["long code before a return that is early"] = function()
   forever(load("if ... then local x = 1 " .. ("x = 1 "):rep(20000) .. " return end type()"), true)
 end
+case["names in a long function"] = function()
+  local function asks() debug.getinfo(1, "n") end
+  load("local asks, ready = ... " .. ("x = 1 "):rep(200000) .. "ready() while true do asks() end")(asks, ready)
+end
 case["results that pass many calls"] = function()
   local t = array(50000)
   local function through(n) if n == 0 then return table.unpack(t) end return nil, through(n - 1) end
