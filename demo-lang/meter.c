@@ -9,7 +9,6 @@
 ** not used is taken back, and the limit comes so many ticks later: the guest has all that it may
 ** use, whatever was granted when. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "demo-lang/charge.h"
