@@ -422,14 +422,14 @@ static void visit_end(guest* g, visit before) {
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
   visit before = visit_begin(g);
-  bool right = false;
-  if (setjmp(g->way_out) == 0) {
-    int status = lua_pcall(g->L, nargs, nresults, handler);
-    guest_check_slow(g->L);
-    right = status == LUA_OK;
+  if (setjmp(g->way_out) != 0) {
+    visit_end(g, before);
+    return false;
   }
+  int status = lua_pcall(g->L, nargs, nresults, handler);
+  guest_check_slow(g->L);
   visit_end(g, before);
-  return right;
+  return status == LUA_OK;
 }
 
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
@@ -437,15 +437,15 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   visit before = visit_begin(g);
   g->running = co;
   guest_arm(co);
-  bool right = false;
-  if (setjmp(g->way_out) == 0) {
-    *status = lua_resume(co, g->L, nargs, count);
-    g->running = g->L;
-    guest_check_slow(co);
-    right = true;
+  if (setjmp(g->way_out) != 0) {
+    visit_end(g, before);
+    return false;
   }
+  *status = lua_resume(co, g->L, nargs, count);
+  g->running = g->L;
+  guest_check_slow(co);
   visit_end(g, before);
-  return right;
+  return true;
 }
 
 void guest_finish(guest* g) {
