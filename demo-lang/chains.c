@@ -154,14 +154,15 @@ static void find_sizes(const census* c, uint64_t* array, unsigned* node_bits) {
   *node_bits = others > 1 ? 64 - (unsigned)__builtin_clzll(others - 1) : 0;
 }
 
-/* Some of the nodes are tried, in an order that would step through all of them, another one each time. What
-** chains are worth in steps is bounded, as it is a guess. */
+/* Some of the nodes are tried, in an order that would step through all of them, another one each time: by the
+** lower half of their address, which repeats where states do. What chains are worth in steps is bounded, as it is
+** a guess. */
 static void pay_growth(const table* t, key new) {
   enum { SMALL = 10, CHANCE = 3 }; /* keys in one place */
   static const uint64_t golden = 0x9E3779B97F4A7C15;
   if (t->node_bits < SMALL) return;
   trial all = {0};
-  uint64_t array, random = ((uint64_t)(uintptr_t)t->nodes + t->node_bits) * golden;
+  uint64_t array, random = ((uint64_t)(uint32_t)(uintptr_t)t->nodes + t->node_bits) * golden;
   unsigned bits;
   census c = count_keys(t, new);
   find_sizes(&c, &array, &bits);
