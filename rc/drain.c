@@ -67,14 +67,18 @@ void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   s->pending++;
 }
 
-static rc_object* dead_pop(rc_state* s, unsigned class) {
-  rc_object* o = s->dead[class];
-  uint64_t w = dead_word(o);
-  s->dead[class] = dead_next(w);
+/* The first of the class leaves its stack; `word` is its own. It stays pending. */
+static inline void dead_unlink(rc_state* s, unsigned class, uint64_t word) {
+  s->dead[class] = dead_next(word);
   if (s->dead[class] == NULL)
     s->waiting &= ~((uint64_t)1 << class);
   else
     __builtin_prefetch(s->dead[class]);
+}
+
+static rc_object* dead_pop(rc_state* s, unsigned class) {
+  rc_object* o = s->dead[class];
+  dead_unlink(s, class, dead_word(o));
   s->pending--;
   return o;
 }
@@ -177,11 +181,7 @@ static inline rc_object* small_pop(rc_state* s, unsigned wanted, size_t units) {
   if (class - 1u > SMALL_FIELDS || class > units) return NULL;
   uint64_t w = dead_word(o);
   if (unlikely(dead_bits(w) != RC_FIELDS)) return NULL;
-  s->dead[class] = dead_next(w);
-  if (s->dead[class] == NULL)
-    s->waiting &= ~((uint64_t)1 << class);
-  else
-    __builtin_prefetch(s->dead[class]);
+  dead_unlink(s, class, w);
   return o;
 }
 
