@@ -345,7 +345,7 @@ static bool convert(lua_State* L) {
 
 /* At index, 10 if there is none; the stack ends there. */
 static void check_base(lua_State* L, int index) {
-  lua_Integer base = work_opt_integer(L, index, 10);
+  lua_Integer base = luaL_optinteger(L, index, 10);
   luaL_argcheck(L, base >= 2 && base <= 36, index, "base out of range");
   lua_settop(L, index - 1);
   lua_pushinteger(L, base);
