@@ -12,9 +12,14 @@ UNITS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "bytes": 1, "KiB":
 VOID = {"meta", "line", "rect", "polyline", "polygon"}  # of these, the SVG's close themselves
 
 
+wrong = 0
+
+
 def expect(so, *what):
+    global wrong
     if not so:
         print("wrong:", *what)
+        wrong += 1
 
 
 def shows(text, value):
@@ -116,6 +121,11 @@ FIELDS = {
 }
 
 
+def cut(us):
+    """Nanoseconds as Perfetto computes them: what overlaps then is dropped there."""
+    return int(us * 1000.0)
+
+
 def check_form(trace):
     expect(set(trace) == {"displayTimeUnit", "otherData", "traceEvents"} and trace["displayTimeUnit"] in ("ms", "ns"), "trace")
     for e in trace["traceEvents"]:
@@ -135,10 +145,11 @@ def check_form(trace):
     slices, order = {}, lambda e: (e["ts"], -e["dur"])
     for e in sorted((e for e in trace["traceEvents"] if e["ph"] == "X"), key=order):
         around = slices.setdefault(e["tid"], [])  # those of a thread nest
-        while around and around[-1] <= e["ts"] + 0.0005:
+        begin, end = cut(e["ts"]), cut(e["ts"]) + cut(e["dur"])
+        while around and around[-1] <= begin:
             around.pop()
-        expect(not around or e["ts"] + e["dur"] <= around[-1] + 0.0005, "slices overlap", e)
-        around.append(e["ts"] + e["dur"])
+        expect(not around or end <= around[-1], "slices overlap", e)
+        around.append(end)
 
 
 def check_trace(trace, data):
@@ -153,15 +164,15 @@ def check_trace(trace, data):
     for e, p in zip(seen, want):
         expect(e["args"] == {k: p[k] for k in ("cause", "units", "tick")} and e["name"] == p["cause"], "pause", e, p)
         if timed:
-            expect([round(e["ts"] * 1000), round(e["dur"] * 1000), e["tid"]] == [p["at_ns"], p["ns"], p["thread"]], e, p)
+            expect([cut(e["ts"]), cut(e["dur"]), e["tid"]] == [p["at_ns"], p["ns"], p["thread"]], e, p)
         else:
             expect(e["ts"] == p["tick"] and e["s"] == "t", e)
     ends = {}
     for e in seen if timed else []:
-        expect(e["ts"] >= ends.get(e["tid"], 0) - 0.0005, "pauses overlap", e)
-        ends[e["tid"]] = e["ts"] + e["dur"]
+        expect(cut(e["ts"]) >= ends.get(e["tid"], 0), "pauses overlap", e)
+        ends[e["tid"]] = cut(e["ts"]) + cut(e["dur"])
     for name, key in (("memory", "bytes"), ("waiting", "waiting"), ("owed", "owed_units")):
-        curve = [(round(e["ts"] * 1000), *e["args"].values()) for e in events if e["ph"] == "C" and e["name"] == name]
+        curve = [(cut(e["ts"]), *e["args"].values()) for e in events if e["ph"] == "C" and e["name"] == name]
         at = [s["at_ns"] for s in m["samples"]] if timed else [s["tick"] * 1000 for s in r["samples"]]
         expect(curve == list(zip(at, (s[key] for s in r["samples"]))), "curve of", name)
 
@@ -176,12 +187,12 @@ def check_trace_of_spans(events, data):
     for e, s, (begin, end) in zip(seen, reversed(r["scopes"]), reversed(times)):
         expect(e["args"] == s and e["name"] == s["name"] and e["cat"] == s["kind"], "span", e, s)
         if s["kind"] == "scope":
-            over = e["ts"] + e["dur"]
+            over = cut(e["ts"]) + cut(e["dur"])
         else:
-            over = [x["ts"] for x in ends if (x["id"], x["cat"], x["name"]) == (e["id"], "child", e["name"])]
+            over = [cut(x["ts"]) for x in ends if (x["id"], x["cat"], x["name"]) == (e["id"], "child", e["name"])]
             expect(len(over) == 1, "ends of a child", e)
             over = over[0]
-        expect([round(e["ts"] * 1000), round(over * 1000)] == [begin, end], "times of a span", e)
+        expect([cut(e["ts"]), over] == [begin, end], "times of a span", e)
 
 
 # ---- The page
@@ -358,3 +369,4 @@ def main(arguments):
 
 
 main(sys.argv[1:])
+sys.exit(wrong > 0)
