@@ -49,11 +49,12 @@ def check_spans(r, m):
         expect(0 <= s["begin"] <= s["end"] <= r["ticks"] and (s["end"] == r["ticks"] or not s["goes_on"]), "span", s)
         expect((s["level"] > 0) == (s["kind"] == "scope") and s["number"] > 0, "kind", s)
         expect(s["kind"] == "child" or s["used_ticks"] == s["end"] - s["begin"], "used", s)
+        expect((s["used_ticks"] is None) == (s["kind"] == "child" and s["goes_on"]), "used", s)
         # The charge that reaches the limit may go beyond it, and what follows is charged, too.
         if s["ended_by"] == "heartbeat limit" and s["limit_ticks"] is not None:
             expect(s["used_ticks"] >= s["limit_ticks"], "ended early", s)
         elif s["limit_ticks"] is not None and s["ended_by"] == "no limit":
-            expect(s["used_ticks"] < s["limit_ticks"] or s["kind"] == "scope", "not ended", s)
+            expect(s["kind"] == "scope" or s["goes_on"] or s["used_ticks"] < s["limit_ticks"], "not ended", s)
     scopes = [s for s in spans if s["kind"] == "scope"]
     for i, s in enumerate(scopes):  # in the order of their ends: what overlaps is within
         for t in scopes[:i]:
@@ -313,12 +314,12 @@ def check_bars(bars, data):
     seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " in b]
     expect(seen == want, "bars of pauses", seen, want)
     used = [c for c in r["size_classes"] if c["blocks"] > 0]
-    spans = [b for b in bars if " ticks used" in b]
+    spans = [b for b in bars if " ticks used" in b or ", not joined" in b]
     expect(len(spans) == len(r["scopes"]), "bars of scopes")
     for b, s in zip(spans, reversed(r["scopes"])):
         name, kind, number, begin, end, ticks = re.fullmatch(
-            r"(.*) \((scope|child) (\d+)\): from tick ([\d,]+) to ([\d,]+), ([\d,]+) ticks used.*", b).groups()
-        expect([name, kind] + [int(x.replace(",", "")) for x in (number, begin, end, ticks)] ==
+            r"(.*) \((scope|child) (\d+)\): from tick ([\d,]+) to ([\d,]+), (?:([\d,]+) ticks used|not joined).*", b).groups()
+        expect([name, kind] + [x and int(x.replace(",", "")) for x in (number, begin, end, ticks)] ==
                [s[k] for k in ("name", "kind", "number", "begin", "end", "used_ticks")], "bar of a scope", b, s)
         expect((s["ended_by"] in b) == (s["ended_by"] != "no limit"), "its end", b, s)
     seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " not in b and b not in spans]
