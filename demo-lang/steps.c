@@ -36,6 +36,8 @@ static inline void take(uint64_t n) {
 
 void steps_take(uint64_t n) { take(n); }
 
+guest* steps_running(void) { return now.guest; }
+
 const guest* steps_guest(void) {
   return now.guest != NULL && now.guest->counted ? now.guest : NULL;
 }

@@ -30,7 +30,8 @@ typedef struct steps {
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
 
-/* The guest that runs, if it is counted, or NULL. */
+/* The guest that runs in this thread, or NULL; and, if it is counted. */
+guest* steps_running(void);
 const guest* steps_guest(void);
 /* Pays for so many steps; may leave Lua by a longjmp. */
 void steps_take(uint64_t n);
