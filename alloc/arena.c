@@ -315,6 +315,7 @@ void arena_decay(arena_t* arena) {
   if (arena != &arena_main) return;
   while ((arena = arena_after(arena)) != NULL) decay(arena);
   huge_decay();
+  nests_decay();
 }
 
 void arena_purge(arena_t* arena) {
@@ -325,6 +326,7 @@ void arena_purge(arena_t* arena) {
 
 void arenas_purge(void) {
   for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
+  nests_purge();
   regions_drop();
 }
 
@@ -457,6 +459,7 @@ void memory_unmap(void) {
   for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
     if (arena->start != NULL) unmap(arena);
   for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) unmap(arena);
+  nests_unmap();
   records_unmap();
 }
 

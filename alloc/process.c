@@ -13,7 +13,7 @@
 
 enum { UPPER_LOCKS = 8 };
 static pthread_mutex_t* const own_locks[] = {&tasks_lock,   &heaps_lock, &arenas_lock, &huge_lock,
-                                             &records_lock, &table_lock, &output_lock};
+                                             &nests_lock, &records_lock, &table_lock, &output_lock};
 enum { OWN_LOCKS = sizeof own_locks / sizeof own_locks[0] };
 static pthread_mutex_t* upper_locks[UPPER_LOCKS];
 static unsigned upper_count;
