@@ -111,18 +111,21 @@ typedef struct queue {
   page_t* look; /* where the search for emptied pages goes on; NULL: at the first */
 } queue_t;
 
-/* The first three are written by the owner, but for a reset of the peak, and read by any thread:
-** relaxed, each figure for itself. total - base is at least what lives in the pages that are the
-** heap's now: the blocks of a page that moves to another heap go with it, from total to total.
-** Class 0, which has no blocks, counts the bytes of single blocks. */
+/* Written by the owner, but for a reset of the peak, and read by any thread: relaxed, each figure for
+** itself. total - base is at least what lives in the pages that are the heap's now: the blocks of a
+** page that moves to another heap go with it, from total to total. Class 0, which has no blocks,
+** counts the bytes of single blocks. */
 typedef struct class_stat {
   _Atomic uint64_t total;   /* blocks granted, or come with their page */
   _Atomic uint64_t current; /* of these, not freed when last looked at */
   _Atomic uint64_t peak;
-  uint64_t base; /* of total, at the last reset; under the heaps' lock, as the next two */
+} class_stat_t;
+/* Of each class, once somebody asks; under the heaps' lock. */
+typedef struct class_survey {
+  uint64_t base; /* of total, at the last reset */
   uint64_t live; /* in pages, when the process was last surveyed */
   uint64_t pages;
-} class_stat_t;
+} class_survey_t;
 enum { CLASS_BYTES = 0 };
 static inline uint64_t stat_get(const _Atomic uint64_t* figure) {
   return atomic_load_explicit(figure, memory_order_relaxed);
@@ -156,13 +159,21 @@ struct mi_heap_s {
   bool by_grant; /* its task's byte limit counts what is granted here */
   bool adopts;   /* what ended threads left, so it cannot end with its blocks */
   uint8_t tag;   /* it adopts pages of the same tag */
+  uint64_t
+      classes; /* bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0 */
   class_stat_t stat[CLASS_COUNT];
+  class_survey_t* survey;  /* CLASS_COUNT; NULL: there was none yet, or no memory for it */
   unsigned deferred_count; /* callbacks of this heap; its task's alone */
   struct {
     mi_heap_deferred_free_fun* fn;
     void* arg;
   } deferred[HEAP_DEFERRED_MAX];
 };
+_Static_assert(CLASS_COUNT < 64, "a bit for each class");
+#define ALL_CLASSES (((uint64_t)1 << CLASS_COUNT) - 1)
+static inline void heap_uses(mi_heap_t* heap, unsigned class) {
+  heap->classes |= (uint64_t)1 << class;
+}
 /* A heap without blocks: what a thread has before its first allocation. */
 extern mi_heap_t heap_none;
 
@@ -181,6 +192,7 @@ typedef struct subproc {
   bool deleted;
   uint64_t threads, threads_peak, threads_total;
   class_stat_t ended[CLASS_COUNT]; /* heaps that ended, and abandoned pages; totals by any thread */
+  class_survey_t survey[CLASS_COUNT]; /* of these */
 } subproc_t;
 extern subproc_t subprocs[SUBPROC_MAX]; /* the first is the main one */
 

@@ -259,7 +259,9 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 
 void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
 void subproc_leave(mi_task_t* task);
-void subproc_add_ended(subproc_t* s, const class_stat_t* stat); /* of a heap; under the lock */
+/* Of a heap's, or another one's, classes; under the lock. */
+void subproc_add_ended(subproc_t* s, uint64_t classes, const class_stat_t* stat,
+                       const class_survey_t* survey);
 subproc_t* subproc_use(mi_subproc_id_t id); /* it stays until the end of use; NULL, with a report */
 void subproc_end_use(subproc_t* s);
 

@@ -98,14 +98,9 @@ static struct nursery* in_slice(mi_heap_t* heap) {
   return begin(page->start, SLICE);
 }
 
-/* Where there are checks they are to see each task's memory as its pages. */
-static bool may_nest(const mi_heap_t* heap) { return !CHECKED && heap->arena == &arena_main; }
-
 bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   mi_assert(class_of_bytes(LARGEST) < CLASSES);
-  char* nest = may_nest(heap) ? nest_take(&task->nest_group) : NULL;
-  if (nest != NULL) task->nest = begin(nest, NEST);
-  task->nursery = nest != NULL ? task->nest : in_slice(heap);
+  task->nursery = in_slice(heap);
   return task->nursery != NULL;
 }
 
@@ -134,11 +129,23 @@ size_t nursery_size(const mi_task_t* task) {
   return n != NULL && !n->closed ? n->fresh : 0;
 }
 
+/* Copies of what fills a nest get one instead of the slice, where nothing says that memory is a page's: a region,
+** or checks. */
+static void move_to_nest(mi_task_t* task, size_t size) {
+  bool fills = size <= NEST && size > NEST - NEST / 4;
+  if (CHECKED || task->arena != &arena_main || !fills) return;
+  char* nest = nest_take(&task->nest_group);
+  if (nest == NULL) return;
+  page_free_full(page_of(task->nursery), NULL);
+  task->nursery = task->nest = begin(nest, NEST);
+}
+
 /* Links are relative, so they hold in the copy. */
 bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
+  if (nursery_size(task) != FIRST) return false;
+  move_to_nest(task, size);
   struct nursery* n = task->nursery;
-  uint32_t room = n != NULL ? n->size : 0;
-  if (nursery_size(task) != FIRST || size > room) return false;
+  uint32_t room = n->size;
   memcpy(n, from, size);
   mi_assert(n->fresh == size && !n->closed);
   n->size = room;
