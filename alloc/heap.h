@@ -49,7 +49,9 @@ struct arena {
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
   chunk_t* huge;                      /* those with one huge block; under huge_lock */
   _Atomic(arena_t*) next;             /* of the program's, by the lock; free list of regions */
-  arena_t* all;                       /* all records of regions ever made; under records_lock */
+  arena_t* all;     /* all records of regions ever made; under records_lock, as the next two */
+  arena_t* prev;    /* of a region that is kept */
+  uint64_t kept_ns; /* since when */
   /* fixed from here to `place` */
   char* start; /* aligned to CHUNK; NULL: the process's arena */
   size_t size;
