@@ -452,12 +452,18 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   return true;
 }
 
+/* For lua_close. A state that could load no C modules is not looked into: its memory may be cold. */
+static bool something_waits(const guest* g) {
+  bool open = (g->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING;
+  return g->must_close || (open && guest_has_modules(g->L));
+}
+
 void guest_finish(guest* g) {
   visit before = visit_begin(g);
   jmp_buf way_out;
   g->way_out = &way_out;
   bool may = !stops(g) && !g->closing;
-  if (may && (g->must_close || guest_has_modules(g->L)) && setjmp(way_out) == 0) close_state(g);
+  if (may && something_waits(g) && setjmp(way_out) == 0) close_state(g);
   guest_close_files(g);
   visit_end(g, before);
   g->L = g->running = NULL;
