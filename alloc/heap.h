@@ -280,8 +280,9 @@ struct mi_task {
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
   struct nursery* nursery;       /* of compact tasks: where blocks are cut from */
   struct nursery* nest;          /* the first of them, if it lies in a nest, not in a slice: */
-  struct nest_group* nest_group; /* whose nest */
-  mi_task_t* next;               /* free list of records */
+  size_t nest_size;
+  struct nest_group* nest_group;                 /* whose nest */
+  mi_task_t* next;                               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
 

@@ -403,9 +403,10 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
 
 /* ---- nest.c ---------------------------------------------------------------------------------- */
 
-enum { NEST = 32 * 1024 };
+enum { NEST_LEAST = 24 * 1024, NEST_MOST = 36 * 1024 }; /* what fills one */
 typedef struct nest_group nest_group_t;
-char* nest_take(nest_group_t** group); /* any contents; NULL: no memory */
+/* For at least *size bytes, of any contents; *size is what it has. NULL: no memory. */
+char* nest_take(size_t* size, nest_group_t** group);
 void nest_give(nest_group_t* group, const char* nest);
 void nests_purge(void); /* no memory of free ones is resident */
 void nests_decay(void); /* now and then: what is not needed */
@@ -429,10 +430,10 @@ bool nursery_copy(mi_task_t* task, const void* from, size_t size);
 /* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
 void* nursery_alloc(mi_task_t* task, size_t size);
 static inline bool nest_has(const mi_task_t* task, const void* p) {
-  return task->nest != NULL && (uintptr_t)p - (uintptr_t)task->nest < NEST;
+  return task->nest != NULL && (uintptr_t)p - (uintptr_t)task->nest < task->nest_size;
 }
 static inline bool nursery_has(const mi_task_t* task, const void* p) {
-  size_t size = task->nursery == task->nest ? NEST : SLICE;
+  size_t size = task->nursery == task->nest ? task->nest_size : SLICE;
   return task->nursery != NULL &&
          ((uintptr_t)p - (uintptr_t)task->nursery < size || nest_has(task, p));
 }

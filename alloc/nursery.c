@@ -26,7 +26,7 @@ struct nursery {
   uint16_t free[CLASSES];
 };
 _Static_assert(SLICE / UNIT <= UINT16_MAX, "links are 16 bits");
-_Static_assert(NEST >= LARGEST + sizeof(struct nursery), "all sizes fit");
+_Static_assert(SLICE >= LARGEST + sizeof(struct nursery), "all sizes fit");
 
 static uint16_t* at(struct nursery* n, uint16_t unit) {
   return (uint16_t*)(void*)((char*)n + (size_t)unit * UNIT);
@@ -132,12 +132,13 @@ size_t nursery_size(const mi_task_t* task) {
 /* Copies of what fills a nest get one instead of the slice, where nothing says that memory is a page's: a region,
 ** or checks. */
 static void move_to_nest(mi_task_t* task, size_t size) {
-  bool fills = size <= NEST && size > NEST - NEST / 4;
-  if (CHECKED || task->arena != &arena_main || !fills) return;
-  char* nest = nest_take(&task->nest_group);
+  bool fills = size > NEST_LEAST && size <= NEST_MOST;
+  char* nest = NULL;
+  if (!CHECKED && task->arena == &arena_main && fills) nest = nest_take(&size, &task->nest_group);
   if (nest == NULL) return;
   page_free_full(page_of(task->nursery), NULL);
-  task->nursery = task->nest = begin(nest, NEST);
+  task->nursery = task->nest = begin(nest, size);
+  task->nest_size = size;
 }
 
 /* Links are relative, so they hold in the copy. */
