@@ -35,6 +35,7 @@ typedef struct table {
   const node* nodes;
   const node* last_free;
   const struct table* metatable;
+  const void* next_gray; /* the collector's */
 } table;
 
 static_assert(sizeof(slot) == 16 && sizeof(node) == 24, "as in liblua for 64 bits");
