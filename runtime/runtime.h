@@ -210,6 +210,9 @@ static inline bool rt_tick_quick(uint64_t n);
 /* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
 ** Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
+/* Its common case, a small block that grows into one of the next class: the new block; or NULL, as from
+** rt_alloc_quick, and then nothing has happened. */
+void* rt_realloc_quick(void* p, size_t oldsize, size_t newsize);
 /* Frees a block of rt_alloc; `size` is what it was asked for. NULL with 0 is fine. Not charged. By
 ** the task that allocated it, else it stays counted there. */
 void rt_free_sized(void* p, size_t size);
