@@ -20,6 +20,8 @@ static arena_t* shared_after(arena_t* arena) {
   return arena;
 }
 
+enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of a region's second chunk */
+
 /* ---- Places ---------------------------------------------------------------------------------- */
 
 static size_t places_for(size_t size) { return (size + CHUNK - 1) / CHUNK; }
@@ -162,7 +164,7 @@ void space_give(arena_t* a, char* p, size_t size) {
   }
   size_t first = (size_t)(p - a->start) / CHUNK, end = first + places_for(size);
   for (size_t i = first; i < end; i++) place_give(a, i);
-  places_free(a, first, end);
+  if (!arena_is_region(a) || first != SECOND) places_free(a, first, end);
 }
 
 /* What an arena of the program's has is the process's. */
@@ -183,22 +185,47 @@ void arena_count_unmapped(arena_t* arena, size_t size) {
 
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
+/* Beyond a region's start, which is small. */
+static bool has_full_size_chunk(arena_t* arena) {
+  chunk_t* first = first_chunk(arena);
+  return first != NULL && (!arena_is_region(arena) || next_chunk(first) != NULL);
+}
+
 /* Where huge pages are asked for everywhere: a small program has its few pages at the start. */
-static void keep_start_sparse(const arena_t* arena, char* base, size_t size) {
+static void keep_start_sparse(arena_t* arena, char* base, size_t size) {
   enum { START = 4 * MiB };
-  bool first = atomic_load_explicit(&arena->chunks, memory_order_relaxed) == NULL;
-  if (first && size > START && option_value(mi_option_allow_thp) == 2 && arena_may_purge(arena))
+  bool small = !has_full_size_chunk(arena) && (size > START || arena_is_region(arena));
+  if (small && option_value(mi_option_allow_thp) == 2 && arena_may_purge(arena))
     os_want_no_huge_pages(base, START);
 }
 
+/* The second chunk of a region is at its second place, whether there was one when another task had the region or not. */
+static char* second_take(arena_t* arena, size_t* size, bool* zero) {
+  char* base = place_start(arena, SECOND);
+  if (!place_commit(arena, SECOND)) return NULL;
+  *size = CHUNK;
+  *zero = (place_get(arena, SECOND) & PLACE_DIRTY) == 0;
+  if (!*zero) memset(base, 0, SLICE);
+  return base;
+}
+
 /* In an area any place will do that has room for a page. */
+static char* space_for_chunk(arena_t* arena, size_t* size, bool* zero) {
+  *size = arena->start != NULL ? 2 * SLICE : CHUNK;
+  if (arena->start == NULL) return space_of_system(*size, CHUNK, zero);
+  chunk_t* first = arena_is_region(arena) ? first_chunk(arena) : NULL;
+  if (first != NULL && next_chunk(first) == NULL) return second_take(arena, size, zero);
+  char* base = area_take(arena, size, CHUNK, zero);
+  if (arena_is_region(arena) && first == NULL) *size = START_SLICES * SLICE;
+  return base;
+}
+
 static chunk_t* new_chunk(arena_t* arena) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
   bool zero;
-  size_t size = arena->start != NULL ? 2 * SLICE : CHUNK;
-  char* base = arena->start != NULL ? area_take(arena, &size, CHUNK, &zero)
-                                    : space_of_system(size, CHUNK, &zero);
+  size_t size;
+  char* base = space_for_chunk(arena, &size, &zero);
   if (base == NULL || !chunk_init(c, arena, base, size, zero)) {
     if (base != NULL) space_give(arena, base, size);
     chunk_record_free(c);
@@ -237,7 +264,7 @@ static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
 
 /* Where a few slices were not to be had, all chunks are full, so the next one will be. */
 static bool grows_densely(arena_t* arena, uint32_t slices) {
-  return slices <= MEDIUM_SLICES && first_chunk(arena) != NULL;
+  return slices <= MEDIUM_SLICES && has_full_size_chunk(arena);
 }
 
 static page_t* take(arena_t* arena, uint32_t slices, bool may_grow, bool* zero) {
@@ -263,6 +290,12 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
   for (arena_t* a = arena; page == NULL && (a = shared_after(a)) != NULL;)
     page = take(a, slices, true, zero);
   return page != NULL ? page : take(arena, slices, true, zero);
+}
+
+page_t* start_alloc(arena_t* arena, bool* zero) {
+  if (!arena_is_region(arena)) return NULL;
+  if (first_chunk(arena) == NULL && !grow(arena, &arena->chunks, false)) return NULL;
+  return chunk_take_start(first_chunk(arena), zero);
 }
 
 /* ---- Giving memory back ----------------------------------------------------------------------
@@ -334,8 +367,6 @@ void arenas_purge(void) {
 
 /* ---- Regions --------------------------------------------------------------------------------- */
 
-enum { REGION_PLACES = REGION / CHUNK };
-
 static arena_t* arena_record(void) {
   pthread_mutex_lock(&records_lock);
   arena_t* arena = arenas_unused;
@@ -382,7 +413,7 @@ static arena_t* region_map(void) {
   arena_t* arena = arena_record();
   if (arena == NULL) return NULL;
   *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
-  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, 0);
+  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, i == SECOND ? PLACE_USED : 0);
   arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
   if (arena->start != NULL) return arena;
   region_unmap(arena);
@@ -403,11 +434,11 @@ static arena_t *kept_first,
     *kept_last; /* by `next` and `prev`; under records_lock, as the next two */
 static uint32_t kept, in_use;
 
-static bool may_be_kept(const arena_t* arena) {
-  chunk_t* c = atomic_load_explicit(&arena->chunks, memory_order_acquire);
-  if (c == NULL || c->base != arena->start || next_chunk(c) != NULL) return false;
+static bool may_be_kept(arena_t* arena) {
+  chunk_t *c = first_chunk(arena), *second = c != NULL ? next_chunk(c) : NULL;
+  if (c == NULL || (second != NULL && next_chunk(second) != NULL)) return false;
   if (arena->huge != NULL || atomic_load(&arena->busy_slices) != 0) return false;
-  for (size_t i = 1; i < REGION_PLACES; i++)
+  for (size_t i = SECOND + 1; i < REGION_PLACES; i++)
     if (place_get(arena, i) != 0) return false;
   return true;
 }
@@ -496,7 +527,7 @@ void arena_delete(arena_t* arena) {
     region_unmap(arena);
   } else {
     if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES)
-      chunk_purge(first_chunk(arena));
+      arena_purge(arena);
     keep(arena);
   }
   regions_drop(UNMAPS, false);
@@ -550,7 +581,7 @@ int arena_add(const arena_t* like, uint8_t places, int* id) {
 
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
-    for (uint32_t i = 1; i < CHUNK_SLICES; i++)
+    for (uint32_t i = 0; i < c->size / SLICE; i++)
       if (page_figure(&c->records[i].slices) != 0 && page_behind(&c->records[i]) == 0)
         visit(&c->records[i], arg);
   huge_visit(arena, visit, arg);
