@@ -8,9 +8,6 @@
 
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
-static arena_t *arenas_unused, *arenas_all; /* regions, under records_lock */
-static void regions_drop(uint32_t most, bool all);
-enum { UNMAPS_DECAY = 16 };
 
 /* The next arena of the program's that serves the process's heaps. */
 static arena_t* shared_after(arena_t* arena) {
@@ -19,8 +16,6 @@ static arena_t* shared_after(arena_t* arena) {
   while (arena != NULL && arena->exclusive);
   return arena;
 }
-
-enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of a region's second chunk */
 
 /* ---- Places ---------------------------------------------------------------------------------- */
 
@@ -346,7 +341,7 @@ static void decay(arena_t* arena) {
 
 void arena_decay(arena_t* arena) {
   decay(arena);
-  regions_drop(UNMAPS_DECAY, false);
+  regions_decay();
   if (arena != &arena_main) return;
   while ((arena = arena_after(arena)) != NULL) decay(arena);
   huge_decay();
@@ -362,24 +357,10 @@ void arena_purge(arena_t* arena) {
 void arenas_purge(void) {
   for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
   nests_purge();
-  regions_drop(UINT32_MAX, true);
+  regions_purge();
 }
 
-/* ---- Regions --------------------------------------------------------------------------------- */
-
-static arena_t* arena_record(void) {
-  pthread_mutex_lock(&records_lock);
-  arena_t* arena = arenas_unused;
-  if (arena != NULL) arenas_unused = arena_after(arena);
-  pthread_mutex_unlock(&records_lock);
-  size_t size = sizeof *arena + REGION_PLACES;
-  if (arena != NULL || (arena = record_alloc(size, 64)) == NULL) return arena;
-  pthread_mutex_lock(&records_lock);
-  arena->all = arenas_all;
-  arenas_all = arena;
-  pthread_mutex_unlock(&records_lock);
-  return arena;
-}
+/* ---- The end -------------------------------------------------------------------------------- */
 
 static void chunk_end(chunk_t* c, const char* start) {
   table_set(start, NULL);
@@ -388,7 +369,7 @@ static void chunk_end(chunk_t* c, const char* start) {
   chunk_record_free(c);
 }
 
-static void unmap(arena_t* arena) {
+void arena_unmap(arena_t* arena) {
   for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
     next = next_chunk(c);
     chunk_end(c, c->base);
@@ -401,144 +382,11 @@ static void unmap(arena_t* arena) {
   arena->start = NULL;
 }
 
-static void region_unmap(arena_t* arena) {
-  unmap(arena);
-  pthread_mutex_lock(&records_lock);
-  atomic_store_explicit(&arena->next, arenas_unused, memory_order_relaxed);
-  arenas_unused = arena;
-  pthread_mutex_unlock(&records_lock);
-}
-
-static arena_t* region_map(void) {
-  arena_t* arena = arena_record();
-  if (arena == NULL) return NULL;
-  *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
-  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, i == SECOND ? PLACE_USED : 0);
-  arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
-  if (arena->start != NULL) return arena;
-  region_unmap(arena);
-  return NULL;
-}
-
-/* ---- Regions that are kept -------------------------------------------------------------------
-**
-** To map a region and touch its first pages, and to unmap it, takes longer than all else that a small task does. So
-** one that ends with a chunk at its start and nothing else stays as it is for the next task: as many as a share of
-** those in use, and some; and while they were in use less than a second ago, all, so that who ends many tasks together,
-** and begins others, waits for neither. After that they go a few at a time, when a region begins or ends, or now and
-** then while tasks run, those that ended first before the others. Tasks cannot tell: slices are taken first fit,
-** whether they are dirty or not. */
-enum { KEPT_LEAST = 32, KEPT_SHARE = 8, KEPT_SLICES = 24, UNMAPS = 2 };
-static const uint64_t KEPT_NS = 1000000000;
-static arena_t *kept_first,
-    *kept_last; /* by `next` and `prev`; under records_lock, as the next two */
-static uint32_t kept, in_use;
-
-static bool may_be_kept(arena_t* arena) {
-  chunk_t *c = first_chunk(arena), *second = c != NULL ? next_chunk(c) : NULL;
-  if (c == NULL || (second != NULL && next_chunk(second) != NULL)) return false;
-  if (arena->huge != NULL || atomic_load(&arena->busy_slices) != 0) return false;
-  for (size_t i = SECOND + 1; i < REGION_PLACES; i++)
-    if (place_get(arena, i) != 0) return false;
-  return true;
-}
-
-/* The one that ended last, which begins again; or NULL. */
-static arena_t* reuse(void) {
-  pthread_mutex_lock(&records_lock);
-  arena_t* arena = kept_first;
-  in_use++;
-  if (arena != NULL) {
-    kept--;
-    kept_first = arena_after(arena);
-    *(kept_first != NULL ? &kept_first->prev : &kept_last) = NULL;
-  }
-  pthread_mutex_unlock(&records_lock);
-  return arena;
-}
-
-static void keep(arena_t* arena) {
-  arena->kept_ns = os_now_ns();
-  arena->prev = NULL;
-  pthread_mutex_lock(&records_lock);
-  atomic_store_explicit(&arena->next, kept_first, memory_order_relaxed);
-  *(kept_first != NULL ? &kept_first->prev : &kept_last) = arena;
-  kept_first = arena;
-  kept++;
-  pthread_mutex_unlock(&records_lock);
-}
-
-static void count_end(void) {
-  pthread_mutex_lock(&records_lock);
-  in_use--;
-  pthread_mutex_unlock(&records_lock);
-}
-
-static bool is_spare(const arena_t* arena, bool all) {
-  if (arena == NULL || all) return arena != NULL;
-  return kept > KEPT_LEAST + in_use / KEPT_SHARE && ns_since(arena->kept_ns) > KEPT_NS;
-}
-
-/* The one that ended first, if it is not to be kept any longer; or NULL. */
-static arena_t* take_spare(bool all) {
-  pthread_mutex_lock(&records_lock);
-  arena_t* arena = is_spare(kept_last, all) ? kept_last : NULL;
-  if (arena != NULL) {
-    kept--;
-    kept_last = arena->prev;
-    if (kept_last != NULL)
-      atomic_store_explicit(&kept_last->next, NULL, memory_order_relaxed);
-    else
-      kept_first = NULL;
-  }
-  pthread_mutex_unlock(&records_lock);
-  return arena;
-}
-
-static void regions_drop(uint32_t most, bool all) {
-  for (arena_t* a; most > 0 && (a = take_spare(all)) != NULL; most--) region_unmap(a);
-}
-
-/* What is kept is not missed where nothing more is to be had. */
-static arena_t* region_new(void) {
-  arena_t* arena = region_map();
-  if (arena != NULL || !may_ask_system()) return arena;
-  regions_drop(UINT32_MAX, true);
-  return region_map();
-}
-
-arena_t* arena_new(void) {
-  regions_drop(UNMAPS, false);
-  arena_t* arena = reuse();
-  if (arena == NULL) arena = region_new();
-  if (arena == NULL) {
-    count_end();
-    errno = ENOMEM;
-    return NULL;
-  }
-  size_t mapped = atomic_load_explicit(&arena->mapped, memory_order_relaxed);
-  atomic_store_explicit(&arena->mapped_peak, mapped, memory_order_relaxed);
-  return arena;
-}
-
-void arena_delete(arena_t* arena) {
-  count_end();
-  if (!may_be_kept(arena)) {
-    region_unmap(arena);
-  } else {
-    if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES)
-      arena_purge(arena);
-    keep(arena);
-  }
-  regions_drop(UNMAPS, false);
-}
-
 /* What the program gave us to manage is left to it. */
 void memory_unmap(void) {
   huge_purge();
-  for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
-    if (arena->start != NULL) unmap(arena);
-  for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) unmap(arena);
+  regions_unmap();
+  for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) arena_unmap(arena);
   nests_unmap();
   records_unmap();
 }

@@ -25,6 +25,7 @@
 /* A region begins with a small chunk: its first slice has the records of so many slices, and behind them the first
 ** block of a compact task, in the same page of the system. The next chunk is always at the second place. */
 enum { START_SLICES = 16, START_RECORDS = START_SLICES * RECORD };
+enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of that */
 enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };
 
 struct chunk {

@@ -7,9 +7,9 @@
 ** heap to a TASK. The structures and what holds of them: page.h, heap.h.
 **
 ** Include order: policy.h, mimalloc.h, page.h, heap.h, internal.h; the files, from the system upwards:
-**   os.c options.c trace.c chunk.c arena.c huge.c nest.c reserve.c remote.c page.c heap.c subproc.c task.c
-**   alloc.c forms.c theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
-**   operators.c
+**   os.c options.c trace.c chunk.c arena.c region.c huge.c nest.c reserve.c remote.c page.c heap.c
+**   subproc.c task.c alloc.c nursery.c forms.c theap.c visit.c stats.c json.c process.c unload.c
+**   checked.c secure.c override.c operators.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -134,8 +134,6 @@ void arena_count_unmapped(arena_t* arena, size_t size);
 void arena_decay(arena_t* arena);
 void arena_purge(arena_t* arena); /* all that is free */
 void arenas_purge(void);          /* the process's and the program's */
-arena_t* arena_new(void);         /* with a region of its own; NULL and ENOMEM */
-void arena_delete(arena_t* arena);
 /* One for the program, with the area and properties of `like`, all places as given. 0; EINVAL: some
 ** of it is ours already; ENOMEM. */
 int arena_add(const arena_t* like, uint8_t places, int* id);
@@ -147,6 +145,16 @@ void arenas_visit(void (*visit)(page_t*, void*), void* arg); /* the process's an
 void wanted_visit(const wanted_t* w, void (*visit)(page_t*, void*),
                   void* arg);           /* huge blocks only */
 page_t* arena_adopt(const wanted_t* w); /* NULL: none, or other threads interfere */
+
+void arena_unmap(arena_t* arena);
+
+/* ---- region.c -------------------------------------------------------------------------------- */
+
+arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
+void arena_delete(arena_t* arena);
+void regions_decay(void); /* now and then: those that are kept too long */
+void regions_purge(void); /* all that are kept */
+void regions_unmap(void);
 
 /* ---- reserve.c ------------------------------------------------------------------------------- */
 
