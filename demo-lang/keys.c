@@ -1,4 +1,4 @@
-/* keys.c: a new key comes into a table.
+/* keys.c: a new key comes into a table; and how texts are looked for.
 **
 ** Lua keeps keys in nodes, by Brent's variation of chained scatter tables: a node is at its main place unless one that
 ** belongs there had it first; who is in the way elsewhere moves to a free node (Brent: "Reducing the retrieval time of
@@ -10,14 +10,7 @@
 
 #include "demo-lang/objects.h"
 
-enum {
-  COLLECTED = 0x40,
-  SHORT_TEXT = 0x44,
-  LONG_TEXT = 0x54,
-  INTEGER = 0x03,
-  FLOAT = 0x13,
-  HASH = 12
-};
+enum { SHORT_TEXT = 0x44, LONG_TEXT = 0x54, INTEGER = 0x03, FLOAT = 0x13, HASH = 12 };
 
 void luaC_barrierback_(lua_State* L, table* t);
 
@@ -219,4 +212,33 @@ bool keys_add(lua_State* L, table* t, const slot* at, const slot* value) {
   unsigned type = at->type;
   if (is_empty(at) || is_empty(value) || type == FLOAT || type == LONG_TEXT) return false;
   return put_key(L, t, type, at->value, value) || grow_and_put(L, t, at, value);
+}
+
+/* ---- A text is looked for -------------------------------------------------------------------- */
+
+const slot* keys_absent;
+
+static inline const slot* find(const table* t, uint64_t text, const slot* absent) {
+  const node* n = main_node(t, SHORT_TEXT, text);
+  while (n->value.key_type != SHORT_TEXT || n->key != text) {
+    if (n->value.next == 0) return absent;
+    n += n->value.next;
+  }
+  return &n->value;
+}
+
+const slot* keys_find(const table* t, const slot* text, const slot* absent) {
+  return find(t, text->value, absent);
+}
+
+const slot* __real_luaH_get(const table* t, const slot* key);
+const slot* __wrap_luaH_get(const table* t, const slot* key) {
+  bool quick = key->type == SHORT_TEXT && keys_absent != NULL;
+  return quick ? find(t, key->value, keys_absent) : __real_luaH_get(t, key);
+}
+
+const slot* __real_luaH_getstr(const table* t, const object* text);
+const slot* __wrap_luaH_getstr(const table* t, const object* text) {
+  bool quick = text->type == (SHORT_TEXT & ~COLLECTED) && keys_absent != NULL;
+  return quick ? find(t, (uintptr_t)text, keys_absent) : __real_luaH_getstr(t, text);
 }
