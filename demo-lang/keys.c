@@ -5,7 +5,7 @@
 ** scatter storage techniques", 1973). When no node is free all keys are counted, and the table gets the largest array of
 ** which more than a half is used, and nodes for the others. liblua's own function does it for all types of keys and
 ** tables, a call for each part; this one for the usual ones: a key that needs no conversion, a table whose array does
-** not shrink. Nodes, arrays and their order come out the same, which objects.c verifies. */
+** not shrink. Nodes, arrays and their order come out the same, which known.c verifies. */
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"
@@ -147,8 +147,8 @@ static inline bool is_full(const table* t, size_t size) {
 
 /* The same, with less to count: an array alone that was filled and gets the next element; and no integer at all. */
 static inline sizes sizes_with(const table* t, size_t old, unsigned type, uint64_t bits) {
-  if (type == INTEGER && bits == old + 1 && !has_nodes(t) && is_full(t, old))
-    return (sizes){(uint32_t)1 << log_above(bits), 0};
+  bool next = type == INTEGER && bits == old + 1 && may_be_index(bits);
+  if (next && !has_nodes(t) && is_full(t, old)) return (sizes){(uint32_t)1 << log_above(bits), 0};
   if (old != 0 || type == INTEGER) return find_sizes(t, old, type, bits);
   uint32_t all = 1;
   if (!has_nodes(t)) return (sizes){0, all};
