@@ -1,23 +1,16 @@
-/* keys.c: a new key comes into a table.
+/* keys.c: a new key comes into a table; and how texts are looked for.
 **
 ** Lua keeps keys in nodes, by Brent's variation of chained scatter tables: a node is at its main place unless one that
 ** belongs there had it first; who is in the way elsewhere moves to a free node (Brent: "Reducing the retrieval time of
 ** scatter storage techniques", 1973). When no node is free all keys are counted, and the table gets the largest array of
 ** which more than a half is used, and nodes for the others. liblua's own function does it for all types of keys and
 ** tables, a call for each part; this one for the usual ones: a key that needs no conversion, a table whose array does
-** not shrink. Nodes, arrays and their order come out the same, which objects.c verifies. */
+** not shrink. Nodes, arrays and their order come out the same, which known.c verifies. */
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"
 
-enum {
-  COLLECTED = 0x40,
-  SHORT_TEXT = 0x44,
-  LONG_TEXT = 0x54,
-  INTEGER = 0x03,
-  FLOAT = 0x13,
-  HASH = 12
-};
+enum { SHORT_TEXT = 0x44, LONG_TEXT = 0x54, INTEGER = 0x03, FLOAT = 0x13, HASH = 12 };
 
 void luaC_barrierback_(lua_State* L, table* t);
 
@@ -154,8 +147,8 @@ static inline bool is_full(const table* t, size_t size) {
 
 /* The same, with less to count: an array alone that was filled and gets the next element; and no integer at all. */
 static inline sizes sizes_with(const table* t, size_t old, unsigned type, uint64_t bits) {
-  if (type == INTEGER && bits == old + 1 && !has_nodes(t) && is_full(t, old))
-    return (sizes){(uint32_t)1 << log_above(bits), 0};
+  bool next = type == INTEGER && bits == old + 1 && may_be_index(bits);
+  if (next && !has_nodes(t) && is_full(t, old)) return (sizes){(uint32_t)1 << log_above(bits), 0};
   if (old != 0 || type == INTEGER) return find_sizes(t, old, type, bits);
   uint32_t all = 1;
   if (!has_nodes(t)) return (sizes){0, all};
@@ -219,4 +212,33 @@ bool keys_add(lua_State* L, table* t, const slot* at, const slot* value) {
   unsigned type = at->type;
   if (is_empty(at) || is_empty(value) || type == FLOAT || type == LONG_TEXT) return false;
   return put_key(L, t, type, at->value, value) || grow_and_put(L, t, at, value);
+}
+
+/* ---- A text is looked for -------------------------------------------------------------------- */
+
+const slot* keys_absent;
+
+static inline const slot* find(const table* t, uint64_t text, const slot* absent) {
+  const node* n = main_node(t, SHORT_TEXT, text);
+  while (n->value.key_type != SHORT_TEXT || n->key != text) {
+    if (n->value.next == 0) return absent;
+    n += n->value.next;
+  }
+  return &n->value;
+}
+
+const slot* keys_find(const table* t, const slot* text, const slot* absent) {
+  return find(t, text->value, absent);
+}
+
+const slot* __real_luaH_get(const table* t, const slot* key);
+const slot* __wrap_luaH_get(const table* t, const slot* key) {
+  bool quick = key->type == SHORT_TEXT && keys_absent != NULL;
+  return quick ? find(t, key->value, keys_absent) : __real_luaH_get(t, key);
+}
+
+const slot* __real_luaH_getstr(const table* t, const object* text);
+const slot* __wrap_luaH_getstr(const table* t, const object* text) {
+  bool quick = text->type == (SHORT_TEXT & ~COLLECTED) && keys_absent != NULL;
+  return quick ? find(t, (uintptr_t)text, keys_absent) : __real_luaH_getstr(t, text);
 }

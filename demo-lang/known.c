@@ -81,9 +81,24 @@ static bool are_same(const table* a, const table* b) {
   return right;
 }
 
+enum { KEYS = 40 };
+static const slot* absent;
+
+/* The texts among the keys are all in `t`, and no keys of `keys`, where liblua finds what it gives then. */
+static bool finds_texts(const table* t, const table* keys) {
+  bool right = true;
+  for (const slot *k = keys->array, *end = k + KEYS; right && k < end; k++) {
+    if (k->type != (LUA_TSTRING | COLLECTED)) continue;
+    absent = __wrap_luaH_get(keys, k);
+    const slot* found = __wrap_luaH_get(t, k);
+    right = is_empty(absent) && found->value == k->value && keys_find(keys, k, absent) == absent &&
+            keys_find(t, k, absent) == found;
+  }
+  return right && absent != NULL;
+}
+
 /* liblua and keys.c put the same keys into a table each. */
 static bool adds_keys(lua_State* L) {
-  enum { KEYS = 40 };
   push_keys(L, KEYS);
   lua_newtable(L);
   lua_newtable(L);
@@ -102,6 +117,7 @@ static bool adds_keys(lua_State* L) {
     }
     lua_pop(L, 1);
   }
+  right = right && finds_texts(ours, keys);
   lua_pop(L, 3);
   return right;
 }
@@ -139,6 +155,9 @@ static bool is_as_expected(lua_State* L) {
 void objects_begin(lua_Alloc f) {
   lua_State* L = lua_newstate(probe_alloc, &objects_allocate);
   if (L == NULL) return;
-  if (is_as_expected(L)) objects_allocate = f;
+  if (is_as_expected(L)) {
+    objects_allocate = f;
+    keys_absent = absent;
+  }
   lua_close(L);
 }

@@ -27,6 +27,7 @@ typedef struct coroutine {
 } coroutine;
 
 enum { WHITES = 3 << 3, BLACK = 1 << 5 }; /* of an object's marks */
+enum { COLLECTED = 0x40 };                /* of a slot's type: the value is an object */
 
 static_assert(offsetof(global, white) == 100 && offsetof(global, all) == 112, "as in liblua");
 static_assert(sizeof(table) == 56, "as in liblua");
