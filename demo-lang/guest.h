@@ -66,7 +66,7 @@ typedef struct guest {
   } refused;
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
-  jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  jmp_buf* way_out;       /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
   int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
   uint64_t returned; /* ticks that were taken back at a limit */

@@ -30,9 +30,14 @@ typedef struct steps {
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
 
-/* The guest that runs in this thread, or NULL; and, if it is counted. */
-guest* steps_running(void);
-const guest* steps_guest(void);
+/* The calling thread's. */
+extern _Thread_local steps steps_now;
+/* The guest that runs in the thread, or NULL; and if it is counted, or NULL. */
+static inline guest* steps_running(void) { return steps_now.guest; }
+static inline const guest* steps_guest(void) {
+  const guest* g = steps_now.guest;
+  return g != NULL && g->counted ? g : NULL;
+}
 /* Pays for so many steps; may leave Lua by a longjmp. */
 void steps_take(uint64_t n);
 
