@@ -199,9 +199,6 @@ uint64_t guest_ticks(const guest* g);
 /* files.c: the library io, once it is open; and the end of what the guest has left open. */
 void guest_open_files(lua_State* L);
 void guest_close_files(guest* g);
-/* fopen for reading and fclose; a guest that is stopped in between leaves the file to guest_close_files. */
-FILE* guest_open_file(lua_State* L, const char* name);
-int guest_close_file(lua_State* L, FILE* file);
 /* guestlib.c: all libraries; have any C modules been loaded? They can leave what waits for lua_close. */
 bool guest_has_modules(lua_State* L);
 void guest_open_libraries(lua_State* L);

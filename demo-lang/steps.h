@@ -32,7 +32,8 @@ void steps_leave(guest* g, steps before);
 
 /* The calling thread's. */
 extern _Thread_local steps steps_now;
-/* The guest that runs, if it is counted, or NULL. */
+/* The guest that runs in the thread, or NULL; and if it is counted, or NULL. */
+static inline guest* steps_running(void) { return steps_now.guest; }
 static inline const guest* steps_guest(void) {
   const guest* g = steps_now.guest;
   return g != NULL && g->counted ? g : NULL;
