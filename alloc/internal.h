@@ -418,8 +418,8 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
 
 enum { NEST_LEAST = 24 * 1024, NEST_MOST = 36 * 1024 }; /* what fills one */
 typedef struct nest_group nest_group_t;
-/* For at least *size bytes, of any contents; *size is what it has. NULL: no memory. */
-char* nest_take(size_t* size, nest_group_t** group);
+/* For at least *size bytes, of any contents; *size is what it has. *cold: it is to be touched first. NULL: no memory. */
+char* nest_take(size_t* size, bool* cold, nest_group_t** group);
 void nest_give(nest_group_t* group, const char* nest);
 void nests_purge(void); /* no memory of free ones is resident */
 void nests_decay(void); /* now and then: what is not needed */

@@ -189,12 +189,13 @@ static void open(nest_group_t* g, uint32_t size) {
   idle += GROUP / size;
 }
 
-static char* take_from(nest_group_t* g) {
+static char* take_from(nest_group_t* g, bool* cold) {
   uint64_t from = idle_bits(g) != 0 ? idle_bits(g) : g->free;
   unsigned i = (unsigned)__builtin_ctzll(from);
   uint64_t bit = (uint64_t)1 << i;
   in_use++;
-  idle -= (g->clean & bit) == 0;
+  *cold = (g->clean & bit) != 0;
+  idle -= !*cold;
   if (idle < idle_low) idle_low = idle;
   g->free &= ~bit;
   g->clean &= ~bit;
@@ -202,12 +203,12 @@ static char* take_from(nest_group_t* g) {
   return g->base + i * (size_t)g->size;
 }
 
-char* nest_take(size_t* size, nest_group_t** group) {
+char* nest_take(size_t* size, bool* cold, nest_group_t** group) {
   *size = sizes[index_of((uint32_t)*size)];
   pthread_mutex_lock(&nests_lock);
   nest_group_t* g = *group = find((uint32_t)*size);
   if (g != NULL && g->list == &clear) open(g, (uint32_t)*size);
-  char* nest = g != NULL ? take_from(g) : NULL;
+  char* nest = g != NULL ? take_from(g, cold) : NULL;
   pthread_mutex_unlock(&nests_lock);
   return nest;
 }

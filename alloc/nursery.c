@@ -132,10 +132,12 @@ size_t nursery_size(const mi_task_t* task) {
 
 /* Copies of what fills a nest get one instead of the slice, where nothing says that memory is a page's: a region,
 ** or checks. */
-static void move_to_nest(mi_task_t* task, size_t size) {
-  bool fills = size > NEST_LEAST && size <= NEST_MOST;
-  char* nest = NULL;
-  if (!CHECKED && task->arena == &arena_main && fills) nest = nest_take(&size, &task->nest_group);
+static bool may_nest(const mi_task_t* task, size_t size) {
+  return !CHECKED && task->arena == &arena_main && size > NEST_LEAST && size <= NEST_MOST;
+}
+
+static void move_to_nest(mi_task_t* task, size_t size, bool* cold) {
+  char* nest = nest_take(&size, cold, &task->nest_group);
   if (nest == NULL) return;
   page_free_full(page_of(task->nursery), NULL);
   task->nest = begin(task, nest, size);
@@ -145,11 +147,12 @@ static void move_to_nest(mi_task_t* task, size_t size) {
 /* Links are relative, so they hold in the copy. */
 bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
   if (nursery_size(task) != FIRST) return false;
-  move_to_nest(task, size);
+  bool cold = page_of(task->nursery)->zero;
+  if (may_nest(task, size)) move_to_nest(task, size, &cold);
   struct nursery* n = task->nursery;
   uint32_t room = n->size;
   if (size > room) return false;
-  if (task->nest == NULL && page_of(n)->zero) os_populate(n, size);
+  if (cold) os_populate(n, size);
   memcpy(n, from, size);
   mi_assert(n->fresh == size && !n->closed);
   n->size = room;

@@ -97,7 +97,7 @@ typedef struct rt_config {
                                 so that the low 32 bits of every address are equal in every run;
                                 at most 4 GiB, and some 16,000 such tasks live in a process */
   bool
-      compact; /* for a task that may stay small: the first blocks of rt_alloc, up to 64 KiB, lie side by
+      compact; /* for a task that may stay small: the first blocks of rt_alloc, some 64 KiB, lie side by
                    side, whatever their sizes (and none is rt_alloc_quick's); all that rt_alloc gave is
                    freed by rt_free_sized, within the task */
   bool deterministic;  /* draining and finalizers on beats only (RC_ON_BEATS) */
