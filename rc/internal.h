@@ -256,6 +256,7 @@ static inline bool is_small(const rc_object* o) {
 static inline bool has_no_objects(const rc_object* o, size_t n) {
   typedef rc_word __attribute__((may_alias)) word;
   const word* words = (const word*)(const void*)o;
+  if (n == 2) return rc_is_int(words[1] & words[2]);
   rc_word all = words[n];
   for (intptr_t i = (intptr_t)n - 1; i > 0; i--) all &= words[i];
   return rc_is_int(all);
