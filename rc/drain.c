@@ -175,18 +175,21 @@ static inline unsigned next_class(rc_state* s, unsigned class, size_t units) {
 
 /* ---- A run: small objects of one class, one after the other --------------------------------------
 **
-** One that dies with its parent comes next, without being put on the stack: most objects go from hand to hand that way.
-** The first of the stack is at hand meanwhile. */
+** Of those that die with their parent the last one comes next, without being put on the stack: most objects go from hand
+** to hand that way, and what was built from its parts is walked as it lies in memory. The first of the stack is at
+** hand meanwhile. */
 
 typedef struct run {
   mi_task_t* task;
   size_t class;
   rc_object* first;
   rc_object* next; /* before those, if not NULL */
-  size_t units;    /* that are left */
-  size_t objects, foreign,
-      others; /* released; of these, of another task; units that other classes took */
-  bool stays; /* the class is what is asked for, so nothing comes before it */
+  size_t units;    /* that are left; 0: the run has ended */
+  size_t objects;  /* that were released, */
+  size_t foreign;  /* and those of them whose blocks are another task's */
+  size_t others;   /* units that went to other classes */
+  bool stays;      /* the class is what is asked for, so nothing comes before it */
+  bool left;       /* for what was pushed on another stack, which comes first now */
 } run_t;
 
 static inline void run_push(run_t* r, rc_object* o) {
@@ -208,8 +211,8 @@ static inline rc_object* run_pop(run_t* r) {
   return o;
 }
 
-/* A child that is no small object of the class lost a reference, the last one perhaps. Returns the units that were spent, on a leaf; 0: if it
-** is dead, it was pushed. */
+/* Of a child that is no small object of the run's class. A leaf is freed at once, if `units` suffice: returns its units.
+** 0: what is dead was pushed. */
 static __attribute__((noinline)) size_t other_dec(mi_task_t* task, rc_object* child, size_t units) {
   sink_t to = {.task = task};
   size_t words = child->n + 1u;
@@ -224,14 +227,17 @@ static __attribute__((noinline)) size_t other_dec(mi_task_t* task, rc_object* ch
   return words;
 }
 
-/* The stack may be pushed on. Where what is dead may come first, the run ends. */
 static inline void run_other(run_t* r, rc_object* child) {
   rc_state* s = state_of(r->task);
+  uint64_t pending = s->pending;
   s->dead[r->class] = r->first;
   size_t spent = other_dec(r->task, child, r->units);
   r->first = s->dead[r->class];
   r->others += spent;
-  r->units = spent > 0 || r->stays ? r->units - spent : 0;
+  r->units -= spent;
+  if (s->pending == pending || r->stays) return;
+  r->left = true;
+  r->units = 0;
 }
 
 static inline void run_dec(run_t* r, rc_object* child) {
@@ -253,22 +259,20 @@ static inline void run_release(run_t* r, rc_object* o) {
   r->next = NULL;
   r->units -= r->class;
   r->objects++;
-  for (rc_word *w = (rc_word*)o, *at = w + r->class - 1; at > w; at--)
-    if (rc_is_object(*at)) run_dec(r, rc_to(*at));
+  for (rc_word *w = (rc_word*)o + 1, *end = (rc_word*)o + r->class; w < end; w++)
+    if (rc_is_object(*w)) run_dec(r, rc_to(*w));
   if (unlikely(small_free(r->task, o, r->class) == 0)) r->foreign++;
 }
 
-/* Of the class that comes next, until its stack is empty, the units do not suffice, or others come next. Returns the
+/* Of the class that comes next, until its stack is empty, the units do not suffice, or others come first. Returns the
 ** units that were spent. */
 static size_t drain_run(mi_task_t* task, unsigned class, bool stays, size_t units) {
   rc_state* s = state_of(task);
   run_t r = {task, class, s->dead[class], .units = units, .stays = stays};
   task_note_peak(task);
   for (rc_object* o; r.units >= class && (o = run_pop(&r)) != NULL;) run_release(&r, o);
-  if (r.next != NULL) {
-    run_push(&r, r.next);
-    s->newest = class;
-  }
+  if (r.next != NULL) run_push(&r, r.next);
+  if (!r.left) s->newest = class;
   stack_set(s, class, r.first);
   task->room += (int64_t)(WORD * class * (r.objects - r.foreign));
   task->objects -= (int64_t)r.objects;
