@@ -188,7 +188,7 @@ typedef struct run {
   size_t objects;  /* that were released, */
   size_t foreign;  /* and those of them whose blocks are another task's */
   size_t others;   /* units that went to other classes */
-  bool stays;      /* the class is what is asked for, so nothing comes before it */
+  bool wanted;     /* the class is what is asked for, so nothing comes before it */
   bool left;       /* for what was pushed on another stack, which comes first now */
 } run_t;
 
@@ -235,7 +235,7 @@ static inline void run_other(run_t* r, rc_object* child) {
   r->first = s->dead[r->class];
   r->others += spent;
   r->units -= spent;
-  if (s->pending == pending || r->stays) return;
+  if (s->pending == pending || r->wanted) return;
   r->left = true;
   r->units = 0;
 }
@@ -266,9 +266,9 @@ static inline void run_release(run_t* r, rc_object* o) {
 
 /* Of the class that comes next, until its stack is empty, the units do not suffice, or others come first. Returns the
 ** units that were spent. */
-static size_t drain_run(mi_task_t* task, unsigned class, bool stays, size_t units) {
+static size_t drain_run(mi_task_t* task, unsigned class, bool wanted, size_t units) {
   rc_state* s = state_of(task);
-  run_t r = {task, class, s->dead[class], .units = units, .stays = stays};
+  run_t r = {task, class, s->dead[class], .units = units, .wanted = wanted};
   task_note_peak(task);
   for (rc_object* o; r.units >= class && (o = run_pop(&r)) != NULL;) run_release(&r, o);
   if (r.next != NULL) run_push(&r, r.next);
