@@ -197,8 +197,7 @@ static inline page_t* slot_of(const void* p) {
   return (page_t*)((char*)page_table.none + (page_table.offset[a >> CHUNK_SHIFT] + (intptr_t)slot));
 }
 
-/* The same for what is known to be a block in a page with others: then, in plain builds, the records begin where its chunk
-** does. */
+/* The same for what is known to be a block, and not a huge one: in plain builds the records begin where its chunk does. */
 static inline page_t* slot_of_block(const void* p) {
   if (CHECKED) return slot_of(p);
   uintptr_t a = (uintptr_t)p;
