@@ -130,8 +130,7 @@ static void set_float(slot* r, lua_Number x) {
 
 /* Pays for a piece of so many turns; gives its size. */
 static uint64_t cut(lua_State* L, uint64_t turns) {
-  uint64_t most = turns <= GRANT ? turns : grant(guest_of(L)) + 1;
-  uint64_t now = turns < most ? turns : most;
+  uint64_t most = grant(guest_of(L)) + 1, now = turns < most ? turns : most;
   take(L, now);
   return now;
 }
@@ -151,13 +150,17 @@ static void cut_float(lua_State* L, slot* r, slot* state, lua_Number limit) {
   if (few) state->type = TYPE_NIL;
 }
 
-/* The first turn is not charged. */
+/* The first turn is not charged; a few are, together. */
 static void start_loop(lua_State* L, slot* r, slot* state) {
   if (r[STEP].type != TYPE_INTEGER) {
     cut_float(L, r, state, get_float(&r[COUNT]));
     return;
   }
-  uint64_t count = r[COUNT].value, now = cut(L, count);
+  uint64_t count = r[COUNT].value, now = count;
+  if (count <= GRANT)
+    take(L, count);
+  else
+    now = cut(L, count);
   r[COUNT].value = now;
   set_left(state, count - now);
 }
