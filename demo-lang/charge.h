@@ -6,8 +6,7 @@
 ** target.) The charge comes before the work.
 **
 ** An instruction that pays is an MMBINI, which in Lua's own code comes after an addition and calls a metamethod
-** if that has failed. Here it comes alone, and names a metamethod that there is none of: one of
-** PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
+** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
 ** the address of a register. So paying is one instruction, and what it does with the registers is
 ** written in C (meter.c).
 **
@@ -35,12 +34,14 @@
 
 enum { FREE = 32 };
 
-/* In the operand C of an MMBINI; A is a register, B a number of 8 bits. */
+/* In the operand C of an MMBINI; A is a register, B a number of 8 bits. These are numbers of metamethods that no
+** arithmetic has: Lua may look for the name of one, for a trace. */
 typedef enum payment {
-  PAY_TICKS = 252, /* B ticks */
-  PAY_TURNS,       /* R[A], a count: FREE more, of which one is used now */
-  PAY_LOOP,        /* a numeric for at A begins; R[A-B] becomes what is left, or nil */
-  PAY_PIECE        /* its next piece begins; but if R[A+3] becomes false, it has ended */
+  PAY_TICKS, /* B ticks */
+  PAY_TURNS, /* R[A], a count: FREE more, of which one is used now */
+  PAY_LOOP,  /* a numeric for at A begins; R[A-B] becomes what is left, or nil */
+  PAY_PIECE, /* its next piece begins; but if R[A+3] becomes false, it has ended */
+  PAYMENTS
 } payment;
 
 /* Makes the main function of a chunk, with all functions in it, pay for loops. False: a function does not

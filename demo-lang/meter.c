@@ -195,7 +195,7 @@ static void next_piece(lua_State* L, slot* r, slot* state) {
 }
 
 void meter_pay(lua_State* L, slot* r, int operand, int kind) {
-  switch ((payment)kind) {
+  switch (kind) {
     case PAY_TICKS:
       take(L, (uint64_t)operand);
       break;

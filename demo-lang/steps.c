@@ -78,7 +78,7 @@ void __wrap_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, vo
   enum { COUNT = 1, STEP };
   int b = (int)operand + 127;
   uint64_t left = (uint64_t)steps_now.left, turns = r[COUNT].value;
-  if (event < PAY_TICKS) {
+  if (event >= PAYMENTS) {
     __real_luaT_trybiniTM(L, r, operand, k, to, event);
   } else if (event == PAY_LOOP && r[STEP].type == TYPE_INTEGER && turns <= left / STEPS) {
     steps_now.left = (int64_t)(left - turns * STEPS);
