@@ -52,8 +52,7 @@ same("false limit", beat.limit(2000, xpcall, error, forever))
 same("false limit", beat.limit(2000, table.sort, { 3, 2, 1 }, caught))
 same("false limit", beat.limit(2000, function() while true do pcall(table.sort, { 3, 2, 1 }, caught) end end))
 same("false limit", beat.limit(2000, table.sort, { 3, 2, 1 }, function()
-  local function traced(e) return debug.traceback(e) end
-  while true do xpcall(forever, traced) xpcall(turns, traced, 1e9) end
+  while true do xpcall(forever, debug.traceback) xpcall(turns, debug.traceback, 1e9) end
 end))
 same("false limit", beat.limit(2000, string.gsub, "x", ".", function() return beat.limit(1000000, caught) end))
 same("false limit", beat.limit(2000, string.gsub, "x", ".", coroutine.wrap(caught)))
