@@ -3,8 +3,6 @@
 ** leaves work for stubs, which come last; then the jumps get their distances. */
 #include "demo-lang/charge.h"
 
-#include <limits.h>
-
 enum { NONE = -1 };
 
 /* ---- What there is to charge ----------------------------------------------------------------- */
@@ -12,32 +10,6 @@ enum { NONE = -1 };
 static bool jumps_back(instruction i, int pc) {
   return op_of(i) == OP_JMP && jump_target(i, pc) <= pc;
 }
-
-/* For so many instructions that run at most once for what charges them. */
-static int more_ticks(int instructions) {
-  enum { A_TICK = 1024 };
-  return instructions / A_TICK;
-}
-
-typedef struct facts {
-  bool jumps_back; /* a jump that is no for loop's */
-  int depth;       /* of numeric for loops */
-  int more;        /* ticks of an activation */
-} facts;
-
-static facts find_facts(const proto* p) {
-  facts f = {.more = more_ticks(p->code_size)};
-  int depth = 0;
-  for (int pc = 0; pc < p->code_size; pc++) {
-    instruction i = p->code[pc];
-    f.jumps_back |= jumps_back(i, pc);
-    if (op_of(i) == OP_FORPREP && ++depth > f.depth) f.depth = depth;
-    if (op_of(i) == OP_FORLOOP) depth--;
-  }
-  return f;
-}
-
-static bool charges(const facts* f) { return f->jumps_back || f->depth > 0 || f->more > 0; }
 
 /* Of the jumps to each instruction, the pc of the highest one, or NONE. */
 static int* find_jumps(arena* a, const proto* p) {
@@ -48,6 +20,65 @@ static int* find_jumps(arena* a, const proto* p) {
     if (target != NONE) last[target] = pc;
   }
   return last;
+}
+
+/* Instructions that a tick buys. */
+enum { A_TICK = 1024 };
+
+typedef struct facts {
+  int* last_jump;
+  int64_t* before; /* instructions before each one, with all turns of the loops that are free */
+  bool* is_free;   /* FORPREP and FORLOOP of those */
+  int depth;       /* of the other numeric for loops */
+  bool jumps_back; /* a jump that is no for loop's */
+} facts;
+
+static int more_ticks(const facts* f, int from, int to) {
+  return (int)((f->before[to] + 1 - f->before[from]) / A_TICK);
+}
+
+/* How often the loop goes back, if that is in the code: three LOADI that nobody jumps between. */
+static int64_t turns_of(const proto* p, const facts* f, int prepare) {
+  if (prepare < 3) return NONE;
+  int a = a_of(p->code[prepare]), value[3];
+  for (int i = 0; i < 3; i++) {
+    int pc = prepare - 3 + i;
+    if (op_of(p->code[pc]) != OP_LOADI || a_of(p->code[pc]) != a + i) return NONE;
+    if (f->last_jump[pc + 1] != NONE) return NONE;
+    value[i] = sbx_of(p->code[pc]);
+  }
+  int distance = value[1] - value[0], step = value[2];
+  if (step == 0) return NONE;
+  return (distance > 0) == (step > 0) ? distance / step : 0;
+}
+
+/* What comes with a FORLOOP, beyond itself: all turns but the first, if they are few. */
+static int64_t weigh_loop(const proto* p, facts* f, int pc) {
+  int first = jump_target(p->code[pc], pc);
+  int64_t turns = turns_of(p, f, first - 1), body = f->before[pc] + 1 - f->before[first];
+  if (turns == NONE || turns * body > A_TICK) return 0;
+  f->is_free[first - 1] = f->is_free[pc] = true;
+  return turns * body;
+}
+
+static facts find_facts(arena* a, const proto* p) {
+  size_t size = (size_t)p->code_size;
+  facts f = {.last_jump = find_jumps(a, p),
+             .before = arena_alloc(a, size, sizeof *f.before),
+             .is_free = arena_alloc(a, size, sizeof *f.is_free)};
+  int64_t sum = 0;
+  for (int pc = 0; pc < p->code_size; pc++) {
+    f.before[pc] = sum++;
+    f.is_free[pc] = false;
+    f.jumps_back |= jumps_back(p->code[pc], pc);
+    if (op_of(p->code[pc]) == OP_FORLOOP) sum += weigh_loop(p, &f, pc);
+  }
+  for (int pc = 0, depth = 0; pc < p->code_size; pc++) {
+    if (f.is_free[pc]) continue;
+    if (op_of(p->code[pc]) == OP_FORPREP && ++depth > f.depth) f.depth = depth;
+    if (op_of(p->code[pc]) == OP_FORLOOP) depth--;
+  }
+  return f;
 }
 
 /* ---- The new code ----------------------------------------------------------------------------
@@ -71,7 +102,6 @@ typedef struct work {
   arena* a;
   proto* p; /* what is changed */
   facts facts;
-  int* last_jump;
   item* out;
   int size, room;
   int* label; /* each one's place in `out` */
@@ -155,13 +185,13 @@ static void start_function(work* w) {
     emit(w, op_asbx(OP_LOADI, w->turns, FREE));
     emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
   }
-  charge(w, w->facts.more);
+  charge(w, more_ticks(&w->facts, 0, w->p->code_size - 1));
 }
 
 /* At the start of a body that jumps come back to. */
 static void start_body(work* w, int pc) {
-  int last = w->last_jump[pc];
-  if (last >= pc) charge(w, more_ticks(last + 1 - pc));
+  int last = w->facts.last_jump[pc];
+  if (last >= pc) charge(w, more_ticks(&w->facts, pc, last));
 }
 
 static void jump_back(work* w, int pc) {
@@ -215,6 +245,7 @@ static void copy_code(work* w) {
       continue;
     }
     emit_to(w, shifted(w, i), jump_target(i, pc));
+    if (w->facts.is_free[pc]) continue;
     if (op_of(i) == OP_FORPREP) start_for(w, pc, depth++);
     if (op_of(i) == OP_FORLOOP) end_for(w, pc, --depth);
   }
@@ -289,7 +320,7 @@ static void shift_upvalues(const work* w) {
 }
 
 static bool charge_function(arena* a, proto* p, const facts* f) {
-  work w = {.a = a, .p = p, .facts = *f, .last_jump = find_jumps(a, p)};
+  work w = {.a = a, .p = p, .facts = *f};
   if (!place_registers(&w)) return false;
   w.labels = w.label_room = p->code_size + 1;
   w.label = arena_alloc(a, (size_t)w.labels, sizeof *w.label);
@@ -303,11 +334,13 @@ static bool charge_function(arena* a, proto* p, const facts* f) {
 
 /* ---- A chunk --------------------------------------------------------------------------------- */
 
-bool charge_main(arena* a, proto* p) {
+bool charge_main(arena* a, proto* p, bool* changed) {
   if (!names_are_sound(p)) return false;
-  facts f = find_facts(p);
-  if (charges(&f) && !charge_function(a, p, &f)) return false;
+  facts f = find_facts(a, p);
+  bool pays = f.jumps_back || f.depth > 0 || more_ticks(&f, 0, p->code_size - 1) > 0;
+  if (pays && !charge_function(a, p, &f)) return false;
+  *changed |= pays;
   for (int i = 0; i < p->protos_size; i++)
-    if (!charge_main(a, &p->protos[i])) return false;
+    if (!charge_main(a, &p->protos[i], changed)) return false;
   return true;
 }

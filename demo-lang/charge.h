@@ -3,7 +3,8 @@
 ** A tick is a call (steps.c counts those where they happen) or a turn of a loop. What else a function
 ** does is bounded by its size: in long ones, a turn and an activation cost one more for each 1,024
 ** instructions. (What runs a second time in an activation lies between a jump backwards and its
-** target.) The charge comes before the work.
+** target.) A numeric for whose numbers are all literals is not a loop but as many instructions as all its
+** turns have, if these are 1,024 at most beyond its own. The charge comes before the work.
 **
 ** An instruction that pays is an MMBINI, which in Lua's own code comes after an addition and calls a metamethod
 ** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
@@ -44,8 +45,8 @@ typedef enum payment {
   PAYMENTS
 } payment;
 
-/* Makes the main function of a chunk, with all functions in it, pay for loops. False: a function does not
-** fit (registers, length of a jump), and `p` is not to be used. */
-bool charge_main(arena* a, proto* p);
+/* Makes the main function of a chunk, with all functions in it, pay for loops; sets *changed if there is something
+** to pay. False: a function does not fit (registers, length of a jump), and `p` is not to be used. */
+bool charge_main(arena* a, proto* p, bool* changed);
 
 #endif

@@ -250,14 +250,17 @@ static const char* give(lua_State* L, void* ud, size_t* size) {
   return now.bytes;
 }
 
-/* Pushes the charged function for the one at index `original`; false: what was pushed is something
-** else. */
+/* Pushes the charged function for the one at index `original`, or that itself if there is nothing to pay; false: what was
+** pushed is something else. */
 static bool push_charged(lua_State* L, arena* a, int original) {
   proto p;
+  bool changed = false;
+  lua_pushvalue(L, original);
   span before = dump(L, a);
-  if (!proto_read(a, before, &p) || !proto_is_sound(&p) || !charge_main(a, &p) ||
-      !proto_is_sound(&p))
+  if (!proto_read(a, before, &p) || !proto_is_sound(&p) || !charge_main(a, &p, &changed))
     return false;
+  if (!changed) return true;
+  if (!proto_is_sound(&p)) return false;
   span after = proto_write(a, &p);
   if (lua_load(L, give, &after, "charged", "b") != LUA_OK) return false;
   for (int i = 1; i <= p.upvalues_size; i++) lua_upvaluejoin(L, -1, i, original, i);
@@ -270,7 +273,6 @@ bool guest_charge(lua_State* L) {
   luaL_checkstack(L, 8, NULL);
   lua_newtable(L);
   arena a = {.L = L, .table = original + 1};
-  lua_pushvalue(L, original);
   bool charged = push_charged(L, &a, original);
   if (charged) lua_replace(L, original);
   lua_settop(L, original);
@@ -344,7 +346,6 @@ static bool pays_as_expected(lua_State* L) {
   int original = lua_gettop(L);
   lua_newtable(L);
   arena a = {.L = L, .table = original + 1};
-  lua_pushvalue(L, original);
   if (!push_charged(L, &a, original)) return false;
   lua_pushinteger(L, N);
   int64_t before = steps_now.left;
