@@ -144,6 +144,7 @@ static void cut_float(lua_State* L, slot* r, slot* state, lua_Number limit) {
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
   bool few = exact && turns >= 0 && turns < most;
+  end = step > 0 ? fmin(end, limit) : fmax(end, limit);
   if (exact) take(L, (uint64_t)(few ? turns : most));
   set_float(&r[COUNT], few ? limit : exact ? end : (lua_Number)NAN);
   set_float(state, limit);

@@ -31,10 +31,12 @@ for seed in 2 4 6; do
 done
 same 2 300 'by the hook' "$build/slua" --ticks --count-hook
 same 4 100 'checked' "$build/slua-asan" --ticks
-lua5.4 sizes.lua >"$dir/lua"
-for slua in slua slua-asan; do
-  "$build/$slua" --ticks sizes.lua 2>&1 | grep -v '^ticks ' | diff "$dir/lua" - >"$dir/diff"
-  verdict $? "$slua: functions of extreme size" "$dir/diff"
+for script in sizes loops; do
+  lua5.4 $script.lua >"$dir/lua"
+  for slua in slua slua-asan; do
+    "$build/$slua" --ticks $script.lua 2>&1 | grep -v '^ticks ' | diff "$dir/lua" - >"$dir/diff"
+    verdict $? "$slua: $script" "$dir/diff"
+  done
 done
 
 # ---- Ticks: a loop of 4000 turns more costs 4000 more, with a call in it 8000; give or take ALLOWANCE
