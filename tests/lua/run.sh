@@ -103,6 +103,14 @@ cases() {
   done
 }
 
+# Operations of big integers against Python's: all in the first binary, some thousands in the others.
+bigs() {
+  local lines=100000
+  [ "$slua" = "${binaries[0]}" ] || lines=10000
+  head -n $lines "$dir/bigs" >"$dir/some-bigs"
+  expect 'bigs.lua' 0 '' 'bigs as expected' -- --repeatable bigs.lua "$dir/some-bigs"
+}
+
 # Where and how a script ends.
 ends() {
   local close='local x <close> = setmetatable({}, {__close ='
@@ -184,10 +192,12 @@ repeats() { # NAME COMMAND...
 echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
 echo 'print(arg[-1], (arg[0]:gsub(".*/", "")), arg[1])' >"$dir/arg.lua"
 lua5.4 - "$dir/code.luac" <<<'io.open(arg[1], "wb"):write(string.dump(function() print "it ran" end))'
+./bigs.py 100000 >"$dir/bigs"
 for script in same numbers; do lua5.4 $script.lua >"$dir/$script" 2>&1; done
 for slua in "${binaries[@]}"; do
   cases
   ends
+  bigs
   repeats 'repeats' order env
   repeats 'repeats without randomised addresses' order setarch -R
   repeats 'repeats with a large environment' order env PADDING="$(head -c 50000 /dev/zero | tr '\0' x)"
