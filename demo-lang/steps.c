@@ -17,10 +17,6 @@ guest* steps_switch(guest* g) {
 
 int64_t* steps_of(guest* g) { return steps_now.guest == g ? &steps_now.left : &g->steps; }
 
-const guest* steps_guest(void) {
-  return steps_now.guest != NULL && steps_now.guest->counted ? steps_now.guest : NULL;
-}
-
 static inline void take(uint64_t n) { steps_take(n); }
 
 /* ---- Calls -----------------------------------------------------------------------------------

@@ -32,7 +32,10 @@ guest* steps_switch(guest* g);
 /* What the guest has left, wherever that is. */
 int64_t* steps_of(guest* g);
 /* The guest that runs, if it is counted, or NULL. */
-const guest* steps_guest(void);
+static inline const guest* steps_guest(void) {
+  const guest* g = steps_now.guest;
+  return g != NULL && g->counted ? g : NULL;
+}
 
 /* meter.c: what is left is below 0, so more is bought. May leave Lua by a longjmp, or, if that is `allowed`,
 ** by an error for a deadline. L runs; NULL: whatever coroutine does. */
