@@ -15,7 +15,8 @@ LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
 WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
-          luaH_resizearray luaH_get luaH_getstr fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
+          luaH_resizearray luaH_get luaH_getstr luaD_precall luaD_pretailcall luaD_call luaD_callnoyield luaT_trybiniTM \
+          fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
