@@ -51,8 +51,14 @@ static void keep(lua_State* L, int index) {
   s->closef = close_file;
 }
 
+/* What may call the system: a tick, and one for 32 values. */
+static int asks(lua_State* L) {
+  guest_tick(L, 1 + (uint64_t)lua_gettop(L) / 32);
+  return guest_call_original(L);
+}
+
 static int opens(lua_State* L) {
-  int results = guest_call_original(L);
+  int results = asks(L);
   for (int i = 0; i < results; i++) keep(L, -1 - i);
   return results;
 }
@@ -87,8 +93,13 @@ void guest_open_files(lua_State* L) {
   guest_wrap(L, LUA_IOLIBNAME, "lines", lines);
   if (!guest_of(L)->counted) return;
   guest_wrap(L, LUA_IOLIBNAME, "write", writes);
+  guest_wrap(L, LUA_IOLIBNAME, "read", asks);
+  guest_wrap(L, LUA_IOLIBNAME, "flush", asks);
   luaL_getmetatable(L, LUA_FILEHANDLE);
   lua_getfield(L, -1, "__index");
   guest_wrap_field(L, "write", writes);
+  guest_wrap_field(L, "read", asks);
+  guest_wrap_field(L, "seek", asks);
+  guest_wrap_field(L, "flush", asks);
   lua_pop(L, 2);
 }

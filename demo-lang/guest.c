@@ -165,7 +165,9 @@ static bool memory_is_out(guest* g) {
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
-  if (g->limit == 0 || rt_poll() != RT_OK) return NULL;
+  bool over = rt_poll() != RT_OK; /* Lua will unwind before it is stopped */
+  if (over && g->running != NULL && g->where[0] == '\0') find_where(g->running, g->where);
+  if (g->limit == 0 || over) return NULL;
   if (g->refused.size == nsize && g->refused.block == p) {
     (void)memory_is_out(g);
     return rt_realloc(p, osize, nsize);

@@ -115,6 +115,12 @@ static int with_numbers(lua_State* L) {
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
 
+/* The same for what asks the system, or the C library for a date: a tick for the call. */
+static int with_system(lua_State* L) {
+  guest_tick(L, 1);
+  return with_numbers(L);
+}
+
 /* Without arguments: another one each time, the same in every run. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
@@ -203,8 +209,8 @@ static void find_random(lua_State* L) {
   lua_settop(L, 0);
 }
 
-/* All functions of a library become with_numbers. */
-static void wrap_numbers(lua_State* L, const char* library) {
+/* All functions of a library become `wrapper`, with upvalues as with_numbers has them. */
+static void wrap_all(lua_State* L, const char* library, lua_CFunction wrapper) {
   lua_getglobal(L, library);
   for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
     lua_CFunction f = lua_tocfunction(L, -1);
@@ -212,7 +218,7 @@ static void wrap_numbers(lua_State* L, const char* library) {
     lua_pushvalue(L, -2);
     if (lua_getupvalue(L, -2, 1) == NULL) lua_pushnil(L);
     lua_pushcfunction(L, f);
-    lua_pushcclosure(L, with_numbers, 2);
+    lua_pushcclosure(L, wrapper, 2);
     lua_rawset(L, -5);
   }
   lua_pop(L, 1);
@@ -231,8 +237,8 @@ static void set_wrappers(lua_State* L) {
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
   if (guest_of(L)->counted) {
-    wrap_numbers(L, LUA_MATHLIBNAME);
-    wrap_numbers(L, LUA_OSLIBNAME);
+    wrap_all(L, LUA_MATHLIBNAME, with_numbers);
+    wrap_all(L, LUA_OSLIBNAME, with_system);
   }
   lua_settop(L, 0);
 }

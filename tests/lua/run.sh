@@ -151,6 +151,7 @@ ends() {
   expect 'the sandbox has limits' 3 'slua: heartbeat limit of 10000 reached .*' -- --sandbox -e 'while true do end'
   expect 'of both kinds' 4 'slua: memory limit of 67108864 bytes reached .*' -- --sandbox -e 'local s = "x" while true do s = s .. s end'
   expect 'which can be others' 3 'slua: heartbeat limit of 50 .*' -- --sandbox --heartbeats=50 -e 'while true do end'
+  expect 'work.lua' 0 '' '' -- --heartbeats 1000000 work.lua
   expect 'beat.lua' 0 '' 'beat as expected' -- --heartbeats 1000000 beat.lua
   expect 'beat needs a count' 1 'slua: \(command line\):1: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
   expect 'wrong number' 1 "slua: not a number of heartbeats \\(1 or more\\): '0'"$'\nusage: .*' -- --heartbeats 0
