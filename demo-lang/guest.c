@@ -356,10 +356,14 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
+bool guest_counts(const slua_config* config) {
+  return config->counted || config->limits.heartbeats != 0 || config->limits.ticks != 0;
+}
+
 bool guest_begin(guest* g, const slua_config* config) {
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
-               .counted = config->counted || config->limits.heartbeats != 0,
+               .counted = guest_counts(config),
                .by_hook = config->by_hook,
                .out = stdout,
                .deadline = {UINT64_MAX, UINT64_MAX},

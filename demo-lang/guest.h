@@ -95,6 +95,8 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const slua_config* config);
+/* Is its work counted? Any limit of ticks wants that. */
+bool guest_counts(const slua_config* config);
 /* In two steps: the task, entered, and the state in it. */
 bool guest_begin(guest* g, const slua_config* config);
 bool guest_make(guest* g);

@@ -43,6 +43,20 @@ static void values_go_in_and_out(void** unused) {
   assert_int_equal(slua_close(s), 0);
 }
 
+static void wrong_arguments_are_refused(void** unused) {
+  (void)unused;
+  slua* s = slua_new(NULL);
+  assert_non_null(s);
+  const slua_value unknown = {.type = SLUA_OTHER + 1, .integer = 7};
+  assert_int_equal(load(s, "return select('#', ...), ..."), SLUA_OK);
+  assert_int_equal(slua_resume(s, &unknown, -1), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "a negative number of arguments");
+  assert_int_equal(slua_resume(s, &unknown, 1), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, 1);
+  assert_int_equal(slua_result(s, 1).type, SLUA_NIL);
+  slua_close(s);
+}
+
 static void errors_are_values(void** unused) {
   (void)unused;
   slua* s = plain();
@@ -215,6 +229,10 @@ static void limits_stop_it(void** unused) {
   assert_int_equal(run(s, "\npcall(function() while true do end end)"), SLUA_STOPPED);
   assert_true(slua_stop_of(s).ticks > 49000 && slua_stop_of(s).ticks < 51000);
   expect_stopped(s, RT_HEARTBEATS, "t:2");
+  s = state((slua_config){.limits.ticks = 50500});
+  assert_int_equal(run(s, "\npcall(function() while true do end end)"), SLUA_STOPPED);
+  assert_true(slua_stop_of(s).ticks >= 50500 && slua_stop_of(s).ticks < 51000);
+  expect_stopped(s, RT_HEARTBEATS, "t:2");
   s = state((slua_config){.limits.bytes = 1 << 20});
   assert_int_equal(run(s, "local t = {}\nwhile true do t[#t + 1] = {} end"), SLUA_STOPPED);
   expect_stopped(s, RT_MEMORY, "t:2");
@@ -362,6 +380,9 @@ static void not_all_goes_together(void** unused) {
   slua_config config = {.may = SLUA_MAY_ANYTHING, .limits.heartbeats = 5};
   assert_null(slua_new(&config));
   assert_int_equal(errno, EINVAL);
+  config.limits = (rt_config){.ticks = 5000};
+  assert_null(slua_new(&config));
+  assert_int_equal(errno, EINVAL);
   config = (slua_config){.limits.heartbeat_period = UINT64_MAX};
   assert_null(slua_new(&config));
   assert_int_equal(errno, EINVAL);
@@ -481,6 +502,7 @@ static void many_repeatable_fit(void** unused) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_go_in_and_out),
+      cmocka_unit_test(wrong_arguments_are_refused),
       cmocka_unit_test(errors_are_values),
       cmocka_unit_test(yields_go_on),
       cmocka_unit_test(slices_are_fair),
