@@ -339,8 +339,8 @@ static inline bool rc_is_shared(const rc_object* o) {
   int32_t count = rc_count(o);
   return count < 0 && count != RC_OVERFLOWED && !rc_is_cyclic(o);
 }
-/* In steps: begin, then step until it answers true, then end, which returns what rc_share does. Meanwhile the
-** program leaves the graph alone. A step looks at up to `units` references. */
+/* In steps: begin, then step until it answers true, then end, which does what is left, frees `s` and returns what rc_share
+** does. All within one task. Meanwhile the program leaves the graph alone. A step looks at up to `units` references. */
 typedef struct rc_sharing rc_sharing;
 rc_sharing* rc_share_begin(rc_object* o); /* takes o; NULL and ENOMEM: it is still the caller's */
 bool rc_share_step(rc_sharing* s, size_t units);

@@ -4,7 +4,8 @@
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
 ** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
 ** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
-** a FILE, would end with the task.
+** a FILE, would end with the task. A process that forks has in its child copies of the tasks that nobody, or the forking
+** thread, had entered.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -97,7 +98,7 @@ typedef struct rt_config {
   bool
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
-                                at most 4 GiB, and some 16,000 such tasks live in a process */
+                                at most 4 GiB (8 GiB of address space to begin), and some 16,000 such tasks live in a process */
   bool
       compact; /* for a task that may stay small: the first blocks of rt_alloc, up to 64 KiB, lie side by
                    side, whatever their sizes (and none is rt_alloc_quick's); all that rt_alloc gave is

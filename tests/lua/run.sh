@@ -76,6 +76,11 @@ cases() {
   expect 'nor dead counted objects' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 100 do
     local l = rc.draft(rc.list()) for j = 1, 10000 do l:push(j) end end print "ok"'
   expect 'less than Lua needs' 4 'slua: a memory limit of 1024 bytes is below what Lua needs to start; .*' -- --memory 1K -e ''
+  if [[ $slua != *asan* ]]; then # which has terabytes of its own
+    (ulimit -v 3000000 && exec "$slua" --memory 64M -e '') 2>"$dir/err"
+    [ $? = 1 ] && [ "$(cat "$dir/err")" = 'slua: no memory to start (that its runs repeat takes 8 GiB of address space, see ulimit -v)' ]
+    verdict $? 'address space' "$dir/err"
+  fi
   expect 'a little less' 4 'slua: a memory limit of 20480 bytes is below what Lua needs to start; .*' -- --memory 20K -e ''
   expect 'enough' 0 '' -- --memory 64K -e ''
   expect 'ticks' 0 'ticks [1-9][0-9]*' -- --ticks -e ''
