@@ -205,7 +205,8 @@ void* __real_luaF_findupval(lua_State* L, void* local);
 void* __wrap_luaF_findupval(lua_State* L, void* local);
 void* __wrap_luaF_findupval(lua_State* L, void* local) {
   enum { REGISTERS = 64 };
-  take((size_t)lua_gettop(L) / REGISTERS);
+  size_t registers = (size_t)lua_gettop(L);
+  if (registers >= REGISTERS) take(registers / REGISTERS);
   return __real_luaF_findupval(L, local);
 }
 
