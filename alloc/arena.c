@@ -9,7 +9,8 @@
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
 static arena_t *arenas_unused, *arenas_all; /* regions, under records_lock */
-static void regions_drop(void);
+static void regions_drop(uint32_t most, bool all);
+enum { UNMAPS_DECAY = 16 };
 
 /* The next arena of the program's that serves the process's heaps. */
 static arena_t* shared_after(arena_t* arena) {
@@ -312,9 +313,11 @@ static void decay(arena_t* arena) {
 
 void arena_decay(arena_t* arena) {
   decay(arena);
+  regions_drop(UNMAPS_DECAY, false);
   if (arena != &arena_main) return;
   while ((arena = arena_after(arena)) != NULL) decay(arena);
   huge_decay();
+  nests_decay();
 }
 
 void arena_purge(arena_t* arena) {
@@ -325,7 +328,8 @@ void arena_purge(arena_t* arena) {
 
 void arenas_purge(void) {
   for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
-  regions_drop();
+  nests_purge();
+  regions_drop(UINT32_MAX, true);
 }
 
 /* ---- Regions --------------------------------------------------------------------------------- */
@@ -389,9 +393,14 @@ static arena_t* region_map(void) {
 **
 ** To map a region and touch its first pages, and to unmap it, takes longer than all else that a small task does. So
 ** one that ends with a chunk at its start and nothing else stays as it is for the next task: as many as a share of
-** those in use, and some. Tasks cannot tell: slices are taken first fit, whether they are dirty or not. */
-enum { KEPT_LEAST = 32, KEPT_SHARE = 8, KEPT_SLICES = 8 };
-static arena_t* regions_kept; /* by `next`; under records_lock, as the next two */
+** those in use, and some; and while they were in use less than a second ago, all, so that who ends many tasks together,
+** and begins others, waits for neither. After that they go a few at a time, when a region begins or ends, or now and
+** then while tasks run, those that ended first before the others. Tasks cannot tell: slices are taken first fit,
+** whether they are dirty or not. */
+enum { KEPT_LEAST = 32, KEPT_SHARE = 8, KEPT_SLICES = 24, UNMAPS = 2 };
+static const uint64_t KEPT_NS = 1000000000;
+static arena_t *kept_first,
+    *kept_last; /* by `next` and `prev`; under records_lock, as the next two */
 static uint32_t kept, in_use;
 
 static bool may_be_kept(const arena_t* arena) {
@@ -403,35 +412,76 @@ static bool may_be_kept(const arena_t* arena) {
   return true;
 }
 
-/* Keeps a region, unless it is NULL; gives one to be used, or one that is too many, if `most` of them are enough; or
-** NULL. In use are `more` then. */
-static arena_t* exchange(arena_t* arena, uint32_t most, uint32_t more) {
+/* The one that ended last, which begins again; or NULL. */
+static arena_t* reuse(void) {
   pthread_mutex_lock(&records_lock);
-  in_use += more;
+  arena_t* arena = kept_first;
+  in_use++;
   if (arena != NULL) {
-    atomic_store_explicit(&arena->next, regions_kept, memory_order_relaxed);
-    regions_kept = arena;
-    kept++;
-  }
-  if (most > 0) most += in_use / KEPT_SHARE;
-  arena = kept > most ? regions_kept : NULL;
-  if (arena != NULL) {
-    regions_kept = arena_after(arena);
     kept--;
+    kept_first = arena_after(arena);
+    *(kept_first != NULL ? &kept_first->prev : &kept_last) = NULL;
   }
   pthread_mutex_unlock(&records_lock);
   return arena;
 }
 
-static void regions_drop(void) {
-  for (arena_t* a; (a = exchange(NULL, 0, 0)) != NULL;) region_unmap(a);
+static void keep(arena_t* arena) {
+  arena->kept_ns = os_now_ns();
+  arena->prev = NULL;
+  pthread_mutex_lock(&records_lock);
+  atomic_store_explicit(&arena->next, kept_first, memory_order_relaxed);
+  *(kept_first != NULL ? &kept_first->prev : &kept_last) = arena;
+  kept_first = arena;
+  kept++;
+  pthread_mutex_unlock(&records_lock);
+}
+
+static void count_end(void) {
+  pthread_mutex_lock(&records_lock);
+  in_use--;
+  pthread_mutex_unlock(&records_lock);
+}
+
+static bool is_spare(const arena_t* arena, bool all) {
+  if (arena == NULL || all) return arena != NULL;
+  return kept > KEPT_LEAST + in_use / KEPT_SHARE && ns_since(arena->kept_ns) > KEPT_NS;
+}
+
+/* The one that ended first, if it is not to be kept any longer; or NULL. */
+static arena_t* take_spare(bool all) {
+  pthread_mutex_lock(&records_lock);
+  arena_t* arena = is_spare(kept_last, all) ? kept_last : NULL;
+  if (arena != NULL) {
+    kept--;
+    kept_last = arena->prev;
+    if (kept_last != NULL)
+      atomic_store_explicit(&kept_last->next, NULL, memory_order_relaxed);
+    else
+      kept_first = NULL;
+  }
+  pthread_mutex_unlock(&records_lock);
+  return arena;
+}
+
+static void regions_drop(uint32_t most, bool all) {
+  for (arena_t* a; most > 0 && (a = take_spare(all)) != NULL; most--) region_unmap(a);
+}
+
+/* What is kept is not missed where nothing more is to be had. */
+static arena_t* region_new(void) {
+  arena_t* arena = region_map();
+  if (arena != NULL || !may_ask_system()) return arena;
+  regions_drop(UINT32_MAX, true);
+  return region_map();
 }
 
 arena_t* arena_new(void) {
-  arena_t* arena = exchange(NULL, 0, 1);
-  if (arena == NULL) arena = region_map();
+  regions_drop(UNMAPS, false);
+  arena_t* arena = reuse();
+  if (arena == NULL) arena = region_new();
   if (arena == NULL) {
-    exchange(NULL, UINT32_MAX / 2, UINT32_MAX);
+    count_end();
     errno = ENOMEM;
     return NULL;
   }
@@ -441,14 +491,15 @@ arena_t* arena_new(void) {
 }
 
 void arena_delete(arena_t* arena) {
+  count_end();
   if (!may_be_kept(arena)) {
     region_unmap(arena);
-    arena = NULL;
-  } else if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES) {
-    chunk_purge(first_chunk(arena));
+  } else {
+    if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES)
+      chunk_purge(first_chunk(arena));
+    keep(arena);
   }
-  arena = exchange(arena, KEPT_LEAST, UINT32_MAX);
-  if (arena != NULL) region_unmap(arena);
+  regions_drop(UNMAPS, false);
 }
 
 /* What the program gave us to manage is left to it. */
@@ -457,6 +508,7 @@ void memory_unmap(void) {
   for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
     if (arena->start != NULL) unmap(arena);
   for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) unmap(arena);
+  nests_unmap();
   records_unmap();
 }
 

@@ -15,7 +15,7 @@ static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
 
-enum { STEP = 256 * 1024, GUARD = MI_SECURE ? SLICE : 0 };
+enum { STEP = 256 * 1024, MANY = 16, GUARD = MI_SECURE ? SLICE : 0 };
 
 /* With a guard at both ends. */
 static char* map_guarded(size_t size, size_t guard) {
@@ -32,13 +32,25 @@ typedef struct step {
   size_t size;
 } step_t;
 static step_t* last_step;
+static unsigned steps;
+
+/* Once there are many, in huge pages. */
+static char* map_step(size_t* size) {
+  enum { HUGE_PAGE = 2 * 1024 * 1024 };
+  bool many = ++steps > MANY && *size < HUGE_PAGE && !MI_SECURE;
+  if (!many) return map_guarded(*size, GUARD);
+  *size = HUGE_PAGE;
+  char* p = os_map(HUGE_PAGE, HUGE_PAGE);
+  if (p != NULL) (void)os_want_huge_pages(p, HUGE_PAGE);
+  return p;
+}
 
 static void* records_take(size_t size, size_t align) {
   uintptr_t at = ((uintptr_t)records_at + align - 1) & ~(uintptr_t)(align - 1);
   if (records_at == NULL || at + size > (uintptr_t)records_end) {
     size_t room = size + align;
     size_t step = room < STEP ? STEP : (room + SLICE - 1) & ~(size_t)(SLICE - 1);
-    char* fresh = map_guarded(step, GUARD);
+    char* fresh = map_step(&step);
     if (fresh == NULL) return NULL;
     *(step_t*)(void*)fresh = (step_t){last_step, step};
     last_step = (step_t*)(void*)fresh;

@@ -7,7 +7,7 @@
 ** heap to a TASK. The structures and what holds of them: page.h, heap.h.
 **
 ** Include order: policy.h, mimalloc.h, page.h, heap.h, internal.h; the files, from the system upwards:
-**   os.c options.c trace.c chunk.c arena.c huge.c reserve.c remote.c page.c heap.c subproc.c task.c
+**   os.c options.c trace.c chunk.c arena.c huge.c nest.c reserve.c remote.c page.c heap.c subproc.c task.c
 **   alloc.c forms.c theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
 **   operators.c
 */
@@ -259,7 +259,9 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 
 void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
 void subproc_leave(mi_task_t* task);
-void subproc_add_ended(subproc_t* s, const class_stat_t* stat); /* of a heap; under the lock */
+/* Of a heap's, or another one's, classes; under the lock. */
+void subproc_add_ended(subproc_t* s, uint64_t classes, const class_stat_t* stat,
+                       const class_survey_t* survey);
 subproc_t* subproc_use(mi_subproc_id_t id); /* it stays until the end of use; NULL, with a report */
 void subproc_end_use(subproc_t* s);
 
@@ -287,8 +289,8 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 
 /* All locks, in the order in which they may be taken. They are held around a fork, so that the child
 ** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
-extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, huge_lock, records_lock, table_lock,
-    output_lock;
+extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, huge_lock, nests_lock, records_lock,
+    table_lock, output_lock;
 void fork_guard(pthread_mutex_t* lock);
 extern _Atomic uint32_t fork_count; /* of forks that led to this process */
 void unload_prepare(void);          /* by the constructor */
@@ -399,10 +401,23 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
   task->room += (int64_t)(bytes < held ? bytes : held);
 }
 
+/* ---- nest.c ---------------------------------------------------------------------------------- */
+
+enum { NEST_LEAST = 24 * 1024, NEST_MOST = 36 * 1024 }; /* what fills one */
+typedef struct nest_group nest_group_t;
+/* For at least *size bytes, of any contents; *size is what it has. NULL: no memory. */
+char* nest_take(size_t* size, nest_group_t** group);
+void nest_give(nest_group_t* group, const char* nest);
+void nests_purge(void); /* no memory of free ones is resident */
+void nests_decay(void); /* now and then: what is not needed */
+void nests_unmap(void);
+
 /* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */
 
-/* The task's first slice, in the heap; false: no memory. */
+/* In the task's nest, or its first slice in the heap; false: no memory. */
 bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* The task ends, and has no heap any more. */
+void nursery_end(mi_task_t* task);
 /* One from which no block was taken yet clears memory when it is allocated and when it is freed. */
 void nursery_keep_clear(mi_task_t* task);
 /* From now on nothing fits. */
@@ -414,8 +429,13 @@ size_t nursery_size(const mi_task_t* task);
 bool nursery_copy(mi_task_t* task, const void* from, size_t size);
 /* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
 void* nursery_alloc(mi_task_t* task, size_t size);
+static inline bool nest_has(const mi_task_t* task, const void* p) {
+  return task->nest != NULL && (uintptr_t)p - (uintptr_t)task->nest < task->nest_size;
+}
 static inline bool nursery_has(const mi_task_t* task, const void* p) {
-  return task->nursery != NULL && (uintptr_t)p - (uintptr_t)task->nursery < SLICE;
+  size_t size = task->nursery == task->nest ? task->nest_size : SLICE;
+  return task->nursery != NULL &&
+         ((uintptr_t)p - (uintptr_t)task->nursery < size || nest_has(task, p));
 }
 /* `size` is what the block was asked for. */
 void nursery_free(mi_task_t* task, void* p, size_t size);

@@ -127,6 +127,8 @@ static void move_totals(page_t* page, mi_heap_t* from, mi_heap_t* to) {
 
 void page_move(page_t* page, mi_heap_t* to) {
   page_leaves_heap(page);
+  heap_uses(to, page_class(page));
+  if (page->stride == 0) heap_uses(to, CLASS_BYTES);
   move_totals(page, page_heap(page), to);
   page_account(to, page);
   atomic_store_explicit(&page->heap, to, memory_order_release);
@@ -135,6 +137,7 @@ void page_move(page_t* page, mi_heap_t* to) {
 void page_adopt(mi_heap_t* heap, page_t* page) {
   uint64_t live = remote_adopt(page, heap);
   unsigned class = page_class(page);
+  heap_uses(heap, class);
   stat_add_shared(&heap->task->subproc->ended[class].total, -live);
   count_total(&heap->stat[class], (int64_t)live);
   page_account(heap, page);
@@ -156,6 +159,7 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
   atomic_store_explicit(&page->inside, false, memory_order_relaxed);
   page_set_owner(page, heap->task, 0);
+  heap_uses(heap, class);
 }
 
 void page_set_stride(page_t* page, unsigned class) {
@@ -221,6 +225,7 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
   atomic_store_explicit(&page->inside, CHECKED, memory_order_relaxed);
   full_push(heap, page);
+  heap_uses(heap, CLASS_BYTES);
   count_total(&heap->stat[CLASS_LARGE], 1);
   count_total(&heap->stat[CLASS_BYTES], (int64_t)granted_bytes(page));
   account_single(heap, page, true);

@@ -31,12 +31,26 @@ void guest_close_files(guest* g) {
   }
 }
 
+FILE* guest_open_file(lua_State* L, const char* name) {
+  guest* g = guest_of(L);
+  guest_file* f = malloc(sizeof *f);
+  if (f == NULL) luaL_error(L, "not enough memory");
+  *f = (guest_file){g->files, fopen(name, "r")};
+  if (f->file != NULL) return (g->files = f)->file;
+  free(f);
+  return NULL;
+}
+
+int guest_close_file(lua_State* L, FILE* file) {
+  guest_file** at = find(guest_of(L), file);
+  if (*at != NULL) forget(at);
+  return fclose(file);
+}
+
 /* luaL_Stream's closef, with the file as the first argument. */
 static int close_file(lua_State* L) {
   FILE* file = ((luaL_Stream*)luaL_checkudata(L, 1, LUA_FILEHANDLE))->f;
-  guest_file** at = find(guest_of(L), file);
-  if (*at != NULL) forget(at);
-  return luaL_fileresult(L, fclose(file) == 0, NULL);
+  return luaL_fileresult(L, guest_close_file(L, file) == 0, NULL);
 }
 
 /* The value at index may be a file, which was opened just now. */
@@ -52,13 +66,13 @@ static void keep(lua_State* L, int index) {
 }
 
 /* What may call the system: a tick, and one for 32 values. */
-static int asks(lua_State* L) {
+int guest_asks(lua_State* L) {
   guest_tick(L, 1 + (uint64_t)lua_gettop(L) / 32);
   return guest_call_original(L);
 }
 
 static int opens(lua_State* L) {
-  int results = asks(L);
+  int results = guest_asks(L);
   for (int i = 0; i < results; i++) keep(L, -1 - i);
   return results;
 }
@@ -93,13 +107,13 @@ void guest_open_files(lua_State* L) {
   guest_wrap(L, LUA_IOLIBNAME, "lines", lines);
   if (!guest_of(L)->counted) return;
   guest_wrap(L, LUA_IOLIBNAME, "write", writes);
-  guest_wrap(L, LUA_IOLIBNAME, "read", asks);
-  guest_wrap(L, LUA_IOLIBNAME, "flush", asks);
+  guest_wrap(L, LUA_IOLIBNAME, "read", guest_asks);
+  guest_wrap(L, LUA_IOLIBNAME, "flush", guest_asks);
   luaL_getmetatable(L, LUA_FILEHANDLE);
   lua_getfield(L, -1, "__index");
   guest_wrap_field(L, "write", writes);
-  guest_wrap_field(L, "read", asks);
-  guest_wrap_field(L, "seek", asks);
-  guest_wrap_field(L, "flush", asks);
+  guest_wrap_field(L, "read", guest_asks);
+  guest_wrap_field(L, "seek", guest_asks);
+  guest_wrap_field(L, "flush", guest_asks);
   lua_pop(L, 2);
 }

@@ -104,27 +104,9 @@ static int search_file(lua_State* L) {
   return 2;
 }
 
-/* What wants numbers may be given long numerals in strings. */
-static void pay_numerals(lua_State* L) {
-  for (int i = lua_gettop(L); i > 0; i--) work_numeral(L, i);
-}
-
-/* Upvalues: what the original has first, or nil; and the original. */
-static int with_numbers(lua_State* L) {
-  pay_numerals(L);
-  return lua_tocfunction(L, lua_upvalueindex(2))(L);
-}
-
-/* The same for what asks the system, or the C library for a date: a tick for the call. */
-static int with_system(lua_State* L) {
-  guest_tick(L, 1);
-  return with_numbers(L);
-}
-
 /* Without arguments: another one each time, the same in every run. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
-  pay_numerals(L);
   if (lua_isnone(L, 1)) lua_pushinteger(L, guest_of(L)->seeds++);
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
@@ -157,6 +139,7 @@ static int package_searchpath(lua_State* L) {
 /* The locale is the process's, so it is only told: others are as if they were not there. */
 static int os_setlocale(lua_State* L) {
   const char* wanted = luaL_optstring(L, 1, NULL);
+  guest_tick(L, 1);
   lua_settop(L, 2);
   lua_pushvalue(L, 1); /* which keeps what is wanted */
   lua_pushnil(L);
@@ -209,19 +192,11 @@ static void find_random(lua_State* L) {
   lua_settop(L, 0);
 }
 
-/* All functions of a library become `wrapper`, with upvalues as with_numbers has them. */
-static void wrap_all(lua_State* L, const char* library, lua_CFunction wrapper) {
-  lua_getglobal(L, library);
-  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-    lua_CFunction f = lua_tocfunction(L, -1);
-    if (f == NULL || f == math_randomseed) continue;
-    lua_pushvalue(L, -2);
-    if (lua_getupvalue(L, -2, 1) == NULL) lua_pushnil(L);
-    lua_pushcfunction(L, f);
-    lua_pushcclosure(L, wrapper, 2);
-    lua_rawset(L, -5);
-  }
-  lua_pop(L, 1);
+static void wrap_system(lua_State* L) {
+  static const char* const asking[] = {"clock",  "date", "getenv", "remove",
+                                       "rename", "time", "tmpname"};
+  for (size_t i = 0; i < sizeof asking / sizeof asking[0]; i++)
+    guest_wrap(L, LUA_OSLIBNAME, asking[i], guest_asks);
 }
 
 static void set_wrappers(lua_State* L) {
@@ -236,10 +211,7 @@ static void set_wrappers(lua_State* L) {
   }
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
-  if (guest_of(L)->counted) {
-    wrap_all(L, LUA_MATHLIBNAME, with_numbers);
-    wrap_all(L, LUA_OSLIBNAME, with_system);
-  }
+  if (guest_of(L)->counted) wrap_system(L);
   lua_settop(L, 0);
 }
 

@@ -30,7 +30,7 @@ static rt_task* record_new(void) {
   rt_task* t = unused;
   if (t != NULL) unused = t->next;
   pthread_mutex_unlock(&unused_lock);
-  if (t == NULL) t = record_alloc(sizeof *t, 64);
+  if (t == NULL) t = record_alloc(sizeof *t, _Alignof(rt_task));
   if (t != NULL) memset(t, 0, sizeof *t);
   return t;
 }
@@ -273,8 +273,9 @@ static __attribute__((noinline)) void free_looking(void* p, size_t size) {
   if (p == NULL) return;
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
-  if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
-  if (task != NULL && nursery_has(task, p))
+  bool small = task != NULL && nursery_has(task, p);
+  if (small || (task != NULL && page != NULL && page_is_of(page, task))) task_unreserve(task, size);
+  if (small)
     nursery_free(task, p, size);
   else
     mi_free(p);
@@ -293,13 +294,13 @@ void rt_free_sized(void* p, size_t size) {
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
-/* One heap, and in it one page, which is the nursery's. */
+/* One heap, and in it one page, which is the nursery's; or none, and there is a nest. */
 static bool has_nursery_only(const mi_task_t* task) {
   const mi_heap_t* heap = task->heaps;
+  const uint64_t single = (uint64_t)1 << CLASS_BYTES | (uint64_t)1 << CLASS_LARGE;
   if (heap == NULL || heap->next != NULL || task->objects != 0) return false;
-  for (unsigned c = 1; c < CLASS_COUNT; c++)
-    if (heap->queue[c].first != NULL) return false;
-  return heap->full != NULL && heap->full->next == NULL;
+  if ((heap->classes & ~single) != 0) return false;
+  return task->nest != NULL ? heap->full == NULL : heap->full != NULL && heap->full->next == NULL;
 }
 
 bool rt_get_image(const rt_task* t, rt_image* image) {

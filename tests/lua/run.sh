@@ -108,6 +108,14 @@ cases() {
   done
 }
 
+# Operations of big integers against Python's: all in the first binary, some thousands in the others.
+bigs() {
+  local lines=100000
+  [ "$slua" = "${binaries[0]}" ] || lines=10000
+  head -n $lines "$dir/bigs" >"$dir/some-bigs"
+  expect 'bigs.lua' 0 '' 'bigs as expected' -- --repeatable bigs.lua "$dir/some-bigs"
+}
+
 # Where and how a script ends.
 ends() {
   local close='local x <close> = setmetatable({}, {__close ='
@@ -156,6 +164,8 @@ ends() {
   expect 'the sandbox has limits' 3 'slua: heartbeat limit of 10000 reached .*' -- --sandbox -e 'while true do end'
   expect 'of both kinds' 4 'slua: memory limit of 67108864 bytes reached .*' -- --sandbox -e 'local s = "x" while true do s = s .. s end'
   expect 'which can be others' 3 'slua: heartbeat limit of 50 .*' -- --sandbox --heartbeats=50 -e 'while true do end'
+  expect 'where, though the grace is used up' 3 'slua: heartbeat limit of 310 reached after [0-9]+ ticks, at .command line.:3' -- \
+    --heartbeats 310 -e $'local t = {} for i = 1, 60000 do t[i] = "x" .. i .. "=" .. i end\nlocal s = table.concat(t, " ")\nwhile true do load(s) end'
   expect 'work.lua' 0 '' '' -- --heartbeats 1000000 work.lua
   expect 'beat.lua' 0 '' 'beat as expected' -- --heartbeats 1000000 beat.lua
   expect 'beat needs a count' 1 'slua: \(command line\):1: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
@@ -190,10 +200,12 @@ repeats() { # NAME COMMAND...
 echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
 echo 'print(arg[-1], (arg[0]:gsub(".*/", "")), arg[1])' >"$dir/arg.lua"
 lua5.4 - "$dir/code.luac" <<<'io.open(arg[1], "wb"):write(string.dump(function() print "it ran" end))'
+./bigs.py 100000 >"$dir/bigs"
 for script in same numbers; do lua5.4 $script.lua >"$dir/$script" 2>&1; done
 for slua in "${binaries[@]}"; do
   cases
   ends
+  bigs
   repeats 'repeats' order env
   repeats 'repeats without randomised addresses' order setarch -R
   repeats 'repeats with a large environment' order env PADDING="$(head -c 50000 /dev/zero | tr '\0' x)"

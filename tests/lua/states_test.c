@@ -239,6 +239,7 @@ static void limits_stop_it(void** unused) {
   s = state((slua_config){.limits.heartbeats = 1, .limits.heartbeat_period = 10});
   expect_stopped(s, RT_HEARTBEATS, "");
   s = plain();
+  assert_int_equal(run(s, "return 1"), SLUA_OK);
   rt_cancel(slua_task(s));
   assert_int_equal(run(s, "return 1"), SLUA_STOPPED);
   expect_stopped(s, RT_CANCELLED, "");

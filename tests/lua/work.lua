@@ -44,6 +44,11 @@ for _, call in ipairs { "os.clock", "os.time", "os.getenv 'x'", "io.open '/' ", 
   operation(call, "local f, a, b = io.tmpfile(), 1, 1 io.input(f)", call:find "'" and call .. " " or call .. "() ", 1)
 end
 
+local a, b = ("x"):rep(100000), ("x"):rep(100000)
+check("texts by order", ticks(function() return a < b end), #a // 16 // 64)
+check("texts by order, one of them short", -ticks(function() return a < "x" end), -1)
+check("equal texts", ticks(function() return a == b end), #a // 16 // 64)
+
 local locals = table.concat(names, ", ", 1, 190)
 local closures = assert(load("local " .. locals .. " for _ = 1, 100 do local f = function() return " .. locals .. " end end"))
 check("locals that are taken over", ticks(closures), 100 * 190 * 190 / 2 / 32 / 64)

@@ -37,8 +37,6 @@ def verdict(p, name, source):
         return f"stopped before the attempt, {last}", "?"
     if kind == "memory":
         return None, f"memory limit, {ticks} ticks"
-    if stopped[3] == "the end":
-        return "it is not told where", "?"
     over = ticks - BEATS * PERIOD
     if not 0 <= over < PERIOD + MEMORY // 1024:
         return f"{over} ticks after the limit", "?"
