@@ -4,6 +4,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lua/states_tools.h"
 
@@ -390,6 +392,33 @@ static void not_all_goes_together(void** unused) {
   assert_int_equal(slua_close(NULL), 0);
 }
 
+/* The first number that a new state draws. */
+static int64_t drawn(void) {
+  slua* s = plain();
+  assert_int_equal(run(s, "return math.random(0)"), SLUA_OK);
+  int64_t number = slua_result(s, 0).integer;
+  slua_close(s);
+  return number;
+}
+
+static void processes_have_random_numbers_of_their_own(void** unused) {
+  (void)unused;
+  int ends[2];
+  int64_t childs = 0;
+  for (int i = 0; i < 4; i++) (void)drawn(); /* from now on states are copies */
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    childs = drawn();
+    _exit(write(ends[1], &childs, sizeof childs) != sizeof childs);
+  }
+  assert_int_equal(read(ends[0], &childs, sizeof childs), sizeof childs);
+  assert_int_equal(waitpid(child, NULL, 0), child);
+  assert_true(childs != drawn());
+  close(ends[0]);
+  close(ends[1]);
+}
+
 /* ---- Output, and what is permitted ----------------------------------------------------------- */
 
 static void output_is_the_hosts(void** unused) {
@@ -516,6 +545,7 @@ int main(void) {
       cmocka_unit_test(what_waits_for_the_end_runs_once),
       cmocka_unit_test(memory_lacks_anywhere),
       cmocka_unit_test(not_all_goes_together),
+      cmocka_unit_test(processes_have_random_numbers_of_their_own),
       cmocka_unit_test(output_is_the_hosts),
       cmocka_unit_test(scripts_have_what_they_may),
       cmocka_unit_test(many_fit),
