@@ -44,6 +44,11 @@ for _, call in ipairs { "os.clock", "os.time", "os.getenv 'x'", "io.open '/' ", 
   operation(call, "local f, a, b = io.tmpfile(), 1, 1 io.input(f)", call:find "'" and call .. " " or call .. "() ", 1)
 end
 
+local file = io.tmpfile()
+local function written(n) return ticks(file.write, file, ("x"):rep(n)) end
+check("1023 bytes are no KiB", -written(1023), -written(0))
+check("1024 are", written(1024), written(0) + 1)
+
 local a, b = ("x"):rep(100000), ("x"):rep(100000)
 check("texts by order", ticks(function() return a < b end), #a // 16 // 64)
 check("texts by order, one of them short", -ticks(function() return a < "x" end), -1)
