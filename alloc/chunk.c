@@ -235,12 +235,13 @@ bool chunk_init(chunk_t* c, arena_t* arena, char* base, size_t size, bool zero) 
   uint32_t slices = (uint32_t)(size / SLICE);
   page_t* records = page_records_new(base);
   if (records == NULL) return false;
+  bool start = arena_is_region(arena) && size < CHUNK;
   *c = (chunk_t){.base = base, .records = records, .size = size, .arena = arena};
-  bits_set(c->busy, 0, 1);
+  if (!start) bits_set(c->busy, 0, 1);
   bits_set(c->busy, slices, CHUNK_SLICES);
   uint32_t dirty = zero ? 0 : bits_set(c->dirty, 1, slices);
   atomic_fetch_add_explicit(&arena->dirty_slices, dirty, memory_order_relaxed);
-  atomic_store_explicit(&c->free_slices, slices - 1, memory_order_relaxed);
+  atomic_store_explicit(&c->free_slices, slices - !start, memory_order_relaxed);
   atomic_store_explicit(&c->nurseries, 0, memory_order_relaxed);
   table_set(base, c->records);
   return true;
@@ -261,16 +262,26 @@ static void count_taken(arena_t* arena, uint32_t slices, uint32_t dirty) {
     atomic_store_explicit(&arena->dirty_low, left, memory_order_relaxed);
 }
 
+static page_t* claimed(chunk_t* c, uint32_t i, uint32_t slices, bool* zero) {
+  atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
+  uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
+  *zero = bits_clear(c->lazy, i, i + slices, memory_order_relaxed) + dirty == 0;
+  count_taken(c->arena, slices, dirty);
+  return page_claim(c, i, slices);
+}
+
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
-  for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++) {
-    if (!bits_claim(c->busy, i, i + slices)) continue;
-    atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
-    uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
-    *zero = bits_clear(c->lazy, i, i + slices, memory_order_relaxed) + dirty == 0;
-    count_taken(c->arena, slices, dirty);
-    return page_claim(c, i, slices);
-  }
+  for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++)
+    if (bits_claim(c->busy, i, i + slices)) return claimed(c, i, slices, zero);
   return NULL;
+}
+
+page_t* chunk_take_start(chunk_t* c, bool* zero) {
+  if (!bits_claim(c->busy, 0, 1)) return NULL;
+  page_t* page = claimed(c, 0, 1, zero);
+  page->start += START_RECORDS;
+  page->span -= START_RECORDS;
+  return page;
 }
 
 static uint32_t page_first_slice(const page_t* page) {

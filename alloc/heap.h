@@ -22,6 +22,10 @@
 ** to any arena or taken away (huge_lock for huge blocks), which is rare: a fork then has one to hold,
 ** not one for each. */
 #define REGION (4 * GiB)
+/* A region begins with a small chunk: its first slice has the records of so many slices, and behind them the first
+** block of a compact task, in the same page of the system. The next chunk is always at the second place. */
+enum { START_SLICES = 16, START_RECORDS = START_SLICES * RECORD };
+enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of that */
 enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };
 
 struct chunk {
@@ -279,7 +283,8 @@ struct mi_task {
   struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
   struct nursery* nursery;       /* of compact tasks: where blocks are cut from */
-  struct nursery* nest;          /* the first of them, if it lies in a nest, not in a slice: */
+  size_t nursery_size;           /* of the memory that it begins */
+  struct nursery* nest;          /* the first of them, if it lies in a nest: */
   size_t nest_size;
   struct nest_group* nest_group;                 /* whose nest */
   mi_task_t* next;                               /* free list of records */

@@ -83,33 +83,34 @@ static void count(page_t* page) {
 
 static const uint32_t FIRST = (sizeof(struct nursery) + UNIT - 1) & ~(uint32_t)(UNIT - 1);
 
-static struct nursery* begin(void* at, size_t size) {
+static struct nursery* begin(mi_task_t* task, void* at, size_t size) {
   struct nursery* n = at;
   memset(n, 0, FIRST);
   n->fresh = FIRST;
   n->size = (uint32_t)size;
+  task->nursery = n;
+  task->nursery_size = size;
   return n;
 }
 
-static struct nursery* in_slice(mi_heap_t* heap) {
-  page_t* page = page_new_single(heap, SLICE, UNIT, 0);
+static struct nursery* in_slice(mi_task_t* task, mi_heap_t* heap) {
+  page_t* page = page_new_start(heap);
+  if (page == NULL) page = page_new_single(heap, SLICE, UNIT, 0);
   if (page == NULL) return NULL;
   count(page);
-  return begin(page->start, SLICE);
+  return begin(task, page->start, page->span);
 }
 
 bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
   mi_assert(class_of_bytes(LARGEST) < CLASSES);
-  task->nursery = in_slice(heap);
-  return task->nursery != NULL;
+  return in_slice(task, heap) != NULL;
 }
 
 /* A nest is full: a slice comes next. What is freed in the nest from now on is not used again. */
 static struct nursery* leave_nest(mi_task_t* task) {
-  struct nursery* n = in_slice(task->exact);
-  if (n == NULL) return NULL;
-  n->clears = task->nest->clears;
-  return task->nursery = n;
+  struct nursery* n = in_slice(task, task->exact);
+  if (n != NULL) n->clears = task->nest->clears;
+  return n;
 }
 
 void nursery_end(mi_task_t* task) {
@@ -137,7 +138,7 @@ static void move_to_nest(mi_task_t* task, size_t size) {
   if (!CHECKED && task->arena == &arena_main && fills) nest = nest_take(&size, &task->nest_group);
   if (nest == NULL) return;
   page_free_full(page_of(task->nursery), NULL);
-  task->nursery = task->nest = begin(nest, size);
+  task->nest = begin(task, nest, size);
   task->nest_size = size;
 }
 
@@ -147,6 +148,8 @@ bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
   move_to_nest(task, size);
   struct nursery* n = task->nursery;
   uint32_t room = n->size;
+  if (size > room) return false;
+  if (task->nest == NULL && page_of(n)->zero) os_populate(n, size);
   memcpy(n, from, size);
   mi_assert(n->fresh == size && !n->closed);
   n->size = room;

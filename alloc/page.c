@@ -207,17 +207,7 @@ size_t single_bytes(size_t size) {
   return size == 0 ? SLICE : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
 }
 
-/* A page of one block, which is granted at once. It starts `shift` bytes (below SLICE) behind an
-** aligned address. */
-page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
-  bool zero;
-  bool padded = heap_is_padded(heap);
-  size_t room = size + shift + single_tail(padded), zone = padded ? ZONE : 0;
-  if (align < zone) align = zone;
-  page_t* page = large_alloc(heap->arena, room, align, zone, &zero);
-  if (page == NULL) return NULL;
-  page->start += shift;
-  page->span -= shift;
+static page_t* grant_single(mi_heap_t* heap, page_t* page, size_t size, bool zero) {
   page_init(page, heap, CLASS_LARGE, zero);
   page->stride = 0;
   page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
@@ -231,6 +221,26 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   account_single(heap, page, true);
   account(heap, page, 1);
   return page;
+}
+
+/* A page of one block, which is granted at once. It starts `shift` bytes (below SLICE) behind an
+** aligned address. */
+page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
+  bool zero;
+  bool padded = heap_is_padded(heap);
+  size_t room = size + shift + single_tail(padded), zone = padded ? ZONE : 0;
+  if (align < zone) align = zone;
+  page_t* page = large_alloc(heap->arena, room, align, zone, &zero);
+  if (page == NULL) return NULL;
+  page->start += shift;
+  page->span -= shift;
+  return grant_single(heap, page, size, zero);
+}
+
+page_t* page_new_start(mi_heap_t* heap) {
+  bool zero;
+  page_t* page = start_alloc(heap->arena, &zero);
+  return page != NULL ? grant_single(heap, page, page->span, zero) : NULL;
 }
 
 /* The record may lie elsewhere afterwards. */

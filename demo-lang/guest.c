@@ -1,8 +1,10 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
+#include "demo-lang/objects.h"
 #include "demo-lang/steps.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,7 +362,11 @@ bool guest_counts(const slua_config* config) {
   return config->counted || config->limits.heartbeats != 0 || config->limits.ticks != 0;
 }
 
+static void begin_objects(void) { objects_begin(guest_alloc); }
+
 bool guest_begin(guest* g, const slua_config* config) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, begin_objects);
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = guest_counts(config),

@@ -196,20 +196,20 @@ static __attribute__((noinline)) void* exact_alloc(size_t size) {
   return p;
 }
 
-/* A block off its class's list, if there is one, and room for what is to be counted; else NULL. */
-static inline void* listed_alloc(size_t size, size_t counted) {
+/* A block off its class's list, if there is one, and room for it; else NULL. */
+static inline void* listed_alloc(size_t size) {
   if (size > FAST_MAX) return NULL;
   block_t** list = &tls.exact->list[class_of_fast[size]];
   block_t* block = *list;
-  if (block == NULL || tls.task->room < (int64_t)counted) return NULL;
-  tls.task->room -= (int64_t)counted;
+  if (block == NULL || tls.task->room < (int64_t)size) return NULL;
+  tls.task->room -= (int64_t)size;
   *list = block->next;
   return block;
 }
 
 void* rt_alloc(size_t size) {
   task_charge(ticks_of(size));
-  void* p = listed_alloc(size, size);
+  void* p = listed_alloc(size);
   return p != NULL ? p : exact_alloc(size);
 }
 
@@ -255,17 +255,28 @@ static inline bool is_plain(const page_t* page) {
   return !CHECKED && page_owner(page) == (uintptr_t)tls.task;
 }
 
-/* The usual case: a small block that grows, to the next list. */
+void* rt_realloc_quick(void* p, size_t oldsize, size_t newsize) {
+  page_t* page = slot_of(p);
+  if (newsize > FAST_MAX || tls.countdown <= 1 || !is_plain(page) || newsize <= page->stride)
+    return NULL;
+  block_t** list = &tls.exact->list[class_of_fast[newsize]];
+  block_t* block = *list;
+  int64_t room = tls.task->room - (int64_t)(newsize - oldsize);
+  if (block == NULL || room < tls.task->watch) return NULL;
+  tls.task->room = room;
+  tls.countdown--;
+  *list = block->next;
+  memcpy(block, p, page->stride);
+  page_free_local(page, p);
+  return block;
+}
+
 void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   if (p == NULL) return rt_alloc(newsize);
+  void* q = rt_realloc_quick(p, oldsize, newsize);
+  if (q != NULL) return q;
   task_charge(ticks_of(newsize));
-  page_t* page = slot_of(p);
-  bool grows = is_plain(page) && newsize > page->stride;
-  void* q = grows ? listed_alloc(newsize, newsize - oldsize) : NULL;
-  if (q == NULL) return exact_realloc(p, oldsize, newsize);
-  memcpy(q, p, page->stride);
-  page_free_local(page, p);
-  return q;
+  return exact_realloc(p, oldsize, newsize);
 }
 
 /* What another task allocated was counted there. */

@@ -127,6 +127,8 @@ ends() {
   beats 'os.exit that closes for ever' "$close function() while true do end end}) os.exit(6, true)"
   beats 'C functions as __close do not run' "$close print}) while true do end"
   beats 'C function as a handler' 'xpcall(function() while true do end end, print)'
+  expect 'keys in order' 0 '' 4000 -- keys.lua
+  expect 'keys in order, charged' 0 '' 4000 -- --sandbox keys.lua
   expect 'colliding keys' 3 'slua: heartbeat limit of 100 reached after (997|998|999|1000)[0-9]{2} ticks, at collide.lua:[0-9]+' -- --heartbeats 100 collide.lua
   MIMALLOC_HEARTBEAT_PERIOD=7 beats 'the environment has no say' 'while true do end'
   expect 'bytecode as a script' 1 "slua: attempt to load a binary chunk \\(mode is 't'\\)" -- --repeatable "$dir/code.luac"

@@ -7,7 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "demo-lang/objects.h"
 #include "tests/lua/states_tools.h"
+
+/* Else objects.c and keys.c stand aside, and only time tells. */
+static void liblua_is_as_expected(void** unused) {
+  (void)unused;
+  slua_close(plain());
+  assert_true(objects_allocate != NULL);
+}
 
 /* ---- Values and errors ----------------------------------------------------------------------- */
 
@@ -531,6 +539,7 @@ static void many_repeatable_fit(void** unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(liblua_is_as_expected),
       cmocka_unit_test(values_go_in_and_out),
       cmocka_unit_test(wrong_arguments_are_refused),
       cmocka_unit_test(errors_are_values),
