@@ -16,7 +16,8 @@ WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvar
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
           luaH_resizearray luaH_get luaH_getstr luaD_precall luaD_pretailcall luaD_call luaD_callnoyield luaT_trybiniTM \
-          fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
+          luaK_concat luaK_infix luaF_findupval luaO_tostring \
+          fmod flockfile fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.

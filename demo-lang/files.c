@@ -89,7 +89,12 @@ void guest_close_files(guest* g) {
   }
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- What calls of the system cost -------------------------------------------------------------- */
+
+int guest_asks(lua_State* L) {
+  guest_tick(L, 1 + (uint64_t)lua_gettop(L) / 32);
+  return guest_call_original(L);
+}
 
 /* A tick for each KiB, or 32 values; and for the call, which can be one of the system. */
 static int writes(lua_State* L) {
@@ -103,9 +108,15 @@ static int writes(lua_State* L) {
 
 void guest_open_files(lua_State* L) {
   if (!guest_of(L)->counted) return;
+  static const char* const ask[] = {"open", "tmpfile", "input", "output", "lines", "read", "flush"};
+  for (size_t i = 0; i < sizeof ask / sizeof *ask; i++)
+    guest_wrap(L, LUA_IOLIBNAME, ask[i], guest_asks);
   guest_wrap(L, LUA_IOLIBNAME, "write", writes);
   luaL_getmetatable(L, LUA_FILEHANDLE);
   lua_getfield(L, -1, "__index");
   guest_wrap_field(L, "write", writes);
+  guest_wrap_field(L, "read", guest_asks);
+  guest_wrap_field(L, "seek", guest_asks);
+  guest_wrap_field(L, "flush", guest_asks);
   lua_pop(L, 2);
 }

@@ -167,7 +167,9 @@ static bool memory_is_out(guest* g) {
 ** which may be caught elsewhere: so the place is kept now). A second one is the end: the request
 ** is served from the grace, since a memory error could be caught. */
 static void* refused(guest* g, void* p, size_t osize, size_t nsize) {
-  if (g->limit == 0 || rt_poll() != RT_OK) return NULL;
+  bool over = rt_poll() != RT_OK; /* Lua will unwind before it is stopped */
+  if (over && g->running != NULL && g->where[0] == '\0') find_where(g->running, g->where);
+  if (g->limit == 0 || over) return NULL;
   if (g->refused.size == nsize && g->refused.block == p) {
     (void)memory_is_out(g);
     return rt_realloc(p, osize, nsize);
@@ -356,6 +358,10 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
+bool guest_counts(const slua_config* config) {
+  return config->counted || config->limits.heartbeats != 0 || config->limits.ticks != 0;
+}
+
 static void begin_objects(void) { objects_begin(guest_alloc); }
 
 bool guest_begin(guest* g, const slua_config* config) {
@@ -363,7 +369,7 @@ bool guest_begin(guest* g, const slua_config* config) {
   pthread_once(&once, begin_objects);
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
-               .counted = config->counted || config->limits.heartbeats != 0,
+               .counted = guest_counts(config),
                .by_hook = config->by_hook,
                .steps = INT64_MAX,
                .out = stdout,

@@ -94,6 +94,8 @@ typedef struct guest {
 ** why (ENOMEM, which a limit can be the reason of; ENOTSUP: this liblua keeps its hash seed
 ** elsewhere), and nothing is left. */
 bool guest_open(guest* g, const slua_config* config);
+/* Is its work counted? Any limit of ticks wants that. */
+bool guest_counts(const slua_config* config);
 /* In two steps: the task, entered, and the state in it. */
 bool guest_begin(guest* g, const slua_config* config);
 bool guest_make(guest* g);
@@ -223,6 +225,8 @@ void guest_pay_names(lua_State* L, unsigned n);
 void guest_wrap_field(lua_State* L, const char* name, lua_CFunction f);
 void guest_wrap(lua_State* L, const char* library, const char* name, lua_CFunction f);
 int guest_call_original(lua_State* L);
+/* A wrapper for what may call the system. */
+int guest_asks(lua_State* L);
 /* guesttext.c: the functions that make text of values; and what tostring gives, pushed: addresses
 ** are offsets in the task's region. */
 void guest_open_text(lua_State* L);

@@ -139,6 +139,7 @@ static int package_searchpath(lua_State* L) {
 /* The locale is the process's, so it is only told: others are as if they were not there. */
 static int os_setlocale(lua_State* L) {
   const char* wanted = luaL_optstring(L, 1, NULL);
+  guest_tick(L, 1);
   lua_settop(L, 2);
   lua_pushvalue(L, 1); /* which keeps what is wanted */
   lua_pushnil(L);
@@ -191,6 +192,13 @@ static void find_random(lua_State* L) {
   lua_settop(L, 0);
 }
 
+static void wrap_system(lua_State* L) {
+  static const char* const asking[] = {"clock",  "date", "getenv", "remove",
+                                       "rename", "time", "tmpname"};
+  for (size_t i = 0; i < sizeof asking / sizeof asking[0]; i++)
+    guest_wrap(L, LUA_OSLIBNAME, asking[i], guest_asks);
+}
+
 static void set_wrappers(lua_State* L) {
   guest_open_files(L);
   if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
@@ -203,6 +211,7 @@ static void set_wrappers(lua_State* L) {
   }
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
+  if (guest_of(L)->counted) wrap_system(L);
   lua_settop(L, 0);
 }
 

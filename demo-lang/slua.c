@@ -215,20 +215,24 @@ static void configure(options* o) {
 
 /* ---- Reports --------------------------------------------------------------------------------- */
 
-static _Noreturn void cannot_start(const options* o, int error) {
-  uint64_t bytes = o->config.limits.bytes;
+/* `error` tells why there is no state. */
+static _Noreturn void cannot_start(const slua_config* c, int error) {
+  enum { ENOUGH = 64 * 1024 };
+  bool too_little = error == ENOMEM && c->limits.bytes != 0 && c->limits.bytes < ENOUGH;
   if (error == ENOTSUP)
     fprintf(
         stderr,
         "slua: this liblua keeps its hash seed where it was not expected; runs would not repeat\n");
-  else if (bytes != 0)
+  else if (too_little)
     fprintf(stderr,
             "slua: a memory limit of %llu bytes is below what Lua needs to start; give it 64K or "
             "more\n",
-            (unsigned long long)bytes);
+            (unsigned long long)c->limits.bytes);
   else
-    fprintf(stderr, "slua: no memory to start\n");
-  exit(bytes != 0 && error == ENOMEM ? EXIT_MEMORY : EXIT_LUA);
+    fprintf(
+        stderr, "slua: no memory to start%s\n",
+        c->repeatable ? " (that its runs repeat takes 8 GiB of address space, see ulimit -v)" : "");
+  exit(too_little ? EXIT_MEMORY : EXIT_LUA);
 }
 
 static int report_limit(slua_stop stop, const rt_config* limits) {
@@ -263,12 +267,12 @@ static void report_use(const slua* s, const options* o) {
 int main(int argc, char** argv) {
   options o = {.config.limits.heartbeat_period = 1000, /* whatever the environment says */
                .reports = calloc((size_t)argc + 1, sizeof *o.reports)};
-  if (o.reports == NULL) cannot_start(&o, ENOMEM);
+  if (o.reports == NULL) cannot_start(&o.config, ENOMEM);
   parse(&o, argc, argv);
   configure(&o);
   mi_option_set_default(mi_option_allow_thp, 2); /* a collector walks all of its heap */
   slua* s = slua_new(&o.config);
-  if (s == NULL) cannot_start(&o, errno);
+  if (s == NULL) cannot_start(&o.config, errno);
   o.command.state = s;
   slua_status end = slua_call(s, run_command, &o.command);
   if (end == SLUA_ERROR) fprintf(stderr, "slua: %s\n", slua_text(s, 0));

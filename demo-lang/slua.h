@@ -41,9 +41,10 @@ enum {
 typedef void slua_output(void* arg, const char* text, size_t length);
 
 typedef struct slua_config {
-  rt_config limits; /* but for `collects` and `repeatable_addresses`, which are set here; with
-                       heartbeats it is `counted` */
-  unsigned may;     /* SLUA_MAY_* */
+  /* With heartbeats or ticks it is `counted`. `collects`, `repeatable_addresses` and `take_back` are set here, and `depth`
+  ** is not looked at: calls nest as deep as Lua lets them, some 200,000. */
+  rt_config limits;
+  unsigned may; /* SLUA_MAY_* */
   bool
       repeatable; /* the same script does the same in every run, to the tick; some 16,000 such states
                        live in a process, each with at most 4 GiB */
@@ -55,8 +56,8 @@ typedef struct slua_config {
 } slua_config;
 
 /* A new state, the caller's until slua_close. It is a copy of one that is kept, from the second on with the same
-** `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call. NULL and errno:
-** ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
+** `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call; NULL: zero everywhere.
+** NULL and errno: ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
 ** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
 ** heartbeats than the libraries take, it is stopped from the start. */
 slua* slua_new(const slua_config* config);
@@ -108,8 +109,8 @@ slua_status slua_load(slua* s, const char* text, size_t length, const char* name
 /* Starts what was loaded, or goes on behind its last yield, with n arguments. SLUA_ERROR, too, if
 ** there is nothing to go on with. */
 slua_status slua_resume(slua* s, const slua_value* args, int n);
-/* From now on slua_resume comes back with SLUA_SLICE when so many ticks were used, 0: only when the guest
-** yields or ends. For states that are counted. Where nothing can yield, as within table.sort, it is later. */
+/* From now on slua_resume comes back with SLUA_SLICE when it has used so many ticks, 0: only when the guest
+** yields or ends. Only in states that are counted. Where nothing can yield, as within table.sort, it is later. */
 void slua_set_slice(slua* s, uint64_t ticks);
 /* slua_load and slua_resume without arguments. */
 slua_status slua_run(slua* s, const char* text, size_t length, const char* name);

@@ -82,7 +82,7 @@ static int prepare(lua_State* L) {
 }
 
 static bool is_allowed(const slua_config* c) {
-  bool guarded = c->repeatable || c->counted || c->limits.heartbeats != 0 || c->limits.bytes != 0;
+  bool guarded = c->repeatable || guest_counts(c) || c->limits.bytes != 0;
   return !guarded || (c->may & SLUA_MAY_ANYTHING) != SLUA_MAY_ANYTHING;
 }
 
@@ -188,7 +188,7 @@ static slua* make_example(const slua_config* config) {
 static template* make_template(const slua_config* config) {
   slua_config example = {.may = config->may,
                          .repeatable = config->repeatable,
-                         .counted = config->counted || config->limits.heartbeats != 0,
+                         .counted = guest_counts(config),
                          .no_environment = config->no_environment,
                          .output = config->output != NULL ? no_output : NULL};
   slua *a = make_example(&example), *b = a != NULL ? make_example(&example) : NULL;
@@ -231,8 +231,9 @@ static slua* new_state(const slua_config* config) {
 
 /* A guest may be running, whose host makes this one. */
 slua* slua_new(const slua_config* config) {
+  static const slua_config none;
   guest* before = steps_switch(NULL);
-  slua* s = new_state(config);
+  slua* s = new_state(config != NULL ? config : &none);
   steps_switch(before);
   return s;
 }
@@ -366,8 +367,7 @@ static void push_value(lua_State* L, const slua_value* v) {
     case SLUA_SHARED:
       handle_push_word(L, (rc_word)v->shared);
       break;
-    case SLUA_NIL:
-    case SLUA_OTHER:
+    default:
       lua_pushnil(L);
       break;
   }
@@ -376,6 +376,7 @@ static void push_value(lua_State* L, const slua_value* v) {
 static int push_arguments(lua_State* L, void* arg) {
   const arguments* a = arg;
   luaL_checkstack(L, a->n, "too many arguments");
+  if (a->n < 0) return luaL_error(L, "a negative number of arguments");
   if (!lua_checkstack(a->to, a->n)) return luaL_error(L, "too many arguments");
   for (int i = 0; i < a->n; i++) push_value(L, &a->at[i]);
   lua_xmove(L, a->to, a->n);
@@ -411,7 +412,7 @@ slua_status slua_resume(slua* s, const slua_value* args, int n) {
   if (entered != SLUA_OK) return entered;
   arguments a = {args, n, s->co};
   if (s->co == NULL) return call(s, nothing_loaded, NULL, 0), leave_main(s, SLUA_ERROR);
-  if (n > 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
+  if (n != 0 && !call(s, push_arguments, &a, 0)) return leave_main(s, SLUA_ERROR);
   int status, count;
   lua_State* co = s->co;
   s->g.deadline.soft = slice_end(s);

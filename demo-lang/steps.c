@@ -4,6 +4,7 @@
 #include "demo-lang/lib/tables.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 _Thread_local steps steps_now = {NULL, INT64_MAX};
@@ -158,9 +159,17 @@ unsigned __wrap_luaH_realasize(const table* t) {
 typedef struct function {
   const void* prototype;
   const struct function* around;
-  char state[50];
+  const struct scanner* scanner;
+  const void* block;
+  int pc;
+  char state[30];
   uint8_t locals, upvalues;
 } function;
+
+typedef struct names {
+  const void* them;
+  int count, room;
+} names;
 
 typedef struct scanner {
   char tokens[48];
@@ -168,17 +177,23 @@ typedef struct scanner {
   const lua_State* L;
   const void* buffers[3];
   const struct {
-    const void* variables;
-    int count;
-  } * locals; /* of all functions */
+    names locals, gotos, labels; /* gotos: whose label was not found yet */
+  } * of_all;                    /* functions that are not complete */
 } scanner;
 
-static_assert(offsetof(function, locals) == 66 && offsetof(scanner, locals) == 88, "as in liblua");
+static_assert(offsetof(function, locals) == 66 && offsetof(scanner, of_all) == 88, "as in liblua");
 
+static bool pays(const scanner* s) {
+  const guest* g = steps_guest();
+  return g != NULL && g->can_look && s->L == g->running;
+}
+
+/* Few tokens look at labels. Gotos are moved out of each block that ends, and along when one of them is done. */
 static size_t names_of(const scanner* s) {
-  enum { FEW_LOCALS = 64 };
-  size_t n = (size_t)s->locals->count;
-  if (n <= FEW_LOCALS) return 0;
+  enum { FEW_NAMES = 64, TOKENS = 4 };
+  size_t jumps = (size_t)s->of_all->gotos.count + (size_t)s->of_all->labels.count;
+  size_t n = (size_t)s->of_all->locals.count + jumps / TOKENS;
+  if (n <= FEW_NAMES) return 0;
   for (const function* f = s->function; f != NULL; f = f->around) n += f->upvalues;
   return n;
 }
@@ -187,9 +202,37 @@ void __real_luaX_next(scanner* s);
 void __wrap_luaX_next(scanner* s);
 void __wrap_luaX_next(scanner* s) {
   enum { NAMES = 32 };
-  const guest* g = steps_guest();
-  if (g != NULL && g->can_look && s->L == g->running) take(names_of(s) / NAMES);
+  if (pays(s)) take(names_of(s) / NAMES);
   __real_luaX_next(s);
+}
+
+/* The jumps out of a long `and`, `or` or `elseif` are a list through the code, from the first one on; Lua goes along
+** it to append one. */
+static void take_list(const function* f, int first) {
+  enum { INSTRUCTIONS = 32 };
+  if (first >= 0 && pays(f->scanner)) take((size_t)(f->pc - first) / INSTRUCTIONS);
+}
+
+void __real_luaK_concat(function* f, int* list, int more);
+void __wrap_luaK_concat(function* f, int* list, int more);
+void __wrap_luaK_concat(function* f, int* list, int more) {
+  take_list(f, *list);
+  __real_luaK_concat(f, list, more);
+}
+
+/* An operand, with the jumps that leave it if it is true, or false. */
+typedef struct operand {
+  int kind;
+  uint64_t what;
+  int if_true, if_false;
+} operand;
+
+void __real_luaK_infix(function* f, int operator, operand * left);
+void __wrap_luaK_infix(function* f, int operator, operand * left);
+void __wrap_luaK_infix(function* f, int operator, operand * left) {
+  take_list(f, left->if_true);
+  take_list(f, left->if_false);
+  __real_luaK_infix(f, operator, left);
 }
 
 /* The name of what a register holds, for a message or a trace: if no local has it, Lua goes through the code
@@ -200,6 +243,24 @@ const char* __wrap_luaF_getlocalname(const void* prototype, int number, int pc) 
   enum { INSTRUCTIONS = 16 };
   take((size_t)pc / INSTRUCTIONS);
   return __real_luaF_getlocalname(prototype, number, pc);
+}
+
+/* A closure takes a local over: Lua looks for it among those that were taken over, from the end of the frame on. */
+void* __real_luaF_findupval(lua_State* L, void* variable);
+void* __wrap_luaF_findupval(lua_State* L, void* variable);
+void* __wrap_luaF_findupval(lua_State* L, void* variable) {
+  enum { REGISTERS = 64 };
+  size_t registers = (size_t)lua_gettop(L);
+  if (registers >= REGISTERS) take(registers / REGISTERS);
+  return __real_luaF_findupval(L, variable);
+}
+
+/* A number becomes a text. */
+void __real_luaO_tostring(lua_State* L, void* number);
+void __wrap_luaO_tostring(lua_State* L, void* number);
+void __wrap_luaO_tostring(lua_State* L, void* number) {
+  take(2);
+  __real_luaO_tostring(L, number);
 }
 
 /* A text becomes a number. */
@@ -221,4 +282,28 @@ int __wrap_strcoll(const char* a, const char* b) {
   if (n == SHORT && (n = strnlen(b, SHORT)) == SHORT) n = strnlen(b, strlen(a));
   take(1 + n / STEP_BYTES);
   return __real_strcoll(a, b);
+}
+
+/* One bit of the quotient after the other. */
+static int exponent_of(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (int)(bits >> 52 & 0x7FF);
+}
+
+double __real_fmod(double a, double b);
+double __wrap_fmod(double a, double b);
+double __wrap_fmod(double a, double b) {
+  enum { BITS = 64 };
+  int quotient = exponent_of(a) - exponent_of(b);
+  if (quotient > BITS) take((size_t)quotient / BITS);
+  return __real_fmod(a, b);
+}
+
+/* A line is read, or a number: by a call that pays for that, or by what io.lines gives. */
+void __real_flockfile(FILE* file);
+void __wrap_flockfile(FILE* file);
+void __wrap_flockfile(FILE* file) {
+  take(STEPS / 2);
+  __real_flockfile(file);
 }

@@ -11,13 +11,15 @@
 ** table of the libraries has a key that is hashed by its address in the piece. In repeatable states the lower half of
 ** it, which Lua hashes, is the same anyway.
 **
-** The generator of math.random is not copied, but seeded anew, unless states are to repeat. */
+** The generator of math.random is not copied, but seeded anew, unless states are to repeat; in a child process, too. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "demo-lang/guest.h"
 
@@ -48,16 +50,29 @@ static _Atomic uint64_t random_at;
 static uint32_t hash_seed; /* of all copies */
 
 /* If the system has none to give, the clock will do. */
+static void get_random(uint64_t seed[2]) {
+  if (getrandom(seed, 2 * sizeof *seed, GRND_NONBLOCK) == 2 * sizeof *seed) return;
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  seed[0] = (uint64_t)now.tv_sec ^ (uint64_t)getpid() << 32;
+  seed[1] = (uint64_t)now.tv_nsec;
+}
+
+/* Another process goes on with numbers of its own; what is hashed stays. */
+static void forked(void) {
+  uint64_t seed[2];
+  get_random(seed);
+  random_at = seed[0];
+}
+
 static void begin_random(void) {
   uint64_t seed[2];
-  if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    seed[0] = (uint64_t)now.tv_sec;
-    seed[1] = (uint64_t)now.tv_nsec;
-  }
+  get_random(seed);
   random_at = seed[0];
   hash_seed = (uint32_t)seed[1] | 1;
+  if (pthread_atfork(NULL, NULL, forked) != 0)
+    fputs("slua: warning: no memory to prepare for fork: child processes repeat random numbers\n",
+          stderr);
 }
 
 /* SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014). */

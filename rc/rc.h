@@ -16,8 +16,8 @@
 ** Words. A field is an `rc_word`: an object's address, or a 63-bit integer with the low bit set.
 ** A word is never 0; "nothing" is RC_NIL, the integer 0.
 **
-** Ownership. "Owned" arguments pass one count to the callee, "borrowed" ones do not. A result is
-** owned by the caller unless it is said to be borrowed.
+** Ownership. "Owned" arguments pass one count to the callee, which is said to take them; others are borrowed. A
+** result is owned by the caller unless it is said to be borrowed.
 **
 ** Charges. Each constructor is charged like mi_malloc of its size; nothing else here is charged.
 */
@@ -268,7 +268,7 @@ rc_object* rc_upgrade(rc_object* w);
 
 /* ---- Finalizers ------------------------------------------------------------------------------------ */
 
-/* Runs finalizers of dead objects, at most so many, in the order in which they died; returns how many. Call it
+/* Runs finalizers of dead objects, at most so many (SIZE_MAX: all), in the order in which they died; returns how many. Call it
 ** at safepoints: they are the guest's code. Not from a finalizer (0). With RC_ON_BEATS: those that are due. In a thread's own task also those of
 ** shared objects. What a finalizer allocates is charged to the caller's task. */
 size_t rc_poll(size_t most);
@@ -290,8 +290,8 @@ size_t rc_finalizers_pending(void);
 **
 ** Shared objects on a cycle are not collected, nor those of an ended thread, unless another thread touches them. */
 
-/* Marks a fresh object of n fields, an array, or a typed object without a trace (else it does nothing). Its own
-** address must not be stored in it by rc_init. */
+/* Marks a fresh object of n fields, an array, or a typed object without a trace (else it does nothing), before its fields
+** are stored by rc_init or after. Its own address must not be stored in it by rc_init. */
 void rc_cyclic(rc_object* o);
 /* Replaces field i of any object: takes w, returns what was there, owned. */
 rc_word rc_exchange(rc_object* o, size_t i, rc_word w);
@@ -339,8 +339,8 @@ static inline bool rc_is_shared(const rc_object* o) {
   int32_t count = rc_count(o);
   return count < 0 && count != RC_OVERFLOWED && !rc_is_cyclic(o);
 }
-/* In steps: begin, then step until it answers true, then end, which returns what rc_share does. Meanwhile the
-** program leaves the graph alone. A step looks at up to `units` references. */
+/* In steps: begin, then step until it answers true, then end, which does what is left, frees `s` and returns what rc_share
+** does. All within one task. Meanwhile the program leaves the graph alone. A step looks at up to `units` references. */
 typedef struct rc_sharing rc_sharing;
 rc_sharing* rc_share_begin(rc_object* o); /* takes o; NULL and ENOMEM: it is still the caller's */
 bool rc_share_step(rc_sharing* s, size_t units);

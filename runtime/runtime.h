@@ -4,7 +4,8 @@
 ** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
 ** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
 ** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
-** a FILE, would end with the task.
+** a FILE, would end with the task. A process that forks has in its child copies of the tasks that nobody, or the forking
+** thread, had entered.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -17,7 +18,9 @@
 ** program alone.
 **
 ** Every function concerns the task that the calling thread has entered unless it takes one, which
-** is not NULL. Calling those without an entered task is fine: RT_OK, 0, or as mi_* does. */
+** is not NULL. Calling those without an entered task is fine: RT_OK, 0, or as mi_* does. One that takes a
+** task is called by the thread that has entered it, or while nobody has; only rt_cancel, by any. Costs are
+** O(1) where nothing is said. */
 #ifndef SLUICE_RUNTIME_H
 #define SLUICE_RUNTIME_H
 
@@ -95,7 +98,7 @@ typedef struct rt_config {
   bool
       repeatable_addresses; /* all memory in a region of its own that starts at a multiple of 4 GiB,
                                 so that the low 32 bits of every address are equal in every run;
-                                at most 4 GiB, and some 16,000 such tasks live in a process */
+                                at most 4 GiB (8 GiB of address space to begin), and some 16,000 such tasks live in a process */
   bool
       compact; /* for a task that may stay small: the first blocks of rt_alloc, some 64 KiB, lie side by
                    side, whatever their sizes (and none is rt_alloc_quick's); all that rt_alloc gave is
@@ -127,23 +130,24 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat, whatever its
-** scope, and for good. The task must not end meanwhile. Its children go on. */
+/* Any thread, or a signal handler: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat,
+** whatever its scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
 /* ---- Work and limits ------------------------------------------------------------------------- */
 
-/* Charges n ticks for work that does not allocate; charge before you do it. */
+/* Charges n ticks for work that does not allocate; charge before you do it. RT_EXPIRED: the task has
+** expired, by this or before; stop the guest. */
 rt_status rt_tick(uint64_t n);
-/* Has the task expired? For safepoints: no charge, a dozen instructions. */
+/* Has the task expired? RT_EXPIRED, or RT_OK. For safepoints: no charge, a dozen instructions. */
 rt_status rt_poll(void);
 /* Why the task has expired, and the name of the scope that ran out: of several ones the innermost,
 ** until that ends. RT_NONE and NULL: it has not. */
 rt_limit rt_expired(const rt_task* task);
 const char* rt_expired_scope(const rt_task* task);
 /* As if the nearest limit of that kind had been reached: on_expiry may extend it (ticks and bytes;
-** then RT_OK), or the task expires (unless it has already). Without such a limit, and for
-** RT_CANCELLED, the whole task does. */
+** then RT_OK), or the task expires (unless it has already): RT_EXPIRED. Without such a limit, and for
+** RT_CANCELLED, the whole task does. Any other value does nothing. */
 rt_status rt_expire(rt_limit why);
 /* "heartbeat limit", "memory limit", ... ("unknown limit"): for messages; static storage. */
 const char* rt_limit_name(rt_limit limit);
@@ -172,8 +176,8 @@ typedef struct rt_scope {
 void rt_scope_begin(rt_scope* scope, const rt_limits* limits);
 /* Ends it, and those within it that were not ended: so a frame that a longjmp goes to ends its
 ** scope, before anything is charged. The depth is again what it was at the begin. RT_EXPIRED if a
-** scope around it has run out, too. To be called with the same task entered (reported if not, and
-** nothing happens). */
+** scope around it has run out, too; whether this one has, rt_expired_scope tells before its end. To be called with
+** the same task entered (reported if not, and nothing happens). */
 rt_status rt_scope_end(rt_scope* scope);
 
 /* Calls of the guest, counted: how deep they nest does not depend on the C stack. rt_descend tells
@@ -192,7 +196,7 @@ uint64_t rt_bytes_peak(const rt_task* task); /* the most so far, the grace inclu
 
 /* ---- Memory whose size is known at both ends: counted exactly -------------------------------- */
 
-/* A block of `size` bytes, charged like mi_malloc and counted against the byte limit. When the
+/* A block of `size` bytes, aligned as mi_malloc's, charged like it and counted against the byte limit. When the
 ** limit is hit, everything that waits to be freed is drained; if that does not help the task
 ** expires (unless it `collects`); NULL and ENOMEM if the grace does not suffice either. */
 void* rt_alloc(size_t size);
@@ -207,8 +211,8 @@ static inline bool rt_is_watched(void);
 /* rt_tick, if no beat comes and there is nothing to look at (rt_is_watched); false: nothing is charged,
 ** call rt_tick. A task that is cancelled notices it at the next beat. */
 static inline bool rt_tick_quick(uint64_t n);
-/* As realloc; `oldsize` is the size that the block was asked for. On NULL, p is as before.
-** Shrinking never fails. */
+/* As realloc; `oldsize` is the size that the block was asked for. Charged as rt_alloc of `newsize`, of which 0 gives
+** a block, too. On NULL, p is as before. Shrinking never fails. */
 void* rt_realloc(void* p, size_t oldsize, size_t newsize);
 /* Its common case, a small block that grows into one of the next class: the new block; or NULL, as from
 ** rt_alloc_quick, and then nothing has happened. */
@@ -307,7 +311,7 @@ typedef enum rt_report_format {
 ** format; or the stream's error. */
 int rt_report(rt_task* task, FILE* out, rt_report_format format);
 /* The same into a file, which is made anew, by what its name ends in: .txt, .html, .trace.json, other .json; EINVAL if
-** in nothing of these. */
+** in nothing of these; or the error of opening and writing it. */
 int rt_report_file(rt_task* task, const char* path);
 /* Would it know the format? */
 bool rt_report_knows(const char* path);

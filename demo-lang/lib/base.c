@@ -279,6 +279,7 @@ static int base_xpcall(lua_State* L) {
 static int base_print(lua_State* L) {
   FILE* out = guest_of(L)->out;
   int n = lua_gettop(L);
+  if (n == 0) guest_tick(L, 1);
   for (int i = 1; i <= n; i++) {
     size_t length;
     guest_tostring(L, i);

@@ -5,13 +5,13 @@
 #include <stdio.h>
 
 #include "demo-lang/lib/strings.h"
+#include "demo-lang/steps.h"
 
 enum {
-  SPEC = 32,               /* bytes of %, flags, width, precision, "ll", conversion and a zero */
-  LONGEST_SPEC = 22,       /* as it is written, without the % */
-  SHORT_RESULT = 120,      /* bytes of a number, with a width or a precision of 99 */
-  LONG_RESULT = 110 + 310, /* of a float without exponent */
-  STEPS_OF_NUMBER = 8      /* of libc's printf */
+  SPEC = 32,              /* bytes of %, flags, width, precision, "ll", conversion and a zero */
+  LONGEST_SPEC = 22,      /* as it is written, without the % */
+  SHORT_RESULT = 120,     /* bytes of a number, with a width or a precision of 99 */
+  LONG_RESULT = 110 + 310 /* of a float without exponent */
 };
 
 /* A specification: as text for printf, and its last byte, which tells what it is. */
@@ -26,6 +26,9 @@ typedef struct formatter {
   luaL_Buffer buffer;
   int arg;
 } formatter;
+
+/* A call of libc's printf is never free. */
+static void pay_printf(void) { steps_take(STEPS / 4); }
 
 static void put_paid(formatter* f, const char* s, size_t n) {
   pay(&f->paid, n / BYTES_OF_STEP);
@@ -98,7 +101,7 @@ static void put_integer(formatter* f, spec* p, uint64_t flags) {
     return;
   }
   check_spec(f->paid.L, p, flags, true);
-  pay(&f->paid, STEPS_OF_NUMBER);
+  pay_printf();
   char* end = p->text + p->length - 1;
   memcpy(end, "ll", 2);
   end[2] = p->conversion;
@@ -113,7 +116,7 @@ static void put_float(formatter* f, const spec* p, size_t longest) {
   if (hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   lua_Number x = guest_number(f->paid.L, luaL_checknumber(f->paid.L, f->arg));
   if (!hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
-  pay(&f->paid, STEPS_OF_NUMBER);
+  pay_printf();
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);
   pay(&f->paid, (size_t)n / BYTES_LOOKED_AT);
   f->buffer.n += (size_t)n;
@@ -122,6 +125,7 @@ static void put_float(formatter* f, const spec* p, size_t longest) {
 static void put_character(formatter* f, const spec* p) {
   check_spec(f->paid.L, p, STRING_FLAGS, false);
   int c = (int)luaL_checkinteger(f->paid.L, f->arg);
+  pay_printf();
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, c);
 }
@@ -129,7 +133,7 @@ static void put_character(formatter* f, const spec* p) {
 /* Text with the width and precision of the specification. */
 static void put_padded(formatter* f, spec* p, const char* s) {
   p->text[p->length - 1] = 's';
-  pay(&f->paid, STEPS_OF_NUMBER);
+  pay_printf();
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, s);
 }
@@ -219,6 +223,7 @@ static void put_exact(formatter* f, lua_Number x) {
   } else if (isinf(x)) {
     put(&f->buffer, x > 0 ? "1e9999" : "-1e9999", x > 0 ? 6 : 7);
   } else {
+    pay_printf();
     size_t n = (size_t)snprintf(text, sizeof text, "%a", x);
     char* point = memchr(text, *localeconv()->decimal_point, n);
     if (point != NULL) *point = '.';

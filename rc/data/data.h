@@ -15,7 +15,8 @@
 ** task's limit is hit), or EINVAL (no such element; a byte string or number of 2^32 bytes or more, a
 ** rope of 2^48).
 **
-** Ownership is as in rc.h. An argument that is "taken" is the collection's if the call succeeds; all
+** Ownership is as in rc.h, and so is who may use a value: the task that made it, one thread at a time, or, shared
+** (rc_share), any; then each update copies. Functions that are given here must return (no longjmp). An argument that is "taken" is the collection's if the call succeeds; all
 ** others are borrowed. What a read finds is borrowed from the collection, until that is updated or
 ** given up. What is made is owned by the caller.
 **

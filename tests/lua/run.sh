@@ -76,6 +76,11 @@ cases() {
   expect 'nor dead counted objects' 0 '' 'ok' -- --memory 4M -e 'for i = 1, 100 do
     local l = rc.draft(rc.list()) for j = 1, 10000 do l:push(j) end end print "ok"'
   expect 'less than Lua needs' 4 'slua: a memory limit of 1024 bytes is below what Lua needs to start; .*' -- --memory 1K -e ''
+  if [[ $slua != *asan* ]]; then # which has terabytes of its own
+    (ulimit -v 3000000 && exec "$slua" --memory 64M -e '') 2>"$dir/err"
+    [ $? = 1 ] && [ "$(cat "$dir/err")" = 'slua: no memory to start (that its runs repeat takes 8 GiB of address space, see ulimit -v)' ]
+    verdict $? 'address space' "$dir/err"
+  fi
   expect 'a little less' 4 'slua: a memory limit of 20480 bytes is below what Lua needs to start; .*' -- --memory 20K -e ''
   expect 'enough' 0 '' -- --memory 64K -e ''
   expect 'ticks' 0 'ticks [1-9][0-9]*' -- --ticks -e ''
@@ -161,6 +166,9 @@ ends() {
   expect 'the sandbox has limits' 3 'slua: heartbeat limit of 10000 reached .*' -- --sandbox -e 'while true do end'
   expect 'of both kinds' 4 'slua: memory limit of 67108864 bytes reached .*' -- --sandbox -e 'local s = "x" while true do s = s .. s end'
   expect 'which can be others' 3 'slua: heartbeat limit of 50 .*' -- --sandbox --heartbeats=50 -e 'while true do end'
+  expect 'where, though the grace is used up' 3 'slua: heartbeat limit of 310 reached after [0-9]+ ticks, at .command line.:3' -- \
+    --heartbeats 310 -e $'local t = {} for i = 1, 60000 do t[i] = "x" .. i .. "=" .. i end\nlocal s = table.concat(t, " ")\nwhile true do load(s) end'
+  expect 'work.lua' 0 '' '' -- --heartbeats 1000000 work.lua
   expect 'beat.lua' 0 '' 'beat as expected' -- --heartbeats 1000000 beat.lua
   expect 'beat needs a count' 1 'slua: \(command line\):1: instructions are not counted in this state'$'\nstack traceback:.*' -- -e 'beat.limit(10, print)'
   expect 'wrong number' 1 "slua: not a number of heartbeats \\(1 or more\\): '0'"$'\nusage: .*' -- --heartbeats 0

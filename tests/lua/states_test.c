@@ -4,6 +4,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "demo-lang/objects.h"
 #include "tests/lua/states_tools.h"
@@ -68,6 +70,20 @@ static void values_go_in_and_out(void** unused) {
   assert_string_equal(slua_text(s, 1), "function");
   assert_string_equal(slua_text(s, 2), "nil");
   assert_int_equal(slua_close(s), 0);
+}
+
+static void wrong_arguments_are_refused(void** unused) {
+  (void)unused;
+  slua* s = slua_new(NULL);
+  assert_non_null(s);
+  const slua_value unknown = {.type = SLUA_OTHER + 1, .integer = 7};
+  assert_int_equal(load(s, "return select('#', ...), ..."), SLUA_OK);
+  assert_int_equal(slua_resume(s, &unknown, -1), SLUA_ERROR);
+  assert_string_equal(slua_text(s, 0), "a negative number of arguments");
+  assert_int_equal(slua_resume(s, &unknown, 1), SLUA_OK);
+  assert_int_equal(slua_result(s, 0).integer, 1);
+  assert_int_equal(slua_result(s, 1).type, SLUA_NIL);
+  slua_close(s);
 }
 
 static void errors_are_values(void** unused) {
@@ -242,12 +258,17 @@ static void limits_stop_it(void** unused) {
   assert_int_equal(run(s, "\npcall(function() while true do end end)"), SLUA_STOPPED);
   assert_true(slua_stop_of(s).ticks > 49000 && slua_stop_of(s).ticks < 51000);
   expect_stopped(s, RT_HEARTBEATS, "t:2");
+  s = state((slua_config){.limits.ticks = 50500});
+  assert_int_equal(run(s, "\npcall(function() while true do end end)"), SLUA_STOPPED);
+  assert_true(slua_stop_of(s).ticks >= 50500 && slua_stop_of(s).ticks < 51000);
+  expect_stopped(s, RT_HEARTBEATS, "t:2");
   s = state((slua_config){.limits.bytes = 1 << 20});
   assert_int_equal(run(s, "local t = {}\nwhile true do t[#t + 1] = {} end"), SLUA_STOPPED);
   expect_stopped(s, RT_MEMORY, "t:2");
   s = state((slua_config){.limits.heartbeats = 1, .limits.heartbeat_period = 10});
   expect_stopped(s, RT_HEARTBEATS, "");
   s = plain();
+  assert_int_equal(run(s, "return 1"), SLUA_OK);
   rt_cancel(slua_task(s));
   assert_int_equal(run(s, "return 1"), SLUA_STOPPED);
   expect_stopped(s, RT_CANCELLED, "");
@@ -389,10 +410,40 @@ static void not_all_goes_together(void** unused) {
   slua_config config = {.may = SLUA_MAY_ANYTHING, .limits.heartbeats = 5};
   assert_null(slua_new(&config));
   assert_int_equal(errno, EINVAL);
+  config.limits = (rt_config){.ticks = 5000};
+  assert_null(slua_new(&config));
+  assert_int_equal(errno, EINVAL);
   config = (slua_config){.limits.heartbeat_period = UINT64_MAX};
   assert_null(slua_new(&config));
   assert_int_equal(errno, EINVAL);
   assert_int_equal(slua_close(NULL), 0);
+}
+
+/* The first number that a new state draws. */
+static int64_t drawn(void) {
+  slua* s = plain();
+  assert_int_equal(run(s, "return math.random(0)"), SLUA_OK);
+  int64_t number = slua_result(s, 0).integer;
+  slua_close(s);
+  return number;
+}
+
+static void processes_have_random_numbers_of_their_own(void** unused) {
+  (void)unused;
+  int ends[2];
+  int64_t childs = 0;
+  for (int i = 0; i < 4; i++) (void)drawn(); /* from now on states are copies */
+  assert_int_equal(pipe(ends), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    childs = drawn();
+    _exit(write(ends[1], &childs, sizeof childs) != sizeof childs);
+  }
+  assert_int_equal(read(ends[0], &childs, sizeof childs), sizeof childs);
+  assert_int_equal(waitpid(child, NULL, 0), child);
+  assert_true(childs != drawn());
+  close(ends[0]);
+  close(ends[1]);
 }
 
 /* ---- Output, and what is permitted ----------------------------------------------------------- */
@@ -510,6 +561,7 @@ int main(void) {
       cmocka_unit_test(liblua_is_as_expected),
       cmocka_unit_test(lua_counts_what_is_held),
       cmocka_unit_test(values_go_in_and_out),
+      cmocka_unit_test(wrong_arguments_are_refused),
       cmocka_unit_test(errors_are_values),
       cmocka_unit_test(yields_go_on),
       cmocka_unit_test(slices_are_fair),
@@ -522,6 +574,7 @@ int main(void) {
       cmocka_unit_test(what_waits_for_the_end_runs_once),
       cmocka_unit_test(memory_lacks_anywhere),
       cmocka_unit_test(not_all_goes_together),
+      cmocka_unit_test(processes_have_random_numbers_of_their_own),
       cmocka_unit_test(output_is_the_hosts),
       cmocka_unit_test(scripts_have_what_they_may),
       cmocka_unit_test(many_fit),

@@ -350,6 +350,40 @@ static void copies_are_given_back(void** unused) {
 }
 
 /* Blocks of 16 classes, 16 KiB in all: a page for each would be 64 KiB. */
+/* The same calls in any case; `what` is in bytes that are given up by freeing, or by shrinking in place or by moving. */
+static void give_up_all(int what) {
+  enum { BLOCKS = 90 };
+  void* blocks[BLOCKS];
+  for (size_t i = 0; i < BLOCKS; i++) memset(blocks[i] = rt_alloc(9 + i), what, 9 + i);
+  for (size_t i = 0; i < BLOCKS; i += 3) rt_free_sized(blocks[i], 9 + i);
+  for (size_t i = 1; i < BLOCKS; i++) {
+    size_t size = i % 3 == 1 ? 8 + i : 2 * i;
+    if (i % 3 != 0) blocks[i] = memset(rt_realloc(blocks[i], 9 + i, size), 0, size);
+  }
+}
+
+static rt_task* gave_up(int what, bool clear, rt_image* image) {
+  rt_task* t = compact(true);
+  assert_int_equal(rt_enter(t), 0);
+  if (clear) rt_keep_clear();
+  give_up_all(what);
+  assert_true(rt_get_image(t, image));
+  rt_leave();
+  return t;
+}
+
+static void what_is_given_up_is_cleared(void** unused) {
+  (void)unused;
+  for (int clear = 0; clear <= 1; clear++) {
+    rt_image image[2];
+    rt_task* tasks[] = {gave_up('a', clear, &image[0]), gave_up('b', clear, &image[1])};
+    assert_int_equal(image[0].size, image[1].size);
+    assert_int_equal(memcmp(image[0].start, image[1].start, image[0].size) == 0, clear);
+    for (int i = 0; i < 2; i++) assert_int_equal(rt_task_end(tasks[i]), 0);
+  }
+  rt_keep_clear(); /* no task */
+}
+
 static void little_is_resident(void** unused) {
   (void)unused;
   enum { TASKS = 2000, BYTES = 16 * 1024 };
@@ -372,8 +406,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(blocks_keep_their_contents), cmocka_unit_test(what_was_freed_comes_first),
       cmocka_unit_test(limits_are_exact),           cmocka_unit_test(copies_go_on),
-      cmocka_unit_test(images_are_whole),           cmocka_unit_test(little_is_resident),
+      cmocka_unit_test(images_are_whole),           cmocka_unit_test(what_is_given_up_is_cleared),
       cmocka_unit_test(copies_are_apart),           cmocka_unit_test(copies_are_given_back),
+      cmocka_unit_test(little_is_resident),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,6 +357,11 @@ case["string.unpack"] = function() forever(string.unpack, ("b"):rep(100), many(1
 case["string.reverse"] = function() forever(string.reverse, many(1000000)) end
 case["string.byte"] = function() forever(string.byte, many(100000), 1, -1) end
 case["string.upper"] = function() forever(string.upper, many(1000000)) end
+case["remainders of floats"] = function()
+  local f = load("local a, b = 1e308, 1.1e-308 while true do " .. ("x = a % b "):rep(1000) .. "end")
+  ready()
+  f()
+end
 case["string arithmetic"] = function()
   local s = (" "):rep(1000000) .. "1"
   forever(function() return s + 1 end)
@@ -369,6 +374,11 @@ case["load, spaces without end"] = function() load(function() return " " end) en
 case["load, a comment without end"] = function() local s = "--" .. many(1000) load(function() return s end) end
 case["load of a long text"] = function() forever(load, ("x = 1 "):rep(20000)) end
 case["load of what is wrong at its end"] = function() forever(load, ("x = 1 "):rep(20000) .. "=") end
+case["load of a long condition"] = function() forever(load, "local a return a" .. (" and a"):rep(60000)) end
+case["load of a long elseif"] = function() forever(load, "local a if a then" .. (" elseif a then"):rep(60000) .. " end") end
+case["load of many jumps"] = function()
+  forever(load, "while true do " .. ("if a then break end "):rep(30000) .. " end")
+end
 case["load of deep brackets"] = function() forever(load, "return " .. ("("):rep(150) .. "1" .. (")"):rep(150)) end
 case["load of functions deep in others, full of locals"] = function()
   local deep = "local function f() local a" .. (", b"):rep(190) .. " "
@@ -493,8 +503,8 @@ end
 case["rc, of a large table"] = function() forever(rc.vector, array(100000)) end
 case["rc, of an emptied table"] = function()
   local t = {}
-  for i = 1, 60000 do t["k" .. i] = i end
-  for i = 1, 60000 do t["k" .. i] = nil end
+  for i = 1, 40000 do t["k" .. i] = i end
+  for i = 1, 40000 do t["k" .. i] = nil end
   forever(rc.map, t)
 end
 case["rc, parts of a vector"] = function() forever(rc.sub, rc.vector(array(100000)), 2, -2) end
