@@ -15,6 +15,8 @@ LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
 WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname
+# What demo-lang/math has instead of the C library's.
+WRAPPED += exp log log2 log10 pow sin cos tan asin acos atan2 sinh cosh tanh fmod
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
@@ -111,7 +113,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
-LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c demo-lang/math/*.c))
 $(foreach v,plain pic asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
