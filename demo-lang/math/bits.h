@@ -42,12 +42,13 @@ static inline double quieted(double nan) { return of_bits(bits_of(nan) | (uint64
 static inline uint64_t mul_high(uint64_t a, uint64_t b) { return (uint64_t)((u128)a * b >> 64); }
 static inline u128 pair(uint64_t high, uint64_t low) { return (u128)high << 64 | low; }
 
-/* The upper half of a * b. */
+/* The upper half of a * b, or up to two less. */
 static inline u128 mul_high128(u128 a, u128 b) {
   uint64_t a1 = (uint64_t)(a >> 64), b1 = (uint64_t)(b >> 64);
-  u128 ab = (u128)a1 * (uint64_t)b, ba = (u128)(uint64_t)a * b1;
-  u128 middle = (ab & UINT64_MAX) + (uint64_t)ba;
-  return (u128)a1 * b1 + (ab >> 64) + (ba >> 64) + (uint64_t)(middle >> 64);
+  return (u128)a1 * b1 + mul_high(a1, (uint64_t)b) + mul_high((uint64_t)a, b1);
+}
+static inline u128 mul_high64(u128 a, uint64_t b) {
+  return (u128)(uint64_t)(a >> 64) * b + mul_high((uint64_t)a, b);
 }
 
 static inline int leading_zeros128(u128 n) {
@@ -55,38 +56,46 @@ static inline int leading_zeros128(u128 n) {
   return high != 0 ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)n);
 }
 
-/* The first 64 bits of a / b, which both have their top bit set; one of *exponent, if a >= b. */
-static inline uint64_t quotient(uint64_t a, uint64_t b, int* exponent) {
-  int more = a >= b;
-  *exponent += more;
-  return (uint64_t)((pair(a, 0) >> more) / b);
-}
-
-/* m / 2^64 * 2^exponent; m has its top bit set. */
+/* m / 2^128 * 2^exponent; m has its top bit set. */
 typedef struct approx {
-  uint64_t m;
+  u128 m;
   int exponent;
   bool negative;
 } approx;
+
+/* The number m / 2^128 * 2^exponent, m not being 0. */
+static inline approx normal(u128 m, int exponent, bool negative) {
+  int zeros = leading_zeros128(m);
+  return (approx){m << zeros, exponent - zeros, negative};
+}
+
+/* a / b: relative error below 2^-76. */
+static inline approx ratio(approx a, approx b) {
+  uint64_t high = (uint64_t)(b.m >> 64), low = (uint64_t)b.m;
+  u128 over = a.m >> 1;
+  uint64_t q = (uint64_t)(over / high), rest = (uint64_t)(over - (u128)q * high);
+  /* The next 15 bits: (rest - q * low / 2^64) / high. */
+  int64_t left = (int64_t)(rest >> 17) - (int64_t)(mul_high(q, low) >> 17);
+  int64_t more = left * (1 << 15) / (int64_t)(high >> 17);
+  return normal(pair(q, 0) + (u128)((i128)more * ((i128)1 << 49)), a.exponent - b.exponent + 1,
+                a.negative != b.negative);
+}
 
 /* A float that is finite and not 0. */
 static inline approx parts(double x) {
   uint64_t bits = magnitude(x), m = bits << 11;
   int exponent = (int)(bits >> 52);
-  if (exponent == 0) {
-    int zeros = __builtin_clzll(m);
-    return (approx){m << zeros, -1021 - zeros, is_negative(x)};
-  }
-  return (approx){m | TOP, exponent - 1022, is_negative(x)};
+  if (__builtin_expect(exponent == 0, false)) return normal(pair(m, 0), -1021, is_negative(x));
+  return (approx){pair(m | TOP, 0), exponent - 1022, is_negative(x)};
 }
 
-/* Rounds what is known to `error` units of m's last bit; or false, if it may be either of two floats, or is
-** no normal one. */
-static inline bool settle(approx a, unsigned error, double* result) {
-  enum { HALF = 1 << 10, UNITS = 2 * HALF - 1 };
-  if ((unsigned)(a.m & UNITS) - (HALF - error) <= 2 * error) return false;
-  if (a.exponent < -1020 || a.exponent > 1023) return false;
-  uint64_t bits = ((uint64_t)(a.exponent + 1021) << 52) + (a.m >> 11) + (a.m >> 10 & 1);
+/* Rounds what has a relative error below 2^-known; or false, if it may be either of two floats, or is near to
+** the ends of their range. */
+static inline bool settle(approx a, int known, double* result) {
+  enum { REST = 11 }; /* a.m is 53 bits, 64 that decide, and these */
+  uint64_t rest = (uint64_t)(a.m >> REST), error = (uint64_t)1 << (128 - REST - known);
+  if (rest - (TOP - error) <= 2 * error || (unsigned)(a.exponent + 1020) > 2043) return false;
+  uint64_t bits = ((uint64_t)(a.exponent + 1021) << 52) + (uint64_t)(a.m >> 75) + (rest >> 63);
   *result = of_bits(bits | (a.negative ? TOP : 0));
   return true;
 }

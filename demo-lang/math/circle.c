@@ -2,127 +2,51 @@
 #include "demo-lang/math/real.h"
 #include "demo-lang/math/tables.h"
 
-/* x is `quarters` quarters of a turn, mod 4, and the angle size / 2^128 * 2^exponent, at most an eighth of a turn. */
-typedef struct reduced {
-  u128 size;
-  int exponent;
-  unsigned quarters;
-  bool negative;
-} reduced;
+static inline u128 entry(const uint64_t e[2]) { return pair(e[1], e[0]); }
+
+/* ---- Without whole turns --------------------------------------------------------------------- */
 
 enum { FRACTION = 126, WHOLE = 2 }; /* bits behind the point, and before it */
 
-/* Words of 2/pi from where a bit is worth 2 quarters in the product with x: what is before adds multiples of 4. */
-static void window(uint64_t* words, int count, int exponent) {
-  unsigned bit = (unsigned)(TWO_OVER_PI_ZEROS - WHOLE + exponent - 64), from = bit / 64,
-           shift = bit % 64;
-  for (int i = 0; i < count; i++) {
-    uint64_t high = TWO_OVER_PI[from + (unsigned)i], low = TWO_OVER_PI[from + (unsigned)i + 1];
-    words[i] = shift == 0 ? high : high << shift | low >> (64 - shift);
-  }
+/* Words of 2/pi from where a bit is worth two quarters of a turn in the product with a number that has this exponent:
+** what is before adds multiples of four (M. Payne and R. Hanek, "Radian reduction for trigonometric functions",
+** 1983). */
+static inline void window(uint64_t* words, int count, int exponent) {
+  unsigned bit = (unsigned)(TWO_OVER_PI_ZEROS - WHOLE - 64 + exponent);
+  const uint64_t* from = TWO_OVER_PI + bit / 64;
+  for (int i = 0; i < count; i++)
+    words[i] = (uint64_t)(pair(from[i], from[i + 1]) << bit % 64 >> 64);
 }
 
-/* |x| >= 1/2 in quarters of a turn, mod 4, * 2^126: off by two units (M. Payne and R. Hanek, "Radian reduction
-** for trigonometric functions", 1983). */
-static u128 in_quarters(approx x) {
-  uint64_t w[3];
-  window(w, 3, x.exponent);
-  u128 low = (u128)x.m * w[2], middle = (u128)x.m * w[1] + (uint64_t)(low >> 64);
-  uint64_t high = x.m * w[0] + (uint64_t)(middle >> 64);
-  return pair(high, (uint64_t)middle);
+/* |x| in quarters of a turn, mod 4, * 2^126: off by two units; |x| > 2^-28. */
+static inline u128 in_quarters(approx x) {
+  uint64_t w[3], m = (uint64_t)(x.m >> 64);
+  window(w, 3, x.exponent < 0 ? 0 : x.exponent);
+  u128 middle = (u128)m * w[1] + mul_high(m, w[2]);
+  u128 turned = pair(m * w[0], 0) + middle;
+  return x.exponent < 0 ? turned >> -x.exponent : turned;
 }
 
-/* False if so near to a multiple of a quarter that too few bits are left. */
-static bool reduce(approx x, reduced* a) {
-  enum { MOST = 40 };
-  static const u128 HALF_PI = ((u128)0xc90fdaa22168c234 << 64) | 0xc4c6628b80dc1cd1; /* 2^127 */
-  if (x.exponent < 0) {
-    *a = (reduced){pair(x.m, 0), x.exponent, 0, false};
-    return true;
-  }
-  u128 turned = in_quarters(x);
-  a->quarters = (unsigned)((turned + ((u128)1 << (FRACTION - 1))) >> FRACTION) & 3;
-  i128 rest = (i128)(turned << WHOLE);
-  a->negative = rest < 0;
-  u128 size = (u128)(a->negative ? -rest : rest);
-  if (size >> (128 - MOST) == 0) return false;
-  int zeros = leading_zeros128(size);
-  a->size = mul_high128(size << zeros, HALF_PI);
-  int zero = (int)(~a->size >> 127);
-  a->size <<= zero;
-  a->exponent = 1 - zeros - zero;
-  return true;
-}
-
-/* ---- Series ---------------------------------------------------------------------------------- */
-
-#define PART(n) ((uint64_t)(((u128)1 << 64) / (n)))
-#define F3 ((u128)6)
-#define F7 (F3 * 4 * 5 * 6 * 7)
-#define F11 (F7 * 8 * 9 * 10 * 11)
-#define F15 (F11 * 12 * 13 * 14 * 15)
-#define F19 (F15 * 16 * 17 * 18 * 19)
-enum { TERMS = 9 };
-static const uint64_t SINE[TERMS] = {PART(F19), PART(F15 * 16 * 17), PART(F15), PART(F11 * 12 * 13),
-                                     PART(F11), PART(F7 * 72),       PART(F7),  PART(F3 * 20),
-                                     PART(F3)};
-static const uint64_t COSINE[TERMS] = {PART(F19 / 19), PART(F15 * 16), PART(F15 / 15),
-                                       PART(F11 * 12), PART(F11 / 11), PART(F7 * 8),
-                                       PART(F7 / 7),   PART(F3 * 4),   PART(2)};
-
-static inline uint64_t sum_of(const uint64_t* series, uint64_t z) {
-  uint64_t sum = series[0];
-#pragma GCC unroll 8
-  for (int i = 1; i < TERMS; i++) sum = series[i] - mul_high(sum, z);
-  return sum;
-}
-
-/* a^2 * 2^64. */
-static inline uint64_t square(const reduced* a) {
-  uint64_t high = (uint64_t)(a->size >> 64);
-  return a->exponent <= -32 ? 0 : mul_high(high, high) >> (-2 * a->exponent);
-}
-
-/* a - a * (a^2/3! - ...): off by less than four units. */
-static approx sine(const reduced* a) {
-  uint64_t z = square(a), less = mul_high(sum_of(SINE, z), z);
-  u128 s = a->size - (u128)(uint64_t)(a->size >> 64) * less;
-  int zero = (int)(~s >> 127);
-  return (approx){(uint64_t)(s >> (64 - zero)), a->exponent - zero, false};
-}
-
-/* 1 - (a^2/2! - ...): off by less than four units. */
-static approx cosine(const reduced* a) {
-  uint64_t z = square(a), less = mul_high(sum_of(COSINE, z), z);
-  if (less == 0) return (approx){TOP, 1, false};
-  return (approx){0 - less, 0, false};
-}
-
-/* ---- With 256 bits --------------------------------------------------------------------------- */
-
-/* The angle of |x| without whole quarters, with its sign. */
+/* The same nearest multiple of a quarter, and with its sign the angle that is left. */
 static real exact_angle(approx x, unsigned* quarters) {
-  enum { WORDS = 7 };
+  enum { WORDS = 7, WHOLE_AT = 64 - WHOLE };
   x.negative = false;
   real angle = real_of_approx(x);
-  if (x.exponent < 0) {
-    *quarters = 0;
-    return angle;
-  }
+  *quarters = 0;
+  if (x.exponent < 0) return angle;
   uint64_t w[WORDS], product[WORDS], carry = 0;
   window(w, WORDS, x.exponent);
   for (int i = WORDS - 1; i >= 0; i--) {
-    u128 p = (u128)x.m * w[i] + carry;
+    u128 p = (x.m >> 64) * w[i] + carry;
     product[i] = (uint64_t)p;
     carry = (uint64_t)(p >> 64);
   }
-  enum { WHOLE_AT = 64 - WHOLE };
   uint64_t nearest = (product[0] + ((uint64_t)1 << (WHOLE_AT - 1))) >> WHOLE_AT;
   *quarters = (unsigned)nearest & 3;
-  int64_t first = (int64_t)(product[0] - (nearest << WHOLE_AT));
-  angle = real_of((double)(first >> 32) * 0x1p32);
-  real rest = real_of((double)(first & UINT32_MAX));
-  angle = real_scaled(real_add(&angle, &rest), -WHOLE_AT);
+  uint64_t first = product[0] - (nearest << WHOLE_AT);
+  bool negative = first >> 63;
+  angle = real_scaled(real_of_integer(negative ? 0 - first : first), -WHOLE_AT);
+  angle.negative = negative;
   for (int i = 1; i < WORDS; i++) {
     real part = real_scaled(real_of_integer(product[i]), -WHOLE_AT - 64 * i);
     angle = real_add(&angle, &part);
@@ -131,27 +55,79 @@ static real exact_angle(approx x, unsigned* quarters) {
   return real_scaled(angle, -1);
 }
 
-/* Sine and cosine of |x|. */
-static void exact_sin_cos(approx x, real* s, real* c) {
+/* ---- Sine and cosine ------------------------------------------------------------------------- */
+
+#define INVERSE(n) ((uint64_t)(((u128)1 << 64) / (n)))
+enum { SCALE = 76 };
+
+/* z * (1/a - z * (1/b - z * (1/c - z/d))) for z = q / 2^76 < 2^-12: so much of 2^76, off by less than two units. */
+static inline uint64_t series(uint64_t q, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  enum { SHIFT = SCALE - 64 };
+  uint64_t sum = INVERSE(c) - (mul_high(q, INVERSE(d)) >> SHIFT);
+  sum = INVERSE(b) - (mul_high(q, sum) >> SHIFT);
+  return mul_high(q, INVERSE(a) - (mul_high(q, sum) >> SHIFT));
+}
+
+/* n * (1 - part / 2^76) */
+static inline u128 less(u128 n, uint64_t part) {
+  return n - ((u128)(uint64_t)(n >> 64) * part >> (SCALE - 64));
+}
+
+/* Sine and cosine of |x|, without signs: relative errors below 2^-70. Each is that of a place in the table and an angle
+** b below pi/256. False if x is so near to a multiple of a quarter turn that too few bits are left. */
+static inline bool sine_cosine(approx x, approx* sine, approx* cosine, unsigned* quarters,
+                               bool* negative) {
+  enum { PLACE_BITS = 7, FEW = 45, ONE = 127 };
+  static const u128 HALF_PI = (u128)0xc90fdaa22168c234 << 64 | 0xc4c6628b80dc1cd1; /* 2^127 */
+  u128 turned = in_quarters(x);
+  *quarters = (unsigned)((turned + ((u128)1 << (FRACTION - 1))) >> FRACTION) & 3;
+  i128 rest = (i128)(turned << WHOLE);
+  *negative = rest < 0;
+  u128 size = (u128)(*negative ? -rest : rest), low = size << PLACE_BITS;
+  unsigned place = (unsigned)(size >> (128 - PLACE_BITS));
+  if (place == 0 && size >> (128 - FEW) == 0) return false;
+  int zeros = place == 0 ? leading_zeros128(low) : 0, exponent = 1 - PLACE_BITS - zeros;
+  u128 b = mul_high128(low << zeros, HALF_PI);
+  uint64_t high = (uint64_t)(b >> 64),
+           q = zeros >= 32 ? 0 : mul_high(high, high) >> 2 * zeros; /* b^2 * 2^76 */
+  u128 sine_b = less(b, series(q, 6, 120, 5040, 362880));
+  uint64_t part = series(q, 2, 24, 720, 40320);
+  if (place == 0) {
+    *sine = normal(sine_b, exponent, false);
+    *cosine = normal(less((u128)1 << ONE, part), 1, false);
+    return true;
+  }
+  u128 sine_a = entry(SINE_TABLE[place]), cosine_a = entry(SINE_TABLE[SINE_PLACES - place]);
+  *sine =
+      normal(less(sine_a, part) + (mul_high128(cosine_a, sine_b) >> -exponent), 128 - ONE, false);
+  *cosine =
+      normal(less(cosine_a, part) - (mul_high128(sine_a, sine_b) >> -exponent), 128 - ONE, false);
+  return true;
+}
+
+static void exact_sine_cosine(approx x, real* sine, real* cosine) {
   unsigned quarters;
   real angle = exact_angle(x, &quarters);
-  real_sin_cos(&angle, s, c);
+  real_sin_cos(&angle, sine, cosine);
   if ((quarters & 1) != 0) {
-    real t = *s;
-    *s = *c;
-    *c = real_negated(t);
+    real s = *sine;
+    *sine = *cosine;
+    *cosine = real_negated(s);
   }
   if ((quarters & 2) != 0) {
-    *s = real_negated(*s);
-    *c = real_negated(*c);
+    *sine = real_negated(*sine);
+    *cosine = real_negated(*cosine);
   }
 }
 
 /* ---- The library's --------------------------------------------------------------------------- */
 
-enum { TINY = 1023 - 27 }; /* below 2^-27 sine and tangent are nearest to x, and the cosine to 1 */
+enum {
+  TINY = 1023 - 27,
+  KNOWN = 70
+}; /* below 2^-27 sine and tangent are nearest to x, and the cosine to 1 */
 
-static bool is_tiny(double x) { return magnitude(x) >> 52 < TINY; }
+static inline bool is_tiny(double x) { return magnitude(x) >> 52 < TINY; }
 
 /* Of NaN and infinity. */
 static double of_none(double x) { return is_nan(x) ? quieted(x) : not_a_number(true); }
@@ -160,62 +136,55 @@ double __wrap_sin(double x);
 double __wrap_sin(double x) {
   if (is_tiny(x)) return x;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x);
-  reduced a;
+  approx p = parts(x), s, c;
+  unsigned quarters;
+  bool negative;
   double result;
-  if (reduce(p, &a)) {
-    bool swapped = a.quarters & 1;
-    approx s = swapped ? cosine(&a) : sine(&a);
-    s.negative = p.negative ^ (a.quarters >> 1) ^ (!swapped && a.negative);
-    if (settle(s, 4, &result)) return result;
+  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
+    approx a = (quarters & 1) != 0 ? c : s;
+    a.negative = p.negative ^ (quarters >> 1) ^ (negative && (quarters & 1) == 0);
+    if (settle(a, KNOWN, &result)) return result;
   }
-  real s, c;
-  exact_sin_cos(p, &s, &c);
-  s.negative ^= p.negative;
-  return real_round(&s);
+  real sine, cosine;
+  exact_sine_cosine(p, &sine, &cosine);
+  sine.negative ^= p.negative;
+  return real_round(&sine);
 }
 
 double __wrap_cos(double x);
 double __wrap_cos(double x) {
   if (is_tiny(x)) return 1;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x);
-  reduced a;
+  approx p = parts(x), s, c;
+  unsigned quarters;
+  bool negative;
   double result;
-  if (reduce(p, &a)) {
-    bool swapped = a.quarters & 1;
-    approx c = swapped ? sine(&a) : cosine(&a);
-    c.negative = (a.quarters >> 1) ^ (swapped && !a.negative);
-    if (settle(c, 4, &result)) return result;
+  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
+    approx a = (quarters & 1) != 0 ? s : c;
+    a.negative = (quarters >> 1) ^ (!negative && (quarters & 1) != 0);
+    if (settle(a, KNOWN, &result)) return result;
   }
-  real s, c;
-  exact_sin_cos(p, &s, &c);
-  return real_round(&c);
+  real sine, cosine;
+  exact_sine_cosine(p, &sine, &cosine);
+  return real_round(&cosine);
 }
 
 double __wrap_tan(double x);
 double __wrap_tan(double x) {
   if (is_tiny(x)) return x;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x);
-  reduced a;
+  approx p = parts(x), s, c;
+  unsigned quarters;
+  bool negative;
   double result;
-  if (reduce(p, &a)) {
-    bool swapped = a.quarters & 1;
-    approx over = sine(&a), under = cosine(&a);
-    if (swapped) {
-      approx s = over;
-      over = under;
-      under = s;
-    }
-    int exponent = over.exponent - under.exponent;
-    uint64_t m = quotient(over.m, under.m, &exponent);
-    if (settle((approx){m, exponent, p.negative ^ swapped ^ a.negative}, 12, &result))
-      return result;
+  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
+    approx a = (quarters & 1) != 0 ? ratio(c, s) : ratio(s, c);
+    a.negative = p.negative ^ (quarters & 1) ^ negative;
+    if (settle(a, KNOWN - 2, &result)) return result;
   }
-  real s, c;
-  exact_sin_cos(p, &s, &c);
-  real t = real_div(&s, &c);
-  t.negative ^= p.negative;
-  return real_round(&t);
+  real sine, cosine;
+  exact_sine_cosine(p, &sine, &cosine);
+  real tangent = real_div(&sine, &cosine);
+  tangent.negative ^= p.negative;
+  return real_round(&tangent);
 }

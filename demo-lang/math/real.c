@@ -16,7 +16,7 @@ const real REAL_LN10 = {
 
 real real_of_approx(approx a) {
   if (a.m == 0) return (real){{0}, 0, false};
-  return (real){{0, 0, 0, a.m}, a.exponent, a.negative};
+  return (real){{0, 0, (uint64_t)a.m, (uint64_t)(a.m >> 64)}, a.exponent, a.negative};
 }
 
 real real_of(double x) {
