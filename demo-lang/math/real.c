@@ -66,30 +66,28 @@ double real_rounded_power(real a) {
 enum { WIDE = LIMBS + 1 }; /* with a limb for what a shift moves out */
 
 /* Takes the leading zeros away and cuts off what is beyond 256 bits. */
-static real normalized(const uint64_t limb[WIDE], int exponent, bool negative) {
-  int empty = 0;
-  while (empty < WIDE && limb[WIDE - 1 - empty] == 0) empty++;
-  if (empty == WIDE) return (real){{0}, 0, false};
-  int zeros = __builtin_clzll(limb[WIDE - 1 - empty]);
-  real r = {{0}, exponent - 64 * empty - zeros, negative};
-  for (int i = LIMBS - 1; i >= 0; i--) {
-    int from = i + 1 - empty;
-    if (from < 0) break;
-    r.limb[i] = limb[from] << zeros;
-    if (zeros != 0 && from > 0) r.limb[i] |= limb[from - 1] >> (64 - zeros);
+static real normalized(uint64_t limb[WIDE], int exponent, bool negative) {
+  for (int empty = 0; limb[LIMBS] == 0; empty++) {
+    if (empty == WIDE) return (real){{0}, 0, false};
+    for (int i = LIMBS; i > 0; i--) limb[i] = limb[i - 1];
+    limb[0] = 0;
+    exponent -= 64;
   }
+  int zeros = __builtin_clzll(limb[LIMBS]);
+  real r = {{0}, exponent - zeros, negative};
+#pragma GCC unroll 4
+  for (int i = 0; i < LIMBS; i++) r.limb[i] = (uint64_t)(pair(limb[i + 1], limb[i]) << zeros >> 64);
   return r;
 }
 
-/* a's limbs, `shift` bits to the right. */
+/* The limbs of a with one more below, `shift` bits to the right. */
 static void shifted(uint64_t to[WIDE], const real* a, int shift) {
-  int limbs = shift / 64, bits = shift % 64;
-  for (int i = 0; i < WIDE; i++) {
-    int from = i - 1 + limbs; /* a's limb at this place */
-    uint64_t low = from >= 0 && from < LIMBS ? a->limb[from] : 0;
-    uint64_t high = from + 1 >= 0 && from + 1 < LIMBS ? a->limb[from + 1] : 0;
-    to[i] = bits == 0 ? low : low >> bits | high << (64 - bits);
-  }
+  uint64_t padded[2 * WIDE + 1] = {0};
+  if (shift >= 64 * WIDE) shift = 64 * WIDE;
+  memcpy(padded + 1, a->limb, sizeof a->limb);
+  const uint64_t* from = padded + shift / 64;
+#pragma GCC unroll 5
+  for (int i = 0; i < WIDE; i++) to[i] = (uint64_t)(pair(from[i + 1], from[i]) >> shift % 64);
 }
 
 static bool is_less(const real* a, const real* b) { /* without signs */
@@ -106,15 +104,17 @@ real real_add(const real* a, const real* b) {
     a = b;
     b = less;
   }
-  if (real_is_zero(b) || a->exponent - b->exponent > 64 * WIDE) return *a;
-  uint64_t sum[WIDE], other[WIDE], carry = 0;
-  shifted(sum, a, 0);
+  if (real_is_zero(b)) return *a;
+  uint64_t sum[WIDE] = {0, a->limb[0], a->limb[1], a->limb[2], a->limb[3]}, other[WIDE], carry = 0;
   shifted(other, b, a->exponent - b->exponent);
   bool opposite = a->negative != b->negative;
+  uint64_t flip = opposite ? UINT64_MAX : 0; /* a - b = a + ~b + 1 */
+  carry = opposite;
+#pragma GCC unroll 5
   for (int i = 0; i < WIDE; i++) {
-    u128 s = opposite ? (u128)sum[i] - other[i] - carry : (u128)sum[i] + other[i] + carry;
+    u128 s = (u128)sum[i] + (other[i] ^ flip) + carry;
     sum[i] = (uint64_t)s;
-    carry = (uint64_t)(s >> 64) & 1;
+    carry = (uint64_t)(s >> 64);
   }
   if (opposite || carry == 0) return normalized(sum, a->exponent, a->negative);
   for (int i = 0; i < WIDE; i++) sum[i] = sum[i] >> 1 | (i + 1 < WIDE ? sum[i + 1] : carry) << 63;
@@ -126,17 +126,27 @@ real real_sub(const real* a, const real* b) {
   return real_add(a, &minus);
 }
 
-real real_mul(const real* a, const real* b) {
-  uint64_t product[2 * LIMBS] = {0};
+/* All limbs of a * b, a having WIDE of them. */
+static inline void multiply(uint64_t product[WIDE + LIMBS], const uint64_t a[WIDE],
+                            const uint64_t b[LIMBS]) {
+  memset(product, 0, (WIDE + LIMBS) * sizeof *product);
+#pragma GCC unroll 4
   for (int i = 0; i < LIMBS; i++) {
     uint64_t carry = 0;
-    for (int k = 0; k < LIMBS; k++) {
-      u128 p = (u128)a->limb[i] * b->limb[k] + product[i + k] + carry;
+#pragma GCC unroll 5
+    for (int k = 0; k < WIDE; k++) {
+      u128 p = (u128)b[i] * a[k] + product[i + k] + carry;
       product[i + k] = (uint64_t)p;
       carry = (uint64_t)(p >> 64);
     }
-    product[i + LIMBS] = carry;
+    product[i + WIDE] = carry;
   }
+}
+
+real real_mul(const real* a, const real* b) {
+  const uint64_t wide[WIDE] = {a->limb[0], a->limb[1], a->limb[2], a->limb[3], 0};
+  uint64_t product[WIDE + LIMBS];
+  multiply(product, wide, b->limb);
   return normalized(product + LIMBS - 1, a->exponent + b->exponent, a->negative != b->negative);
 }
 
@@ -176,48 +186,78 @@ real real_sqrt(const real* a) {
 
 /* ---- Series ---------------------------------------------------------------------------------- */
 
-static real by_integer(const real* a, uint64_t n) {
-  real divisor = real_of_integer(n);
-  return real_div(a, &divisor);
+/* A number for series: limb[LIMBS] is whole, the others are behind the point. */
+typedef struct fixed {
+  uint64_t limb[WIDE];
+} fixed;
+
+/* |a| < 1 */
+static fixed fixed_of(const real* a) {
+  fixed f;
+  shifted(f.limb, a, 64 - a->exponent);
+  return f;
 }
 
-/* The sum of z^n / factor(1)...factor(n) for n from 0 to `terms`. It is kept multiplied by an integer, which spares a
-** division in each step. */
-static real power_series(const real* z, unsigned terms, uint64_t factor(unsigned)) {
-  real sum = REAL_ONE;
+static void divide(fixed* a, uint64_t n) {
+  uint64_t rest = 0;
+  for (int i = LIMBS; i >= 0; i--) {
+    u128 part = pair(rest, a->limb[i]);
+    a->limb[i] = (uint64_t)(part / n);
+    rest = (uint64_t)(part % n);
+  }
+}
+
+/* sum = n + sum * z * factor, or n - sum * z * factor, which is positive. */
+static inline void step(fixed* sum, const fixed* z, uint64_t factor, uint64_t n, bool minus) {
+  uint64_t product[WIDE + LIMBS], carry = 0;
+  multiply(product, sum->limb, z->limb);
+  for (int i = 0; i < WIDE; i++) {
+    u128 p = (u128)product[i + LIMBS] * factor + carry;
+    sum->limb[i] = minus ? ~(uint64_t)p : (uint64_t)p;
+    carry = (uint64_t)(p >> 64);
+  }
+  sum->limb[LIMBS] += n;
+}
+
+/* Series are kept multiplied by an integer, which spares a division in most steps. */
+static inline void rescale(fixed* sum, uint64_t* scale, uint64_t factor) {
+  if (*scale > UINT64_MAX / 2 / factor) {
+    divide(sum, *scale);
+    *scale = 1;
+  }
+  *scale *= factor;
+}
+
+/* The sum of z^n / factor(1)...factor(n) for n from 0 to `terms`; |z| < 2^-6. */
+static inline real power_series(const real* z, unsigned terms, uint64_t factor(unsigned)) {
+  fixed sum = {{0, 0, 0, 0, 1}}, fz = fixed_of(z);
   uint64_t scale = 1;
   for (unsigned n = terms; n > 0; n--) {
-    uint64_t f = factor(n);
-    if (scale > UINT64_MAX / f) {
-      sum = by_integer(&sum, scale);
-      scale = 1;
-    }
-    scale *= f;
-    real one = real_of_integer(scale), product = real_mul(&sum, z);
-    sum = real_add(&product, &one);
+    rescale(&sum, &scale, factor(n));
+    step(&sum, &fz, 1, scale, z->negative);
   }
-  return by_integer(&sum, scale);
+  divide(&sum, scale);
+  return normalized(sum.limb, 64, false);
 }
 
-/* The sum of z^n / (2n + 1), in the same way; |z| < 2^-12. */
+/* The sum of z^n / (2n + 1); |z| < 2^-11. */
 static real odd_series(const real* z) {
-  enum { BITS = 250 };
-  real sum = REAL_ONE;
-  if (real_is_zero(z)) return sum;
+  enum { BITS = 250, LEAST = -BITS };
+  if (real_is_zero(z) || z->exponent < LEAST) return REAL_ONE;
   unsigned terms = (unsigned)(BITS / -z->exponent) + 1;
-  uint64_t scale = 2 * terms + 1;
+  fixed sum = {{0, 0, 0, 0, 1}}, fz = fixed_of(z);
+  uint64_t scale = 2 * terms + 1; /* the sum times this is 1 */
   for (unsigned n = terms; n > 0; n--) {
     uint64_t f = 2 * n - 1;
-    real factor = real_of_integer(f), fz = real_mul(&factor, z), product = real_mul(&sum, &fz);
-    real one = real_of_integer(scale);
-    sum = real_add(&product, &one);
-    if (scale > UINT64_MAX / f) {
-      sum = by_integer(&sum, scale);
+    if (scale > UINT64_MAX / 2 / f) {
+      divide(&sum, scale);
       scale = 1;
     }
+    step(&sum, &fz, f, scale, z->negative);
     scale *= f;
   }
-  return by_integer(&sum, scale);
+  divide(&sum, scale);
+  return normalized(sum.limb, 64, false);
 }
 
 /* ---- Functions ------------------------------------------------------------------------------- */
