@@ -73,36 +73,51 @@ static inline u128 less(u128 n, uint64_t part) {
   return n - ((u128)(uint64_t)(n >> 64) * part >> (SCALE - 64));
 }
 
-/* Sine and cosine of |x|, without signs: relative errors below 2^-70. Each is that of a place in the table and an angle
-** b below pi/256. False if x is so near to a multiple of a quarter turn that too few bits are left. */
-static inline bool sine_cosine(approx x, approx* sine, approx* cosine, unsigned* quarters,
-                               bool* negative) {
-  enum { PLACE_BITS = 7, FEW = 45, ONE = 127 };
+/* An angle without its sign and whole quarters: that of a place in the table, and b below pi/256. */
+typedef struct reduced {
+  u128 sine_b;   /* sin b * 2^128 / 2^exponent */
+  uint64_t part; /* (1 - cos b) * 2^76 */
+  int exponent;
+  unsigned place, quarters;
+  bool negative;
+} reduced;
+
+/* False if x is so near to a multiple of a quarter turn that too few bits are left. */
+static inline bool reduce(approx x, reduced* r) {
+  enum { PLACE_BITS = 7, FEW = 45 };
   static const u128 HALF_PI = (u128)0xc90fdaa22168c234 << 64 | 0xc4c6628b80dc1cd1; /* 2^127 */
   u128 turned = in_quarters(x);
-  *quarters = (unsigned)((turned + ((u128)1 << (FRACTION - 1))) >> FRACTION) & 3;
+  r->quarters = (unsigned)((turned + ((u128)1 << (FRACTION - 1))) >> FRACTION) & 3;
   i128 rest = (i128)(turned << WHOLE);
-  *negative = rest < 0;
-  u128 size = (u128)(*negative ? -rest : rest), low = size << PLACE_BITS;
-  unsigned place = (unsigned)(size >> (128 - PLACE_BITS));
-  if (place == 0 && size >> (128 - FEW) == 0) return false;
-  int zeros = place == 0 ? leading_zeros128(low) : 0, exponent = 1 - PLACE_BITS - zeros;
-  u128 b = mul_high128(low << zeros, HALF_PI);
+  r->negative = rest < 0;
+  u128 size = (u128)(r->negative ? -rest : rest), low = size << PLACE_BITS;
+  r->place = (unsigned)(size >> (128 - PLACE_BITS));
+  int zeros = 0;
+  if (r->place == 0) {
+    if (size >> (128 - FEW) == 0) return false;
+    zeros = leading_zeros128(low);
+    low <<= zeros;
+  }
+  r->exponent = 1 - PLACE_BITS - zeros;
+  u128 b = mul_high128(low, HALF_PI);
   uint64_t high = (uint64_t)(b >> 64),
            q = zeros >= 32 ? 0 : mul_high(high, high) >> 2 * zeros; /* b^2 * 2^76 */
-  u128 sine_b = less(b, series(q, 6, 120, 5040, 362880));
-  uint64_t part = series(q, 2, 24, 720, 40320);
-  if (place == 0) {
-    *sine = normal(sine_b, exponent, false);
-    *cosine = normal(less((u128)1 << ONE, part), 1, false);
-    return true;
-  }
-  u128 sine_a = entry(SINE_TABLE[place]), cosine_a = entry(SINE_TABLE[SINE_PLACES - place]);
-  *sine =
-      normal(less(sine_a, part) + (mul_high128(cosine_a, sine_b) >> -exponent), 128 - ONE, false);
-  *cosine =
-      normal(less(cosine_a, part) - (mul_high128(sine_a, sine_b) >> -exponent), 128 - ONE, false);
+  r->sine_b = less(b, series(q, 6, 120, 5040, 362880));
+  r->part = series(q, 2, 24, 720, 40320);
   return true;
+}
+
+/* Relative errors below 2^-70. */
+static inline approx sine_of(const reduced* r) {
+  if (r->place == 0) return normal(r->sine_b, r->exponent, false);
+  u128 sine_a = entry(SINE_TABLE[r->place]), cosine_a = entry(SINE_TABLE[SINE_PLACES - r->place]);
+  return normal(less(sine_a, r->part) + (mul_high128(cosine_a, r->sine_b) >> -r->exponent), 1,
+                false);
+}
+static inline approx cosine_of(const reduced* r) {
+  u128 cosine_a = entry(SINE_TABLE[SINE_PLACES - r->place]), cosine = less(cosine_a, r->part);
+  if (r->place != 0) cosine -= mul_high128(entry(SINE_TABLE[r->place]), r->sine_b) >> -r->exponent;
+  return normal(cosine, 1, false);
 }
 
 static void exact_sine_cosine(approx x, real* sine, real* cosine) {
@@ -136,13 +151,13 @@ double __wrap_sin(double x);
 double __wrap_sin(double x) {
   if (is_tiny(x)) return x;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x), s, c;
-  unsigned quarters;
-  bool negative;
+  approx p = parts(x);
+  reduced r;
   double result;
-  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
-    approx a = (quarters & 1) != 0 ? c : s;
-    a.negative = p.negative ^ (quarters >> 1) ^ (negative && (quarters & 1) == 0);
+  if (reduce(p, &r)) {
+    bool odd = r.quarters & 1;
+    approx a = odd ? cosine_of(&r) : sine_of(&r);
+    a.negative = p.negative ^ (r.quarters >> 1) ^ (!odd && r.negative);
     if (settle(a, KNOWN, &result)) return result;
   }
   real sine, cosine;
@@ -155,13 +170,13 @@ double __wrap_cos(double x);
 double __wrap_cos(double x) {
   if (is_tiny(x)) return 1;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x), s, c;
-  unsigned quarters;
-  bool negative;
+  approx p = parts(x);
+  reduced r;
   double result;
-  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
-    approx a = (quarters & 1) != 0 ? s : c;
-    a.negative = (quarters >> 1) ^ (!negative && (quarters & 1) != 0);
+  if (reduce(p, &r)) {
+    bool odd = r.quarters & 1;
+    approx a = odd ? sine_of(&r) : cosine_of(&r);
+    a.negative = (r.quarters >> 1) ^ (odd && !r.negative);
     if (settle(a, KNOWN, &result)) return result;
   }
   real sine, cosine;
@@ -173,13 +188,14 @@ double __wrap_tan(double x);
 double __wrap_tan(double x) {
   if (is_tiny(x)) return x;
   if (magnitude(x) >= INFINITE) return of_none(x);
-  approx p = parts(x), s, c;
-  unsigned quarters;
-  bool negative;
+  approx p = parts(x);
+  reduced r;
   double result;
-  if (sine_cosine(p, &s, &c, &quarters, &negative)) {
-    approx a = (quarters & 1) != 0 ? ratio(c, s) : ratio(s, c);
-    a.negative = p.negative ^ (quarters & 1) ^ negative;
+  if (reduce(p, &r)) {
+    bool odd = r.quarters & 1;
+    approx sine = sine_of(&r), cosine = cosine_of(&r),
+           a = odd ? ratio(cosine, sine) : ratio(sine, cosine);
+    a.negative = p.negative ^ odd ^ r.negative;
     if (settle(a, KNOWN - 2, &result)) return result;
   }
   real sine, cosine;

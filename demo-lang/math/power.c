@@ -2,6 +2,8 @@
 #include "demo-lang/math/real.h"
 #include "demo-lang/math/tables.h"
 
+#include <math.h>
+
 static const u128 LOG2_E = (u128)0x5c551d94ae0bf85d << 64 | 0xdf43ff68348e9f44;  /* 2^126 */
 static const u128 LN_2 = (u128)0xb17217f7d1cf79ab << 64 | 0xc9e3b39803f2f6af;    /* 2^128 */
 static const u128 LOG10_2 = (u128)0x9a209a84fbcff798 << 64 | 0x8f8959ac0b7c9178; /* 2^129 */
@@ -49,8 +51,11 @@ static inline approx log2_of(approx x) {
   return normal((u128)(sum < 0 ? -sum : sum), 128 - POINT, sum < 0);
 }
 
+/* a * factor / 2^128 * 2^exponent; the factor has its top bit set. */
 static inline approx times(approx a, u128 factor, int exponent) {
-  return normal(mul_high128(a.m, factor), a.exponent + exponent, a.negative);
+  u128 m = mul_high128(a.m, factor);
+  bool zero = m >> 127 == 0;
+  return (approx){zero ? m << 1 : m, a.exponent + exponent - zero, a.negative};
 }
 
 /* Of what is no positive float, and of 1. */
@@ -168,6 +173,22 @@ static double special_power(double x, double y) {
   return with_sign(up ? of_bits(INFINITE) : 0, is_negative(x) && parity_of(y) == ODD);
 }
 
+/* For y = 2, 3, 4 and so on, where x is short: all powers that lie in the middle between floats, but for those of
+** squares, cubes and so on. */
+static inline bool short_power(approx x, double y, double* result) {
+  enum { MOST = 64, BITS = 128 };
+  if (!(y >= 2 && y <= MOST) || y != (int)y) return false;
+  uint64_t m = (uint64_t)(x.m >> 64);
+  int n = (int)y, digits = 64 - __builtin_ctzll(m);
+  if (digits * n > BITS) return false;
+  m >>= 64 - digits;
+  u128 power = m;
+  for (int i = 1; i < n; i++) power *= m;
+  real r = real_of_approx(normal(power, BITS + n * (x.exponent - digits), false));
+  *result = real_round(&r);
+  return true;
+}
+
 static double exact_power(approx x, double y, approx log2) {
   real r = real_of_approx(x), factor = real_of(y);
   r = real_log(&r, times(log2, LN_2, 0));
@@ -179,6 +200,8 @@ static double exact_power(approx x, double y, approx log2) {
 /* x^y for numbers other than 0; x > 0. */
 static inline double power_of(approx x, double y) {
   enum { MUCH = 7, KNOWN = 67, KNOWN_OF_MUCH = 65 };
+  double result;
+  if (short_power(x, y, &result)) return result;
   approx l = log2_of(x), factor = parts(y);
   if (l.m == 0) return 1;
   u128 product = mul_high64(l.m, (uint64_t)(factor.m >> 64));
@@ -186,7 +209,6 @@ static inline double power_of(approx x, double y) {
   bool negative = l.negative != factor.negative;
   if (exponent > LARGE) return negative ? 0 : of_bits(INFINITE);
   approx power = power_of_2(product, exponent, negative);
-  double result;
   if (settle(power, exponent > MUCH ? KNOWN_OF_MUCH : KNOWN, &result)) return result;
   return is_beyond(power.exponent, &result) ? result : exact_power(x, y, l);
 }
@@ -195,6 +217,7 @@ double __wrap_pow(double x, double y);
 double __wrap_pow(double x, double y) {
   if (y == 0 || x == 1) return 1;
   if (!is_plain(x) || !is_plain(y)) return special_power(x, y);
+  if (y == 0.5 && x > 0) return sqrt(x);
   approx a = parts(x);
   parity p = a.negative ? parity_of(y) : EVEN;
   if (p == FRACTIONAL) return not_a_number(true);
