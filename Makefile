@@ -16,7 +16,8 @@ WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvar
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname
 # What demo-lang/math has instead of the C library's.
-WRAPPED += exp log log2 log10 pow sin cos tan asin acos atan2 sinh cosh tanh fmod
+WRAPPED_MATH = exp log log2 log10 pow sin cos tan asin acos atan2 sinh cosh tanh fmod
+WRAPPED += $(WRAPPED_MATH)
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
@@ -150,6 +151,13 @@ $(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ -l:liblua5.4.a -lm -ldl
 
+# Where there is MPFR; one is without the first steps, which else decide all but some in 100,000 times.
+NEAREST = $(if $(wildcard /usr/include/mpfr.h),$(B)/nearest $(B)/nearest-unsure)
+$(B)/nearest-unsure: SURE = -DMATH_UNSURE=1
+$(B)/nearest $(B)/nearest-unsure: tests/math/nearest.c $(wildcard demo-lang/math/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin $(SURE) -o $@ $(filter %.c,$^) $(WRAPPED_MATH:%=-Wl,--wrap=%) -lmpfr -lm
+
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -O2 -g $< -o $@ -lm
@@ -213,7 +221,7 @@ setup:
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST) $(NEAREST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests

@@ -89,12 +89,18 @@ static inline approx parts(double x) {
   return (approx){pair(m | TOP, 0), exponent - 1022, is_negative(x)};
 }
 
+/* For tests: no first step is sure, so that the second one decides everything. */
+#ifndef MATH_UNSURE
+#define MATH_UNSURE 0
+#endif
+
 /* Rounds what has a relative error below 2^-known; or false, if it may be either of two floats, or is near to
 ** the ends of their range. */
 static inline bool settle(approx a, int known, double* result) {
   enum { REST = 11 }; /* a.m is 53 bits, 64 that decide, and these */
   uint64_t rest = (uint64_t)(a.m >> REST), error = (uint64_t)1 << (128 - REST - known);
-  if (rest - (TOP - error) <= 2 * error || (unsigned)(a.exponent + 1020) > 2043) return false;
+  if (MATH_UNSURE || rest - (TOP - error) <= 2 * error || (unsigned)(a.exponent + 1020) > 2043)
+    return false;
   uint64_t bits = ((uint64_t)(a.exponent + 1021) << 52) + (uint64_t)(a.m >> 75) + (rest >> 63);
   *result = of_bits(bits | (a.negative ? TOP : 0));
   return true;
