@@ -11,10 +11,11 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-# Statically, with numbers as text from number.c, what steps.c and chains.c count, and its loop where lua.ld has it.
+# Statically, with numbers as text from number.c, what steps.c and chains.c count, what objects.c shortens, and its loop where lua.ld has it.
 WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
-          luaF_getlocalname
+          luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
+          luaH_resizearray luaH_get luaH_getstr
 # What demo-lang/math has instead of the C library's.
 WRAPPED_MATH = exp log log2 log10 pow sin cos tan asin acos atan2 sinh cosh tanh fmod
 WRAPPED += $(WRAPPED_MATH)

@@ -8,8 +8,6 @@
 
 pthread_mutex_t arenas_lock = PTHREAD_MUTEX_INITIALIZER;
 arena_t arena_main;
-static arena_t *arenas_unused, *arenas_all; /* regions, under records_lock */
-static void regions_drop(void);
 
 /* The next arena of the program's that serves the process's heaps. */
 static arena_t* shared_after(arena_t* arena) {
@@ -161,7 +159,7 @@ void space_give(arena_t* a, char* p, size_t size) {
   }
   size_t first = (size_t)(p - a->start) / CHUNK, end = first + places_for(size);
   for (size_t i = first; i < end; i++) place_give(a, i);
-  places_free(a, first, end);
+  if (!arena_is_region(a) || first != SECOND) places_free(a, first, end);
 }
 
 /* What an arena of the program's has is the process's. */
@@ -182,22 +180,47 @@ void arena_count_unmapped(arena_t* arena, size_t size) {
 
 /* ---- Slices ---------------------------------------------------------------------------------- */
 
+/* Beyond a region's start, which is small. */
+static bool has_full_size_chunk(arena_t* arena) {
+  chunk_t* first = first_chunk(arena);
+  return first != NULL && (!arena_is_region(arena) || next_chunk(first) != NULL);
+}
+
 /* Where huge pages are asked for everywhere: a small program has its few pages at the start. */
-static void keep_start_sparse(const arena_t* arena, char* base, size_t size) {
+static void keep_start_sparse(arena_t* arena, char* base, size_t size) {
   enum { START = 4 * MiB };
-  bool first = atomic_load_explicit(&arena->chunks, memory_order_relaxed) == NULL;
-  if (first && size > START && option_value(mi_option_allow_thp) == 2 && arena_may_purge(arena))
+  bool small = !has_full_size_chunk(arena) && (size > START || arena_is_region(arena));
+  if (small && option_value(mi_option_allow_thp) == 2 && arena_may_purge(arena))
     os_want_no_huge_pages(base, START);
 }
 
+/* The second chunk of a region is at its second place, whether there was one when another task had the region or not. */
+static char* second_take(arena_t* arena, size_t* size, bool* zero) {
+  char* base = place_start(arena, SECOND);
+  if (!place_commit(arena, SECOND)) return NULL;
+  *size = CHUNK;
+  *zero = (place_get(arena, SECOND) & PLACE_DIRTY) == 0;
+  if (!*zero) memset(base, 0, SLICE);
+  return base;
+}
+
 /* In an area any place will do that has room for a page. */
+static char* space_for_chunk(arena_t* arena, size_t* size, bool* zero) {
+  *size = arena->start != NULL ? 2 * SLICE : CHUNK;
+  if (arena->start == NULL) return space_of_system(*size, CHUNK, zero);
+  chunk_t* first = arena_is_region(arena) ? first_chunk(arena) : NULL;
+  if (first != NULL && next_chunk(first) == NULL) return second_take(arena, size, zero);
+  char* base = area_take(arena, size, CHUNK, zero);
+  if (arena_is_region(arena) && first == NULL) *size = START_SLICES * SLICE;
+  return base;
+}
+
 static chunk_t* new_chunk(arena_t* arena) {
   chunk_t* c = chunk_record();
   if (c == NULL) return NULL;
   bool zero;
-  size_t size = arena->start != NULL ? 2 * SLICE : CHUNK;
-  char* base = arena->start != NULL ? area_take(arena, &size, CHUNK, &zero)
-                                    : space_of_system(size, CHUNK, &zero);
+  size_t size;
+  char* base = space_for_chunk(arena, &size, &zero);
   if (base == NULL || !chunk_init(c, arena, base, size, zero)) {
     if (base != NULL) space_give(arena, base, size);
     chunk_record_free(c);
@@ -236,7 +259,7 @@ static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
 
 /* Where a few slices were not to be had, all chunks are full, so the next one will be. */
 static bool grows_densely(arena_t* arena, uint32_t slices) {
-  return slices <= MEDIUM_SLICES && first_chunk(arena) != NULL;
+  return slices <= MEDIUM_SLICES && has_full_size_chunk(arena);
 }
 
 static page_t* take(arena_t* arena, uint32_t slices, bool may_grow, bool* zero) {
@@ -262,6 +285,12 @@ page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero) {
   for (arena_t* a = arena; page == NULL && (a = shared_after(a)) != NULL;)
     page = take(a, slices, true, zero);
   return page != NULL ? page : take(arena, slices, true, zero);
+}
+
+page_t* start_alloc(arena_t* arena, bool* zero) {
+  if (!arena_is_region(arena)) return NULL;
+  if (first_chunk(arena) == NULL && !grow(arena, &arena->chunks, false)) return NULL;
+  return chunk_take_start(first_chunk(arena), zero);
 }
 
 /* ---- Giving memory back ----------------------------------------------------------------------
@@ -312,9 +341,11 @@ static void decay(arena_t* arena) {
 
 void arena_decay(arena_t* arena) {
   decay(arena);
+  regions_decay();
   if (arena != &arena_main) return;
   while ((arena = arena_after(arena)) != NULL) decay(arena);
   huge_decay();
+  nests_decay();
 }
 
 void arena_purge(arena_t* arena) {
@@ -325,26 +356,11 @@ void arena_purge(arena_t* arena) {
 
 void arenas_purge(void) {
   for (arena_t* a = &arena_main; a != NULL; a = arena_after(a)) arena_purge(a);
-  regions_drop();
+  nests_purge();
+  regions_purge();
 }
 
-/* ---- Regions --------------------------------------------------------------------------------- */
-
-enum { REGION_PLACES = REGION / CHUNK };
-
-static arena_t* arena_record(void) {
-  pthread_mutex_lock(&records_lock);
-  arena_t* arena = arenas_unused;
-  if (arena != NULL) arenas_unused = arena_after(arena);
-  pthread_mutex_unlock(&records_lock);
-  size_t size = sizeof *arena + REGION_PLACES;
-  if (arena != NULL || (arena = record_alloc(size, 64)) == NULL) return arena;
-  pthread_mutex_lock(&records_lock);
-  arena->all = arenas_all;
-  arenas_all = arena;
-  pthread_mutex_unlock(&records_lock);
-  return arena;
-}
+/* ---- The end -------------------------------------------------------------------------------- */
 
 static void chunk_end(chunk_t* c, const char* start) {
   table_set(start, NULL);
@@ -353,7 +369,7 @@ static void chunk_end(chunk_t* c, const char* start) {
   chunk_record_free(c);
 }
 
-static void unmap(arena_t* arena) {
+void arena_unmap(arena_t* arena) {
   for (chunk_t *c = first_chunk(arena), *next; c != NULL; c = next) {
     next = next_chunk(c);
     chunk_end(c, c->base);
@@ -366,97 +382,12 @@ static void unmap(arena_t* arena) {
   arena->start = NULL;
 }
 
-static void region_unmap(arena_t* arena) {
-  unmap(arena);
-  pthread_mutex_lock(&records_lock);
-  atomic_store_explicit(&arena->next, arenas_unused, memory_order_relaxed);
-  arenas_unused = arena;
-  pthread_mutex_unlock(&records_lock);
-}
-
-static arena_t* region_map(void) {
-  arena_t* arena = arena_record();
-  if (arena == NULL) return NULL;
-  *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
-  for (size_t i = 0; i < REGION_PLACES; i++) place_set(arena, i, 0);
-  arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
-  if (arena->start != NULL) return arena;
-  region_unmap(arena);
-  return NULL;
-}
-
-/* ---- Regions that are kept -------------------------------------------------------------------
-**
-** To map a region and touch its first pages, and to unmap it, takes longer than all else that a small task does. So
-** one that ends with a chunk at its start and nothing else stays as it is for the next task: as many as a share of
-** those in use, and some. Tasks cannot tell: slices are taken first fit, whether they are dirty or not. */
-enum { KEPT_LEAST = 32, KEPT_SHARE = 8, KEPT_SLICES = 8 };
-static arena_t* regions_kept; /* by `next`; under records_lock, as the next two */
-static uint32_t kept, in_use;
-
-static bool may_be_kept(const arena_t* arena) {
-  chunk_t* c = atomic_load_explicit(&arena->chunks, memory_order_acquire);
-  if (c == NULL || c->base != arena->start || next_chunk(c) != NULL) return false;
-  if (arena->huge != NULL || atomic_load(&arena->busy_slices) != 0) return false;
-  for (size_t i = 1; i < REGION_PLACES; i++)
-    if (place_get(arena, i) != 0) return false;
-  return true;
-}
-
-/* Keeps a region, unless it is NULL; gives one to be used, or one that is too many, if `most` of them are enough; or
-** NULL. In use are `more` then. */
-static arena_t* exchange(arena_t* arena, uint32_t most, uint32_t more) {
-  pthread_mutex_lock(&records_lock);
-  in_use += more;
-  if (arena != NULL) {
-    atomic_store_explicit(&arena->next, regions_kept, memory_order_relaxed);
-    regions_kept = arena;
-    kept++;
-  }
-  if (most > 0) most += in_use / KEPT_SHARE;
-  arena = kept > most ? regions_kept : NULL;
-  if (arena != NULL) {
-    regions_kept = arena_after(arena);
-    kept--;
-  }
-  pthread_mutex_unlock(&records_lock);
-  return arena;
-}
-
-static void regions_drop(void) {
-  for (arena_t* a; (a = exchange(NULL, 0, 0)) != NULL;) region_unmap(a);
-}
-
-arena_t* arena_new(void) {
-  arena_t* arena = exchange(NULL, 0, 1);
-  if (arena == NULL) arena = region_map();
-  if (arena == NULL) {
-    exchange(NULL, UINT32_MAX / 2, UINT32_MAX);
-    errno = ENOMEM;
-    return NULL;
-  }
-  size_t mapped = atomic_load_explicit(&arena->mapped, memory_order_relaxed);
-  atomic_store_explicit(&arena->mapped_peak, mapped, memory_order_relaxed);
-  return arena;
-}
-
-void arena_delete(arena_t* arena) {
-  if (!may_be_kept(arena)) {
-    region_unmap(arena);
-    arena = NULL;
-  } else if (atomic_load_explicit(&arena->dirty_slices, memory_order_relaxed) > KEPT_SLICES) {
-    chunk_purge(first_chunk(arena));
-  }
-  arena = exchange(arena, KEPT_LEAST, UINT32_MAX);
-  if (arena != NULL) region_unmap(arena);
-}
-
 /* What the program gave us to manage is left to it. */
 void memory_unmap(void) {
   huge_purge();
-  for (arena_t* arena = arenas_all; arena != NULL; arena = arena->all)
-    if (arena->start != NULL) unmap(arena);
-  for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) unmap(arena);
+  regions_unmap();
+  for (arena_t* arena = &arena_main; arena != NULL; arena = arena_after(arena)) arena_unmap(arena);
+  nests_unmap();
   records_unmap();
 }
 
@@ -498,7 +429,7 @@ int arena_add(const arena_t* like, uint8_t places, int* id) {
 
 void arena_visit(arena_t* arena, void (*visit)(page_t*, void*), void* arg) {
   for (chunk_t* c = first_chunk(arena); c != NULL; c = next_chunk(c))
-    for (uint32_t i = 1; i < CHUNK_SLICES; i++)
+    for (uint32_t i = 0; i < c->size / SLICE; i++)
       if (page_figure(&c->records[i].slices) != 0 && page_behind(&c->records[i]) == 0)
         visit(&c->records[i], arg);
   huge_visit(arena, visit, arg);

@@ -15,7 +15,7 @@ static char *records_at, *records_end;
 
 /* ---- Records that live forever --------------------------------------------------------------- */
 
-enum { STEP = 256 * 1024, GUARD = MI_SECURE ? SLICE : 0 };
+enum { STEP = 256 * 1024, MANY = 16, GUARD = MI_SECURE ? SLICE : 0 };
 
 /* With a guard at both ends. */
 static char* map_guarded(size_t size, size_t guard) {
@@ -32,13 +32,25 @@ typedef struct step {
   size_t size;
 } step_t;
 static step_t* last_step;
+static unsigned steps;
+
+/* Once there are many, in huge pages. */
+static char* map_step(size_t* size) {
+  enum { HUGE_PAGE = 2 * 1024 * 1024 };
+  bool many = ++steps > MANY && *size < HUGE_PAGE && !MI_SECURE;
+  if (!many) return map_guarded(*size, GUARD);
+  *size = HUGE_PAGE;
+  char* p = os_map(HUGE_PAGE, HUGE_PAGE);
+  if (p != NULL) (void)os_want_huge_pages(p, HUGE_PAGE);
+  return p;
+}
 
 static void* records_take(size_t size, size_t align) {
   uintptr_t at = ((uintptr_t)records_at + align - 1) & ~(uintptr_t)(align - 1);
   if (records_at == NULL || at + size > (uintptr_t)records_end) {
     size_t room = size + align;
     size_t step = room < STEP ? STEP : (room + SLICE - 1) & ~(size_t)(SLICE - 1);
-    char* fresh = map_guarded(step, GUARD);
+    char* fresh = map_step(&step);
     if (fresh == NULL) return NULL;
     *(step_t*)(void*)fresh = (step_t){last_step, step};
     last_step = (step_t*)(void*)fresh;
@@ -223,12 +235,13 @@ bool chunk_init(chunk_t* c, arena_t* arena, char* base, size_t size, bool zero) 
   uint32_t slices = (uint32_t)(size / SLICE);
   page_t* records = page_records_new(base);
   if (records == NULL) return false;
+  bool start = arena_is_region(arena) && size < CHUNK;
   *c = (chunk_t){.base = base, .records = records, .size = size, .arena = arena};
-  bits_set(c->busy, 0, 1);
+  if (!start) bits_set(c->busy, 0, 1);
   bits_set(c->busy, slices, CHUNK_SLICES);
   uint32_t dirty = zero ? 0 : bits_set(c->dirty, 1, slices);
   atomic_fetch_add_explicit(&arena->dirty_slices, dirty, memory_order_relaxed);
-  atomic_store_explicit(&c->free_slices, slices - 1, memory_order_relaxed);
+  atomic_store_explicit(&c->free_slices, slices - !start, memory_order_relaxed);
   atomic_store_explicit(&c->nurseries, 0, memory_order_relaxed);
   table_set(base, c->records);
   return true;
@@ -249,16 +262,26 @@ static void count_taken(arena_t* arena, uint32_t slices, uint32_t dirty) {
     atomic_store_explicit(&arena->dirty_low, left, memory_order_relaxed);
 }
 
+static page_t* claimed(chunk_t* c, uint32_t i, uint32_t slices, bool* zero) {
+  atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
+  uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
+  *zero = bits_clear(c->lazy, i, i + slices, memory_order_relaxed) + dirty == 0;
+  count_taken(c->arena, slices, dirty);
+  return page_claim(c, i, slices);
+}
+
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero) {
-  for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++) {
-    if (!bits_claim(c->busy, i, i + slices)) continue;
-    atomic_fetch_sub_explicit(&c->free_slices, slices, memory_order_relaxed);
-    uint32_t dirty = bits_clear(c->dirty, i, i + slices, memory_order_relaxed);
-    *zero = bits_clear(c->lazy, i, i + slices, memory_order_relaxed) + dirty == 0;
-    count_taken(c->arena, slices, dirty);
-    return page_claim(c, i, slices);
-  }
+  for (uint32_t i = 1; (i = bits_find(c->busy, i, slices)) < CHUNK_SLICES; i++)
+    if (bits_claim(c->busy, i, i + slices)) return claimed(c, i, slices, zero);
   return NULL;
+}
+
+page_t* chunk_take_start(chunk_t* c, bool* zero) {
+  if (!bits_claim(c->busy, 0, 1)) return NULL;
+  page_t* page = claimed(c, 0, 1, zero);
+  page->start += START_RECORDS;
+  page->span -= START_RECORDS;
+  return page;
 }
 
 static uint32_t page_first_slice(const page_t* page) {

@@ -37,6 +37,18 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s) {
   return heap;
 }
 
+/* Most heaps of small tasks use few classes. */
+static void forget_classes(mi_heap_t* heap) {
+  for (uint64_t left = heap->classes; left != 0; left &= left - 1) {
+    unsigned c = (unsigned)__builtin_ctzll(left);
+    heap->list[c] = NULL;
+    memset(&heap->queue[c], 0, sizeof heap->queue[c]);
+    memset(&heap->stat[c], 0, sizeof heap->stat[c]);
+  }
+  heap->classes = 0;
+  if (heap->survey != NULL) memset(heap->survey, 0, CLASS_COUNT * sizeof *heap->survey);
+}
+
 /* Late threads may still look at `delayed` and `idle_bytes` of the record's last life. */
 mi_heap_t* heap_new(mi_task_t* task, arena_t* arena) {
   mi_heap_t* heap = heap_record();
@@ -44,9 +56,7 @@ mi_heap_t* heap_new(mi_task_t* task, arena_t* arena) {
     errno = ENOMEM;
     return NULL;
   }
-  memset(heap->list, 0, sizeof heap->list);
-  memset(heap->queue, 0, sizeof heap->queue);
-  memset(heap->stat, 0, sizeof heap->stat);
+  forget_classes(heap);
   heap->full = heap->taken = NULL;
   heap->kept = 0;
   heap->look = 0;
@@ -72,7 +82,7 @@ static void heap_record_free(mi_heap_t* heap) {
   heap_unlink(heap);
   task_heap_ends(heap);
   pthread_mutex_lock(&heaps_lock);
-  subproc_add_ended(heap->task->subproc, heap->stat);
+  subproc_add_ended(heap->task->subproc, heap->classes, heap->stat, heap->survey);
   heap->alive = false;
   heap->next = heaps_unused;
   heaps_unused = heap;
@@ -83,8 +93,8 @@ static void heap_record_free(mi_heap_t* heap) {
 
 void heap_ungrant_all(mi_heap_t* heap) {
   if (MI_SECURE) secure_flush(heap->task);
-  for (unsigned c = 1; c < CLASS_COUNT; c++)
-    if (heap->list[c] != NULL) heap_ungrant(heap, c);
+  for (uint64_t left = heap->classes; left != 0; left &= left - 1)
+    heap_ungrant(heap, (unsigned)__builtin_ctzll(left));
 }
 
 /* Detaches the pages of a list and links those that are still ours in front of `rest`. */
@@ -104,8 +114,8 @@ static page_t* detach_list(page_t* page, page_t* rest) {
 void heap_end(mi_heap_t* heap, bool abandon) {
   heap_ungrant_all(heap);
   page_t* pages = detach_list(heap->full, NULL);
-  for (unsigned c = 1; c < CLASS_COUNT; c++)
-    if (heap->queue[c].first != NULL) pages = detach_list(heap->queue[c].first, pages);
+  for (uint64_t left = heap->classes; left != 0; left &= left - 1)
+    pages = detach_list(heap->queue[__builtin_ctzll(left)].first, pages);
   remote_close(heap);
   for (page_t* next; pages != NULL; pages = next) {
     next = pages->next;

@@ -22,6 +22,10 @@
 ** to any arena or taken away (huge_lock for huge blocks), which is rare: a fork then has one to hold,
 ** not one for each. */
 #define REGION (4 * GiB)
+/* A region begins with a small chunk: its first slice has the records of so many slices, and behind them the first
+** block of a compact task, in the same page of the system. The next chunk is always at the second place. */
+enum { START_SLICES = 16, START_RECORDS = START_SLICES * RECORD };
+enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of that */
 enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };
 
 struct chunk {
@@ -49,7 +53,9 @@ struct arena {
   _Atomic size_t mapped, mapped_peak; /* bytes, for statistics */
   chunk_t* huge;                      /* those with one huge block; under huge_lock */
   _Atomic(arena_t*) next;             /* of the program's, by the lock; free list of regions */
-  arena_t* all;                       /* all records of regions ever made; under records_lock */
+  arena_t* all;     /* all records of regions ever made; under records_lock, as the next two */
+  arena_t* prev;    /* of a region that is kept */
+  uint64_t kept_ns; /* since when */
   /* fixed from here to `place` */
   char* start; /* aligned to CHUNK; NULL: the process's arena */
   size_t size;
@@ -111,18 +117,21 @@ typedef struct queue {
   page_t* look; /* where the search for emptied pages goes on; NULL: at the first */
 } queue_t;
 
-/* The first three are written by the owner, but for a reset of the peak, and read by any thread:
-** relaxed, each figure for itself. total - base is at least what lives in the pages that are the
-** heap's now: the blocks of a page that moves to another heap go with it, from total to total.
-** Class 0, which has no blocks, counts the bytes of single blocks. */
+/* Written by the owner, but for a reset of the peak, and read by any thread: relaxed, each figure for
+** itself. total - base is at least what lives in the pages that are the heap's now: the blocks of a
+** page that moves to another heap go with it, from total to total. Class 0, which has no blocks,
+** counts the bytes of single blocks. */
 typedef struct class_stat {
   _Atomic uint64_t total;   /* blocks granted, or come with their page */
   _Atomic uint64_t current; /* of these, not freed when last looked at */
   _Atomic uint64_t peak;
-  uint64_t base; /* of total, at the last reset; under the heaps' lock, as the next two */
+} class_stat_t;
+/* Of each class, once somebody asks; under the heaps' lock. */
+typedef struct class_survey {
+  uint64_t base; /* of total, at the last reset */
   uint64_t live; /* in pages, when the process was last surveyed */
   uint64_t pages;
-} class_stat_t;
+} class_survey_t;
 enum { CLASS_BYTES = 0 };
 static inline uint64_t stat_get(const _Atomic uint64_t* figure) {
   return atomic_load_explicit(figure, memory_order_relaxed);
@@ -156,13 +165,21 @@ struct mi_heap_s {
   bool by_grant; /* its task's byte limit counts what is granted here */
   bool adopts;   /* what ended threads left, so it cannot end with its blocks */
   uint8_t tag;   /* it adopts pages of the same tag */
+  uint64_t
+      classes; /* bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0 */
   class_stat_t stat[CLASS_COUNT];
+  class_survey_t* survey;  /* CLASS_COUNT; NULL: there was none yet, or no memory for it */
   unsigned deferred_count; /* callbacks of this heap; its task's alone */
   struct {
     mi_heap_deferred_free_fun* fn;
     void* arg;
   } deferred[HEAP_DEFERRED_MAX];
 };
+_Static_assert(CLASS_COUNT < 64, "a bit for each class");
+#define ALL_CLASSES (((uint64_t)1 << CLASS_COUNT) - 1)
+static inline void heap_uses(mi_heap_t* heap, unsigned class) {
+  heap->classes |= (uint64_t)1 << class;
+}
 /* A heap without blocks: what a thread has before its first allocation. */
 extern mi_heap_t heap_none;
 
@@ -181,6 +198,7 @@ typedef struct subproc {
   bool deleted;
   uint64_t threads, threads_peak, threads_total;
   class_stat_t ended[CLASS_COUNT]; /* heaps that ended, and abandoned pages; totals by any thread */
+  class_survey_t survey[CLASS_COUNT]; /* of these */
 } subproc_t;
 extern subproc_t subprocs[SUBPROC_MAX]; /* the first is the main one */
 
@@ -264,8 +282,12 @@ struct mi_task {
   void (*on_pause)(mi_task_t*, const pause_t*); /* may not allocate; NULL: none */
   struct recorder* recorder;                    /* runtime/'s, for on_pause */
   struct quarantine* quarantine; /* secure.c's; NULL in other builds, or with a region */
-  struct nursery* nursery;       /* of compact tasks, in a block of the exact heap's */
-  mi_task_t* next;               /* free list of records */
+  struct nursery* nursery;       /* of compact tasks: where blocks are cut from */
+  size_t nursery_size;           /* of the memory that it begins */
+  struct nursery* nest;          /* the first of them, if it lies in a nest: */
+  size_t nest_size;
+  struct nest_group* nest_group;                 /* whose nest */
+  mi_task_t* next;                               /* free list of records */
   _Alignas(16) unsigned char upper[UPPER_BYTES]; /* rc/'s state; zero in a new task */
 };
 

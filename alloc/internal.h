@@ -7,9 +7,9 @@
 ** heap to a TASK. The structures and what holds of them: page.h, heap.h.
 **
 ** Include order: policy.h, mimalloc.h, page.h, heap.h, internal.h; the files, from the system upwards:
-**   os.c options.c trace.c chunk.c arena.c huge.c reserve.c remote.c page.c heap.c subproc.c task.c
-**   alloc.c forms.c theap.c visit.c stats.c json.c process.c unload.c checked.c secure.c override.c
-**   operators.c
+**   os.c options.c trace.c chunk.c arena.c region.c huge.c nest.c reserve.c remote.c page.c heap.c
+**   subproc.c task.c alloc.c nursery.c forms.c theap.c visit.c stats.c json.c process.c unload.c
+**   checked.c secure.c override.c operators.c
 */
 #ifndef SLUICE_INTERNAL_H
 #define SLUICE_INTERNAL_H
@@ -28,6 +28,7 @@ void* os_reserve(size_t size, size_t align);
 bool os_want_huge_pages(void* p, size_t size);
 void os_want_no_huge_pages(void* p, size_t size);
 bool os_commit(void* p, size_t size);   /* of what was reserved */
+void os_populate(void* p, size_t size); /* it will be written, all of it */
 bool os_decommit(void* p, size_t size); /* back to reserved; contents are lost */
 bool os_protect(void* p, size_t size);  /* nobody reads or writes it; os_commit undoes that */
 void os_unmap(void* p, size_t size);
@@ -96,6 +97,7 @@ void chunk_undo(chunk_t* c); /* of which nobody has any slice, but for the recor
 page_t* page_records_new(char* base);
 void page_records_end(page_t* records);
 page_t* chunk_take(chunk_t* c, uint32_t slices, bool* zero); /* NULL: no such run is free */
+page_t* chunk_take_start(chunk_t* c, bool* zero);     /* a region's start; NULL: it is taken */
 uint32_t chunk_purge_some(chunk_t* c, uint32_t runs); /* how many runs there were, at most `runs` */
 void chunk_purge(chunk_t* c); /* all, so that no memory of free slices is resident */
 void chunk_give(page_t* page);
@@ -116,7 +118,9 @@ page_t* chunk_adopt(chunk_t* c, const wanted_t* w);
 /* ---- arena.c --------------------------------------------------------------------------------- */
 
 page_t* slices_alloc(arena_t* arena, uint32_t slices, bool* zero); /* NULL: no memory */
-void slices_free(page_t* page);                                    /* may purge others */
+/* A region's first slice, behind the records. NULL: it is no region, or that is taken. */
+page_t* start_alloc(arena_t* arena, bool* zero);
+void slices_free(page_t* page); /* may purge others */
 /* Address space for a huge block, at least *size bytes, whose first slice is zero (*zero: all);
 ** *arena is whose it is then. NULL: there is none. */
 char* space_take(arena_t** arena, size_t* size, size_t align, bool* zero);
@@ -130,8 +134,6 @@ void arena_count_unmapped(arena_t* arena, size_t size);
 void arena_decay(arena_t* arena);
 void arena_purge(arena_t* arena); /* all that is free */
 void arenas_purge(void);          /* the process's and the program's */
-arena_t* arena_new(void);         /* with a region of its own; NULL and ENOMEM */
-void arena_delete(arena_t* arena);
 /* One for the program, with the area and properties of `like`, all places as given. 0; EINVAL: some
 ** of it is ours already; ENOMEM. */
 int arena_add(const arena_t* like, uint8_t places, int* id);
@@ -143,6 +145,16 @@ void arenas_visit(void (*visit)(page_t*, void*), void* arg); /* the process's an
 void wanted_visit(const wanted_t* w, void (*visit)(page_t*, void*),
                   void* arg);           /* huge blocks only */
 page_t* arena_adopt(const wanted_t* w); /* NULL: none, or other threads interfere */
+
+void arena_unmap(arena_t* arena);
+
+/* ---- region.c -------------------------------------------------------------------------------- */
+
+arena_t* arena_new(void); /* with a region of its own; NULL and ENOMEM */
+void arena_delete(arena_t* arena);
+void regions_decay(void); /* now and then: those that are kept too long */
+void regions_purge(void); /* all that are kept */
+void regions_unmap(void);
 
 /* ---- reserve.c ------------------------------------------------------------------------------- */
 
@@ -195,6 +207,7 @@ void remote_hold_end(page_t* page);
 
 page_t* page_new(mi_heap_t* heap, unsigned class);
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift);
+page_t* page_new_start(mi_heap_t* heap); /* the same for what start_alloc gives, if it does */
 page_t* page_resize_huge(page_t* page, size_t size, size_t align); /* as huge_resize */
 size_t single_bytes(size_t size); /* what it counts against a byte limit */
 bool page_grant(mi_heap_t* heap, page_t* page, size_t limit);
@@ -259,7 +272,9 @@ static inline bool heap_is_mine(const mi_heap_t* heap) {
 
 void subproc_enter(mi_task_t* task); /* the calling thread's, while the task lives */
 void subproc_leave(mi_task_t* task);
-void subproc_add_ended(subproc_t* s, const class_stat_t* stat); /* of a heap; under the lock */
+/* Of a heap's, or another one's, classes; under the lock. */
+void subproc_add_ended(subproc_t* s, uint64_t classes, const class_stat_t* stat,
+                       const class_survey_t* survey);
 subproc_t* subproc_use(mi_subproc_id_t id); /* it stays until the end of use; NULL, with a report */
 void subproc_end_use(subproc_t* s);
 
@@ -287,8 +302,8 @@ mi_heap_t* heap_after(mi_heap_t* heap, const subproc_t* s);
 
 /* All locks, in the order in which they may be taken. They are held around a fork, so that the child
 ** finds what they guard whole; fork_guard adds one of an upper layer, in front. */
-extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, huge_lock, records_lock, table_lock,
-    output_lock;
+extern pthread_mutex_t tasks_lock, heaps_lock, arenas_lock, huge_lock, nests_lock, records_lock,
+    table_lock, output_lock;
 void fork_guard(pthread_mutex_t* lock);
 extern _Atomic uint32_t fork_count; /* of forks that led to this process */
 void unload_prepare(void);          /* by the constructor */
@@ -399,10 +414,23 @@ static inline void task_unreserve(mi_task_t* task, size_t bytes) {
   task->room += (int64_t)(bytes < held ? bytes : held);
 }
 
+/* ---- nest.c ---------------------------------------------------------------------------------- */
+
+enum { NEST_LEAST = 24 * 1024, NEST_MOST = 36 * 1024 }; /* what fills one */
+typedef struct nest_group nest_group_t;
+/* For at least *size bytes, of any contents; *size is what it has. NULL: no memory. */
+char* nest_take(size_t* size, nest_group_t** group);
+void nest_give(nest_group_t* group, const char* nest);
+void nests_purge(void); /* no memory of free ones is resident */
+void nests_decay(void); /* now and then: what is not needed */
+void nests_unmap(void);
+
 /* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */
 
-/* The task's first slice, in the heap; false: no memory. */
+/* In the task's nest, or its first slice in the heap; false: no memory. */
 bool nursery_open(mi_task_t* task, mi_heap_t* heap);
+/* The task ends, and has no heap any more. */
+void nursery_end(mi_task_t* task);
 /* One from which no block was taken yet clears memory when it is allocated and when it is freed. */
 void nursery_keep_clear(mi_task_t* task);
 /* From now on nothing fits. */
@@ -414,8 +442,12 @@ size_t nursery_size(const mi_task_t* task);
 bool nursery_copy(mi_task_t* task, const void* from, size_t size);
 /* A block aligned to two words; NULL: it does not fit, or there is no nursery. */
 void* nursery_alloc(mi_task_t* task, size_t size);
+static inline bool nest_has(const mi_task_t* task, const void* p) {
+  return task->nest != NULL && (uintptr_t)p - (uintptr_t)task->nest < task->nest_size;
+}
 static inline bool nursery_has(const mi_task_t* task, const void* p) {
-  return task->nursery != NULL && (uintptr_t)p - (uintptr_t)task->nursery < SLICE;
+  return task->nursery != NULL &&
+         ((uintptr_t)p - (uintptr_t)task->nursery < task->nursery_size || nest_has(task, p));
 }
 /* `size` is what the block was asked for. */
 void nursery_free(mi_task_t* task, void* p, size_t size);

@@ -15,10 +15,10 @@
 
 enum { UNIT = 16, LARGEST = 8 * 1024, CLASSES = 37, HUGE_PAGES_UP_TO = 4 };
 
-/* At the start of its slice. Links are in units from there; 0: the end. Bit c of `some` is set iff
-** free[c] is not 0. */
+/* At its start. Links are in units from there; 0: the end. Bit c of `some` is set iff free[c] is not 0. */
 struct nursery {
   uint64_t some;
+  uint32_t size; /* bytes from the start to its end */
   bool closed;
   bool clears;           /* all but headers and links that is not in use is zero */
   uint32_t fresh;        /* bytes from the start to what was never handed out */
@@ -83,16 +83,38 @@ static void count(page_t* page) {
 
 static const uint32_t FIRST = (sizeof(struct nursery) + UNIT - 1) & ~(uint32_t)(UNIT - 1);
 
-bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
-  mi_assert(class_of_bytes(LARGEST) < CLASSES);
-  page_t* page = page_new_single(heap, SLICE, UNIT, 0);
-  if (page == NULL) return false;
-  count(page);
-  struct nursery* n = (struct nursery*)(void*)page->start;
+static struct nursery* begin(mi_task_t* task, void* at, size_t size) {
+  struct nursery* n = at;
   memset(n, 0, FIRST);
   n->fresh = FIRST;
+  n->size = (uint32_t)size;
   task->nursery = n;
-  return true;
+  task->nursery_size = size;
+  return n;
+}
+
+static struct nursery* in_slice(mi_task_t* task, mi_heap_t* heap) {
+  page_t* page = page_new_start(heap);
+  if (page == NULL) page = page_new_single(heap, SLICE, UNIT, 0);
+  if (page == NULL) return NULL;
+  count(page);
+  return begin(task, page->start, page->span);
+}
+
+bool nursery_open(mi_task_t* task, mi_heap_t* heap) {
+  mi_assert(class_of_bytes(LARGEST) < CLASSES);
+  return in_slice(task, heap) != NULL;
+}
+
+/* A nest is full: a slice comes next. What is freed in the nest from now on is not used again. */
+static struct nursery* leave_nest(mi_task_t* task) {
+  struct nursery* n = in_slice(task, task->exact);
+  if (n != NULL) n->clears = task->nest->clears;
+  return n;
+}
+
+void nursery_end(mi_task_t* task) {
+  if (task->nest != NULL) nest_give(task->nest_group, (const char*)task->nest);
 }
 
 void nursery_keep_clear(mi_task_t* task) {
@@ -108,12 +130,29 @@ size_t nursery_size(const mi_task_t* task) {
   return n != NULL && !n->closed ? n->fresh : 0;
 }
 
+/* Copies of what fills a nest get one instead of the slice, where nothing says that memory is a page's: a region,
+** or checks. */
+static void move_to_nest(mi_task_t* task, size_t size) {
+  bool fills = size > NEST_LEAST && size <= NEST_MOST;
+  char* nest = NULL;
+  if (!CHECKED && task->arena == &arena_main && fills) nest = nest_take(&size, &task->nest_group);
+  if (nest == NULL) return;
+  page_free_full(page_of(task->nursery), NULL);
+  task->nest = begin(task, nest, size);
+  task->nest_size = size;
+}
+
 /* Links are relative, so they hold in the copy. */
 bool nursery_copy(mi_task_t* task, const void* from, size_t size) {
-  struct nursery* n = task->nursery;
   if (nursery_size(task) != FIRST) return false;
+  move_to_nest(task, size);
+  struct nursery* n = task->nursery;
+  uint32_t room = n->size;
+  if (size > room) return false;
+  if (task->nest == NULL && page_of(n)->zero) os_populate(n, size);
   memcpy(n, from, size);
   mi_assert(n->fresh == size && !n->closed);
+  n->size = room;
   n->clears = false;
   return true;
 }
@@ -124,7 +163,7 @@ static void* find(struct nursery* n, unsigned class) {
   uint64_t larger = n->some >> class << class;
   if (bytes > n->cut_end - n->cut && larger != 0) cut_up(n, (unsigned)__builtin_ctzl(larger));
   if (bytes <= n->cut_end - n->cut) return take(n, &n->cut, bytes);
-  n->closed = bytes > SLICE - n->fresh;
+  n->closed = bytes > n->size - n->fresh;
   return n->closed ? NULL : take(n, &n->fresh, bytes);
 }
 
@@ -133,6 +172,7 @@ void* nursery_alloc(mi_task_t* task, size_t size) {
   if (n == NULL || size > LARGEST || n->closed) return NULL;
   unsigned class = class_for(size);
   void* block = find(n, class);
+  if (block == NULL && n == task->nest && (n = leave_nest(task)) != NULL) block = find(n, class);
   if (block != NULL && n->clears) memset(block, 0, class_words(class) * WORD);
   return block;
 }
@@ -140,8 +180,9 @@ void* nursery_alloc(mi_task_t* task, size_t size) {
 void nursery_free(mi_task_t* task, void* p, size_t size) {
   mi_assert(nursery_has(task, p) && size <= LARGEST);
   unsigned class = class_for(size);
-  if (task->nursery->clears) memset(p, 0, class_words(class) * WORD);
-  push(task->nursery, class, p);
+  struct nursery* n = nest_has(task, p) ? task->nest : task->nursery;
+  if (n->clears) memset(p, 0, class_words(class) * WORD);
+  push(n, class, p);
 }
 
 bool nursery_resize(mi_task_t* task, void* p, size_t oldsize, size_t newsize) {

@@ -106,6 +106,15 @@ static bool protect(void* p, size_t size, int protection) {
   errno = saved;
   return ok;
 }
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+/* A refusal (of a system before 5.14) is as good. */
+void os_populate(void* p, size_t size) {
+  uintptr_t from = (uintptr_t)p & ~(uintptr_t)(os_page_size() - 1);
+  (void)advise((void*)from, (uintptr_t)p + size - from, MADV_POPULATE_WRITE);
+}
+
 bool os_protect(void* p, size_t size) { return protect(p, size, PROT_NONE); }
 bool os_commit(void* p, size_t size) { return protect(p, size, PROT_READ | PROT_WRITE); }
 

@@ -127,6 +127,8 @@ static void move_totals(page_t* page, mi_heap_t* from, mi_heap_t* to) {
 
 void page_move(page_t* page, mi_heap_t* to) {
   page_leaves_heap(page);
+  heap_uses(to, page_class(page));
+  if (page->stride == 0) heap_uses(to, CLASS_BYTES);
   move_totals(page, page_heap(page), to);
   page_account(to, page);
   atomic_store_explicit(&page->heap, to, memory_order_release);
@@ -135,6 +137,7 @@ void page_move(page_t* page, mi_heap_t* to) {
 void page_adopt(mi_heap_t* heap, page_t* page) {
   uint64_t live = remote_adopt(page, heap);
   unsigned class = page_class(page);
+  heap_uses(heap, class);
   stat_add_shared(&heap->task->subproc->ended[class].total, -live);
   count_total(&heap->stat[class], (int64_t)live);
   page_account(heap, page);
@@ -156,6 +159,7 @@ static void page_init(page_t* page, mi_heap_t* heap, unsigned class, bool zero) 
   atomic_store_explicit(&page->heap, heap, memory_order_relaxed);
   atomic_store_explicit(&page->inside, false, memory_order_relaxed);
   page_set_owner(page, heap->task, 0);
+  heap_uses(heap, class);
 }
 
 void page_set_stride(page_t* page, unsigned class) {
@@ -203,6 +207,22 @@ size_t single_bytes(size_t size) {
   return size == 0 ? SLICE : (size + SLICE - 1) & ~(size_t)(SLICE - 1);
 }
 
+static page_t* grant_single(mi_heap_t* heap, page_t* page, size_t size, bool zero) {
+  page_init(page, heap, CLASS_LARGE, zero);
+  page->stride = 0;
+  page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
+  page->used = page->capacity = page->reserved = 1;
+  atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
+  atomic_store_explicit(&page->inside, CHECKED, memory_order_relaxed);
+  full_push(heap, page);
+  heap_uses(heap, CLASS_BYTES);
+  count_total(&heap->stat[CLASS_LARGE], 1);
+  count_total(&heap->stat[CLASS_BYTES], (int64_t)granted_bytes(page));
+  account_single(heap, page, true);
+  account(heap, page, 1);
+  return page;
+}
+
 /* A page of one block, which is granted at once. It starts `shift` bytes (below SLICE) behind an
 ** aligned address. */
 page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift) {
@@ -214,18 +234,13 @@ page_t* page_new_single(mi_heap_t* heap, size_t size, size_t align, size_t shift
   if (page == NULL) return NULL;
   page->start += shift;
   page->span -= shift;
-  page_init(page, heap, CLASS_LARGE, zero);
-  page->stride = 0;
-  page_set_figure(&page->granted_slices, (uint32_t)(single_bytes(size) / SLICE));
-  page->used = page->capacity = page->reserved = 1;
-  atomic_store_explicit(&page->remote, REMOTE_FULL | REMOTE_ONE, memory_order_relaxed);
-  atomic_store_explicit(&page->inside, CHECKED, memory_order_relaxed);
-  full_push(heap, page);
-  count_total(&heap->stat[CLASS_LARGE], 1);
-  count_total(&heap->stat[CLASS_BYTES], (int64_t)granted_bytes(page));
-  account_single(heap, page, true);
-  account(heap, page, 1);
-  return page;
+  return grant_single(heap, page, size, zero);
+}
+
+page_t* page_new_start(mi_heap_t* heap) {
+  bool zero;
+  page_t* page = start_alloc(heap->arena, &zero);
+  return page != NULL ? grant_single(heap, page, page->span, zero) : NULL;
 }
 
 /* The record may lie elsewhere afterwards. */

@@ -12,8 +12,9 @@
 ** block is freed may stay, since the thread that was to list it is gone). */
 
 enum { UPPER_LOCKS = 8 };
-static pthread_mutex_t* const own_locks[] = {&tasks_lock,   &heaps_lock, &arenas_lock, &huge_lock,
-                                             &records_lock, &table_lock, &output_lock};
+static pthread_mutex_t* const own_locks[] = {&tasks_lock, &heaps_lock, &arenas_lock,
+                                             &huge_lock,  &nests_lock, &records_lock,
+                                             &table_lock, &output_lock};
 enum { OWN_LOCKS = sizeof own_locks / sizeof own_locks[0] };
 static pthread_mutex_t* upper_locks[UPPER_LOCKS];
 static unsigned upper_count;

@@ -17,21 +17,22 @@
 /* ---- A survey of the process, under the heaps' lock ---------------------------------------------- */
 
 /* Whose page it is, of heaps and of those that ended. */
-static class_stat_t* stats_of(page_t* page) {
+static class_survey_t* survey_of(page_t* page) {
   mi_heap_t* heap = page_heap(page);
-  if (heap == NULL || !heap->alive) return subproc_of(page_figure(&page->subproc))->ended;
-  return heap->stat;
+  if (heap == NULL || !heap->alive) return subproc_of(page_figure(&page->subproc))->survey;
+  return heap->survey;
 }
 
 static void count_page(page_t* page, void* unused) {
   (void)unused;
-  class_stat_t* stat = stats_of(page);
+  class_survey_t* survey = survey_of(page);
+  if (survey == NULL) return;
   unsigned class = page_class(page);
   uint32_t live = page_live(page);
-  stat[class].live += live;
-  stat[class].pages++;
+  survey[class].live += live;
+  survey[class].pages++;
   if (class == CLASS_LARGE && live > 0)
-    stat[CLASS_BYTES].live += (uint64_t)page_figure(&page->granted_slices) * SLICE;
+    survey[CLASS_BYTES].live += (uint64_t)page_figure(&page->granted_slices) * SLICE;
 }
 
 /* A region's heap counts its pages itself: those in the region, and others that it took over. */
@@ -44,23 +45,29 @@ static void count_heap_pages(mi_heap_t* heap) {
   bool mine = heap->task == tls.task;
   for (page_t* p = mine ? heap->full : NULL; p != NULL; p = p->next) count_page(p, NULL);
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
-    if (!mine) heap->stat[c].live = stat_get(&heap->stat[c].current);
+    if (!mine) heap->survey[c].live = stat_get(&heap->stat[c].current);
     for (page_t* p = mine ? heap->queue[c].first : NULL; p != NULL; p = p->next)
       count_page(p, NULL);
   }
 }
 
-static void forget(class_stat_t* stat) {
-  for (unsigned c = 0; c < CLASS_COUNT; c++) stat[c].live = stat[c].pages = 0;
+static void forget(class_survey_t* survey) {
+  for (unsigned c = 0; c < CLASS_COUNT; c++) survey[c].live = survey[c].pages = 0;
+}
+
+/* Without memory for it, what the heap itself knows has to do. */
+static bool may_survey(mi_heap_t* heap) {
+  if (heap->survey == NULL) heap->survey = record_alloc(CLASS_COUNT * sizeof *heap->survey, 64);
+  return heap->survey != NULL;
 }
 
 /* Sets `live` and `pages` everywhere. */
 static void survey(void) {
   for (unsigned i = 0; i < SUBPROC_MAX; i++)
-    if (i == 0 || subprocs[i].users > 0) forget(subprocs[i].ended);
+    if (i == 0 || subprocs[i].users > 0) forget(subprocs[i].survey);
   for (mi_heap_t* h = heaps_all; h != NULL; h = h->all) {
-    if (!h->alive) continue;
-    forget(h->stat);
+    if (!h->alive || !may_survey(h)) continue;
+    forget(h->survey);
     if (arena_is_region(h->arena)) count_heap_pages(h);
   }
   arenas_visit(count_visited, NULL);
@@ -99,13 +106,19 @@ static bool has_ended(const scope_t* s, const subproc_t* subproc) {
   return s->ended == NULL || subproc == s->ended;
 }
 
-static void add_heap(rows_t* rows, const class_stat_t* stat) {
+static class_survey_t surveyed(const mi_heap_t* heap, unsigned class) {
+  if (heap->survey != NULL) return heap->survey[class];
+  return (class_survey_t){.live = stat_get(&heap->stat[class].current)};
+}
+
+static void add_heap(rows_t* rows, const mi_heap_t* heap) {
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
     row_t* row = &rows->of[c];
-    row->total += stat_get(&stat[c].total) - stat[c].base;
-    row->peak += stat_get(&stat[c].peak);
-    row->live += stat[c].live;
-    row->pages += stat[c].pages;
+    class_survey_t survey = surveyed(heap, c);
+    row->total += stat_get(&heap->stat[c].total) - survey.base;
+    row->peak += stat_get(&heap->stat[c].peak);
+    row->live += survey.live;
+    row->pages += survey.pages;
   }
 }
 
@@ -113,11 +126,11 @@ static void add_ended(rows_t* rows, const subproc_t* s, bool threads) {
   for (unsigned c = 0; c < CLASS_COUNT; c++) {
     const class_stat_t* stat = &s->ended[c];
     row_t* row = &rows->of[c];
-    row->total += stat_get(&stat->total) - stat->base;
+    row->total += stat_get(&stat->total) - s->survey[c].base;
     if (stat_get(&stat->peak) > row->peak) row->peak = stat_get(&stat->peak);
-    row->live += stat->live;
-    row->pages += stat->pages;
-    rows->abandoned += stat->pages;
+    row->live += s->survey[c].live;
+    row->pages += s->survey[c].pages;
+    rows->abandoned += s->survey[c].pages;
   }
   if (!threads) return;
   rows->threads += s->threads;
@@ -144,7 +157,7 @@ static void collect_rows(rows_t* rows, scope_t scope) {
   pthread_mutex_lock(&heaps_lock);
   survey();
   for (const mi_heap_t* h = heaps_all; h != NULL; h = h->all)
-    if (h->alive && has_heap(&scope, h)) add_heap(rows, h->stat);
+    if (h->alive && has_heap(&scope, h)) add_heap(rows, h);
   for (unsigned i = 0; i < SUBPROC_MAX; i++)
     if ((i == 0 || subprocs[i].users > 0) && has_ended(&scope, &subprocs[i]))
       add_ended(rows, &subprocs[i], scope.ended == NULL);
@@ -155,10 +168,10 @@ static void collect_rows(rows_t* rows, scope_t scope) {
 /* ---- Reset ---------------------------------------------------------------------------------------- */
 
 /* From now on total counts what lives and what will be granted, and the peak begins with what lives. */
-static void begin_anew(class_stat_t* stat, bool heap) {
-  for (unsigned c = 0; c < CLASS_COUNT; c++) {
-    stat[c].base = stat_get(&stat[c].total) - stat[c].live;
-    stat_set(&stat[c].peak, heap ? stat_get(&stat[c].current) : stat[c].live);
+static void begin_anew(class_stat_t* stat, class_survey_t* survey, bool heap) {
+  for (unsigned c = 0; c < CLASS_COUNT && survey != NULL; c++) {
+    survey[c].base = stat_get(&stat[c].total) - survey[c].live;
+    stat_set(&stat[c].peak, heap ? stat_get(&stat[c].current) : survey[c].live);
   }
 }
 
@@ -167,9 +180,9 @@ void mi_stats_reset(void) {
   pthread_mutex_lock(&heaps_lock);
   survey();
   for (mi_heap_t* h = heaps_all; h != NULL; h = h->all)
-    if (h->alive) begin_anew(h->stat, true);
+    if (h->alive) begin_anew(h->stat, h->survey, true);
   for (unsigned i = 0; i < SUBPROC_MAX; i++) {
-    begin_anew(subprocs[i].ended, false);
+    begin_anew(subprocs[i].ended, subprocs[i].survey, false);
     subprocs[i].threads_total = subprocs[i].threads_peak = subprocs[i].threads;
   }
   pthread_mutex_unlock(&heaps_lock);
@@ -191,12 +204,12 @@ void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) {
   ungrant_own();
   pthread_mutex_lock(&heaps_lock);
   bool ok = is_alive(heap);
-  if (ok) {
-    survey();
-    subproc_add_ended(heap->task->subproc, heap->stat);
+  if (ok) survey();
+  if (ok && heap->survey != NULL) {
+    subproc_add_ended(heap->task->subproc, heap->classes, heap->stat, heap->survey);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
-      stat_add_shared(&heap->task->subproc->ended[c].total, -heap->stat[c].live);
-    begin_anew(heap->stat, true);
+      stat_add_shared(&heap->task->subproc->ended[c].total, -heap->survey[c].live);
+    begin_anew(heap->stat, heap->survey, true);
   }
   pthread_mutex_unlock(&heaps_lock);
   if (!ok) no_heap(heap);

@@ -10,10 +10,12 @@ static _Thread_local uint32_t thread_id; /* what the thread's tasks belong to */
 
 static bool is_main(const subproc_t* s) { return s == &subprocs[0]; }
 
-void subproc_add_ended(subproc_t* s, const class_stat_t* stat) {
-  for (unsigned c = 0; c < CLASS_COUNT; c++) {
+void subproc_add_ended(subproc_t* s, uint64_t classes, const class_stat_t* stat,
+                       const class_survey_t* survey) {
+  for (; classes != 0; classes &= classes - 1) {
+    unsigned c = (unsigned)__builtin_ctzll(classes);
     class_stat_t* all = &s->ended[c];
-    uint64_t total = stat_get(&stat[c].total) - stat[c].base;
+    uint64_t total = stat_get(&stat[c].total) - (survey != NULL ? survey[c].base : 0);
     if (total == 0 && stat_get(&stat[c].peak) == 0) continue;
     stat_add_shared(&all->total, total);
     if (stat_get(&stat[c].peak) > stat_get(&all->peak))
@@ -30,8 +32,9 @@ static void retire(subproc_t* s) {
     uint32_t pages = atomic_exchange_explicit(&s->abandoned[c], 0, memory_order_acq_rel);
     atomic_fetch_add_explicit(&subprocs[0].abandoned[c], pages, memory_order_relaxed);
   }
-  subproc_add_ended(&subprocs[0], s->ended);
+  subproc_add_ended(&subprocs[0], ALL_CLASSES, s->ended, s->survey);
   memset(s->ended, 0, sizeof s->ended);
+  memset(s->survey, 0, sizeof s->survey);
   subprocs[0].threads_total += s->threads_total;
   s->threads_total = s->threads_peak = 0;
 }

@@ -132,6 +132,7 @@ mi_task_t* task_new(arena_t* arena, uint64_t period, bool implicit) {
 void task_delete(mi_task_t* task, bool abandon) {
   if (task->on_delete != NULL) task->on_delete(task, abandon);
   while (task->heaps != NULL) heap_end(task->heaps, abandon);
+  nursery_end(task);
   if (MI_SECURE) secure_end(task);
   subproc_leave(task);
   bool kept = task->on_exit != NULL && abandon && task->on_exit(task);

@@ -11,7 +11,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "demo-lang/keys.h"
 #include "demo-lang/lib/tables.h"
+#include "demo-lang/objects.h"
 #include "demo-lang/steps.h"
 
 /* Types of keys, as Lua has them in nodes. */
@@ -43,8 +45,7 @@ static uint32_t hash_text(uint64_t text) {
   return hash;
 }
 
-/* Among 2^bits nodes. */
-static size_t place_of(unsigned type, uint64_t value, unsigned bits) {
+size_t chains_place(unsigned type, uint64_t value, unsigned bits) {
   uint64_t mask = ((uint64_t)1 << bits) - 1, odd = mask | 1;
   double x;
   switch (type & KEY_TYPE) {
@@ -169,7 +170,7 @@ static void pay_growth(const table* t, key new) {
   for (uint64_t i = 0; i < TRIED; i++) {
     const node* n = &t->nodes[((random >> 32) + i * (random | 1)) & (node_count(t) - 1)];
     bool stays = n->value.key_type != KEY_INTEGER || n->key - 1 >= array;
-    if (stays && !is_empty(&n->value)) add_to(&all, place_of(n->value.key_type, n->key, bits));
+    if (stays && !is_empty(&n->value)) add_to(&all, chains_place(n->value.key_type, n->key, bits));
   }
   double nodes = (double)node_count(t), sum = 0;
   for (unsigned i = 0; i < PLACES; i++) {
@@ -181,12 +182,12 @@ static void pay_growth(const table* t, key new) {
 
 /* The key is not in the table, and comes into it. */
 static void pay_key(const table* t, key k) {
-  size_t place = place_of(k.type, k.bits, t->node_bits);
+  size_t place = chains_place(k.type, k.bits, t->node_bits);
   pay_chain(chain_at(&t->nodes[place]));
   if (is_full(t, place)) pay_growth(t, k);
 }
 
-static bool looks(void) {
+static inline bool looks(void) {
   const guest* g = steps_guest();
   return g != NULL && g->can_look;
 }
@@ -205,15 +206,17 @@ static key key_of(const slot* s) {
 void __real_luaH_finishset(lua_State* L, table* t, const slot* at, const slot* found, slot* value);
 void __wrap_luaH_finishset(lua_State* L, table* t, const slot* at, const slot* found, slot* value);
 void __wrap_luaH_finishset(lua_State* L, table* t, const slot* at, const slot* found, slot* value) {
-  if (found->type == ABSENT && !is_empty(at) && looks()) pay_key(t, key_of(at));
-  __real_luaH_finishset(L, t, at, found, value);
+  bool is_new = found->type == ABSENT;
+  if (is_new && !is_empty(at) && looks()) pay_key(t, key_of(at));
+  if (!is_new || !is_known(global_of(L)) || !keys_add(L, t, at, value))
+    __real_luaH_finishset(L, t, at, found, value);
 }
 
 /* What C functions set without metamethods. A long text, which may not have been hashed, is counted when
 ** it is compared. */
 static bool has(const table* t, key k) {
   if (k.type == KEY_INTEGER && k.bits - 1 < array_count(t)) return true;
-  const node* n = &t->nodes[place_of(k.type, k.bits, t->node_bits)];
+  const node* n = &t->nodes[chains_place(k.type, k.bits, t->node_bits)];
   for (;; n += n->value.next) {
     if ((n->value.key_type & KEY_TYPE) == (k.type & KEY_TYPE) && n->key == k.bits) return true;
     if (n->value.next == 0) return false;

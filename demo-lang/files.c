@@ -31,12 +31,26 @@ void guest_close_files(guest* g) {
   }
 }
 
+FILE* guest_open_file(lua_State* L, const char* name) {
+  guest* g = guest_of(L);
+  guest_file* f = malloc(sizeof *f);
+  if (f == NULL) luaL_error(L, "not enough memory");
+  *f = (guest_file){g->files, fopen(name, "r")};
+  if (f->file != NULL) return (g->files = f)->file;
+  free(f);
+  return NULL;
+}
+
+int guest_close_file(lua_State* L, FILE* file) {
+  guest_file** at = find(guest_of(L), file);
+  if (*at != NULL) forget(at);
+  return fclose(file);
+}
+
 /* luaL_Stream's closef, with the file as the first argument. */
 static int close_file(lua_State* L) {
   FILE* file = ((luaL_Stream*)luaL_checkudata(L, 1, LUA_FILEHANDLE))->f;
-  guest_file** at = find(guest_of(L), file);
-  if (*at != NULL) forget(at);
-  return luaL_fileresult(L, fclose(file) == 0, NULL);
+  return luaL_fileresult(L, guest_close_file(L, file) == 0, NULL);
 }
 
 /* The value at index may be a file, which was opened just now. */

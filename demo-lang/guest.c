@@ -1,8 +1,10 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
+#include "demo-lang/objects.h"
 #include "demo-lang/steps.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,7 +267,7 @@ void guest_stop(lua_State* L) {
   guest* g = guest_of(L);
   if (g->refused.size != 0) memcpy(g->where, g->refused.where, sizeof g->where);
   if (g->where[0] == '\0') find_where(L, g->where);
-  longjmp(g->way_out, 1);
+  longjmp(*g->way_out, 1);
 }
 
 /* A refusal that Lua did not get over is the memory limit, whoever reported it. */
@@ -316,7 +318,7 @@ void guest_exit(lua_State* L, int status, bool close) {
   if (close && !g->closing) close_state(g);
   g->exits = true;
   g->exit_status = status;
-  longjmp(g->way_out, 1);
+  longjmp(*g->way_out, 1);
 }
 
 static inline uintptr_t stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
@@ -354,7 +356,11 @@ static void warn(void* ud, const char* text, int continues) {
   g->warning = continues;
 }
 
+static void begin_objects(void) { objects_begin(guest_alloc); }
+
 bool guest_begin(guest* g, const slua_config* config) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, begin_objects);
   *g = (guest){.may = config->may,
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
@@ -422,7 +428,9 @@ static void visit_end(guest* g, visit before) {
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
   if (stops(g)) return false;
   visit before = visit_begin(g);
-  if (setjmp(g->way_out) != 0) {
+  jmp_buf way_out;
+  g->way_out = &way_out;
+  if (setjmp(way_out) != 0) {
     visit_end(g, before);
     return false;
   }
@@ -435,9 +443,11 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
 bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   if (stops(g)) return false;
   visit before = visit_begin(g);
+  jmp_buf way_out;
+  g->way_out = &way_out;
   g->running = co;
   guest_arm(co);
-  if (setjmp(g->way_out) != 0) {
+  if (setjmp(way_out) != 0) {
     visit_end(g, before);
     return false;
   }
@@ -448,10 +458,18 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   return true;
 }
 
+/* For lua_close. A state that could load no C modules is not looked into: its memory may be cold. */
+static bool something_waits(const guest* g) {
+  bool open = (g->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING;
+  return g->must_close || (open && guest_has_modules(g->L));
+}
+
 void guest_finish(guest* g) {
   visit before = visit_begin(g);
+  jmp_buf way_out;
+  g->way_out = &way_out;
   bool may = !stops(g) && !g->closing;
-  if (may && (g->must_close || guest_has_modules(g->L)) && setjmp(g->way_out) == 0) close_state(g);
+  if (may && something_waits(g) && setjmp(way_out) == 0) close_state(g);
   guest_close_files(g);
   visit_end(g, before);
   g->L = g->running = NULL;

@@ -66,7 +66,7 @@ typedef struct guest {
   } refused;
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
-  jmp_buf way_out;        /* of the call from the host that runs the guest now */
+  jmp_buf* way_out;       /* of the call from the host that runs the guest now */
   lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
   int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
   uint64_t returned; /* ticks that were taken back at a limit */
@@ -199,6 +199,9 @@ uint64_t guest_ticks(const guest* g);
 /* files.c: the library io, once it is open; and the end of what the guest has left open. */
 void guest_open_files(lua_State* L);
 void guest_close_files(guest* g);
+/* fopen for reading and fclose; a guest that is stopped in between leaves the file to guest_close_files. */
+FILE* guest_open_file(lua_State* L, const char* name);
+int guest_close_file(lua_State* L, FILE* file);
 /* guestlib.c: all libraries; have any C modules been loaded? They can leave what waits for lua_close. */
 bool guest_has_modules(lua_State* L);
 void guest_open_libraries(lua_State* L);

@@ -104,21 +104,9 @@ static int search_file(lua_State* L) {
   return 2;
 }
 
-/* What wants numbers may be given long numerals in strings. */
-static void pay_numerals(lua_State* L) {
-  for (int i = lua_gettop(L); i > 0; i--) work_numeral(L, i);
-}
-
-/* Upvalues: what the original has first, or nil; and the original. */
-static int with_numbers(lua_State* L) {
-  pay_numerals(L);
-  return lua_tocfunction(L, lua_upvalueindex(2))(L);
-}
-
 /* Without arguments: another one each time, the same in every run. Upvalues: the generator's state, where the
 ** original has it too, and the original. */
 static int math_randomseed(lua_State* L) {
-  pay_numerals(L);
   if (lua_isnone(L, 1)) lua_pushinteger(L, guest_of(L)->seeds++);
   return lua_tocfunction(L, lua_upvalueindex(2))(L);
 }
@@ -203,21 +191,6 @@ static void find_random(lua_State* L) {
   lua_settop(L, 0);
 }
 
-/* All functions of a library become with_numbers. */
-static void wrap_numbers(lua_State* L, const char* library) {
-  lua_getglobal(L, library);
-  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-    lua_CFunction f = lua_tocfunction(L, -1);
-    if (f == NULL || f == math_randomseed) continue;
-    lua_pushvalue(L, -2);
-    if (lua_getupvalue(L, -2, 1) == NULL) lua_pushnil(L);
-    lua_pushcfunction(L, f);
-    lua_pushcclosure(L, with_numbers, 2);
-    lua_rawset(L, -5);
-  }
-  lua_pop(L, 1);
-}
-
 static void set_wrappers(lua_State* L) {
   guest_open_files(L);
   if (!guest_may(L, SLUA_MAY_ANYTHING)) guest_wrap(L, LUA_OSLIBNAME, "setlocale", os_setlocale);
@@ -230,10 +203,6 @@ static void set_wrappers(lua_State* L) {
   }
   guest_wrap(L, LUA_LOADLIBNAME, "searchpath", package_searchpath);
   if (guest_of(L)->repeatable) set_random(L);
-  if (guest_of(L)->counted) {
-    wrap_numbers(L, LUA_MATHLIBNAME);
-    wrap_numbers(L, LUA_OSLIBNAME);
-  }
   lua_settop(L, 0);
 }
 

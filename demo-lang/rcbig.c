@@ -1,5 +1,6 @@
 /* rcbig.c: big integers. An operand may be a Lua integer, or a float that is an integer, too; the
-** result is big, however small. Quotients are rounded down, as Lua's.
+** result is big, however small. Quotients by // are rounded down, as Lua's; / takes any of Lua's numbers, and gives
+** the float that is nearest to the true quotient.
 **
 ** What is done in limbs of 64 bits is paid for before, by the lengths of the operands: a tick buys
 ** 256 products of limbs. */
@@ -167,6 +168,82 @@ static bool negate(lua_State* L) {
 }
 static int big_negate(lua_State* L) { return operate(L, pay_sum, negate); }
 
+static bool and (lua_State * L) { return apply(L, rc_big_and); }
+static bool or (lua_State * L) { return apply(L, rc_big_or); }
+static bool xor (lua_State * L) {
+  return apply(L, rc_big_xor);
+} static bool complement_of(rc_word* a, rc_word b) {
+  (void)b;
+  return rc_big_not(a);
+}
+static bool complement(lua_State* L) { return apply(L, complement_of); }
+
+static int big_and(lua_State* L) { return operate(L, pay_sum, and); }
+static int big_or(lua_State* L) { return operate(L, pay_sum, or); }
+static int big_xor(lua_State* L) { return operate(L, pay_sum, xor); }
+static int big_not(lua_State* L) { return operate(L, pay_sum, complement); }
+
+/* ---- Quotients as floats --------------------------------------------------------------------- */
+
+/* Throws unless at index is a number, of whatever type. */
+static value any_number(lua_State* L, int index) {
+  value v;
+  if (!value_at(L, index, &v) || (v.kind != BIG && v.kind != INTEGER && v.kind != FLOAT))
+    luaL_typeerror(L, index, "number");
+  return v;
+}
+
+/* Is it no integer times a power of 2 that another one could be divided by? */
+static bool is_special(const value* v) {
+  if (v->kind == FLOAT) return v->number == 0 || !isfinite(v->number);
+  return v->kind == BIG ? v->word == RC_NIL : v->integer == 0;
+}
+
+/* A float with the same sign, which is the number if that is a float. */
+static lua_Number float_like(const value* v) {
+  if (v->kind == FLOAT) return v->number;
+  return v->kind == BIG ? rc_big_sign(v->word) : (v->integer > 0) - (v->integer < 0);
+}
+
+/* A number that is not special as an integer, owned, times 2^*exponent. */
+static rc_word digits_of(const value* v, int* exponent) {
+  enum { DIGITS = 53 };
+  *exponent = 0;
+  if (v->kind != FLOAT) return big_of(v);
+  lua_Number digits = ldexp(frexp(v->number, exponent), DIGITS);
+  *exponent -= DIGITS;
+  return rc_big_from((int64_t)digits);
+}
+
+static bool ratio(lua_State* L) {
+  value v = any_number(L, 1), w = any_number(L, 2);
+  int up, down;
+  double quotient;
+  rc_word a = digits_of(&v, &up), b = digits_of(&w, &down);
+  bool done = a != NO_WORD && b != NO_WORD && rc_big_quotient(a, b, up - down, &quotient);
+  if (a != NO_WORD) rc_dec_word(a);
+  if (b != NO_WORD) rc_dec_word(b);
+  if (done) lua_pushnumber(L, quotient);
+  return done;
+}
+
+/* Both are shifted, and a limb of the quotient is computed. */
+static void pay_ratio(lua_State* L, const value* v, const value* w) {
+  enum { TIMES = 4 };
+  work_pay(L, TIMES * (limbs_of(v) + limbs_of(w)), PRODUCTS);
+}
+
+static int big_divide(lua_State* L) {
+  value v = any_number(L, 1), w = any_number(L, 2);
+  if (is_special(&v) || is_special(&w)) {
+    lua_pushnumber(L, float_like(&v) / float_like(&w));
+  } else {
+    pay_ratio(L, &v, &w);
+    memory_try(L, ratio);
+  }
+  return 1;
+}
+
 /* ---- Powers and shifts ----------------------------------------------------------------------- */
 
 /* The second operand, if it fits in a Lua integer. */
@@ -238,17 +315,14 @@ static bool shift_right(lua_State* L) { return shift_by(L, false); }
 static int big_shift_left(lua_State* L) { return operate(L, pay_left, shift_left); }
 static int big_shift_right(lua_State* L) { return operate(L, pay_right, shift_right); }
 
-const luaL_Reg big_operators[] = {{"__add", big_add},
-                                  {"__sub", big_subtract},
-                                  {"__mul", big_multiply},
-                                  {"__idiv", big_quotient},
-                                  {"__mod", big_modulo},
-                                  {"__pow", big_power},
-                                  {"__unm", big_negate},
-                                  {"__shl", big_shift_left},
-                                  {"__shr", big_shift_right},
-                                  {"__concat", rope_concat},
-                                  {NULL, NULL}};
+const luaL_Reg big_operators[] = {{"__add", big_add},        {"__sub", big_subtract},
+                                  {"__mul", big_multiply},   {"__idiv", big_quotient},
+                                  {"__mod", big_modulo},     {"__div", big_divide},
+                                  {"__pow", big_power},      {"__unm", big_negate},
+                                  {"__band", big_and},       {"__bor", big_or},
+                                  {"__bxor", big_xor},       {"__bnot", big_not},
+                                  {"__shl", big_shift_left}, {"__shr", big_shift_right},
+                                  {"__concat", rope_concat}, {NULL, NULL}};
 
 /* ---- From and to other types ----------------------------------------------------------------- */
 
@@ -269,13 +343,18 @@ static bool convert(lua_State* L) {
   return w != NO_WORD;
 }
 
+/* At index, 10 if there is none; the stack ends there. */
+static void check_base(lua_State* L, int index) {
+  lua_Integer base = luaL_optinteger(L, index, 10);
+  luaL_argcheck(L, base >= 2 && base <= 36, index, "base out of range");
+  lua_settop(L, index - 1);
+  lua_pushinteger(L, base);
+}
+
 /* rc.int(n), or rc.int(text [, base]). */
 int big_new(lua_State* L) {
   bool text = lua_type(L, 1) == LUA_TSTRING;
-  lua_Integer base = work_opt_integer(L, 2, 10);
-  luaL_argcheck(L, base >= 2 && base <= 36, 2, "base out of range");
-  lua_settop(L, 1);
-  lua_pushinteger(L, base);
+  check_base(L, 2);
   if (text) {
     double limbs = (double)lua_rawlen(L, 1) / 12;
     work_pay(L, lua_rawlen(L, 1), WORK_CHARS);
@@ -300,14 +379,16 @@ int big_tointeger(lua_State* L) {
 }
 
 static bool format(lua_State* L) {
-  rc_word digits = rc_big_format(handle_check(L, 1, IS_BIG)->word, 10);
-  if (digits == NO_WORD) return false;
-  pocket_put(L, digits);
-  return true;
+  value v = operand(L, 1);
+  rc_word w = big_of(&v), digits = NO_WORD;
+  if (w != NO_WORD) digits = rc_big_format(w, (unsigned)lua_tointeger(L, 2));
+  if (w != NO_WORD) rc_dec_word(w);
+  if (digits != NO_WORD) pocket_put(L, digits);
+  return digits != NO_WORD;
 }
 
-/* Each limb costs quotients of all above it. */
-int big_tostring(lua_State* L) {
+/* The digits of 1 in the base of 2. Each limb costs quotients of all above it. */
+static int format_in(lua_State* L) {
   double limbs = (double)operand_limbs(L, 1);
   if (limbs > 8) guest_tick(L, (uint64_t)(limbs * limbs / (2 * QUOTIENTS)));
   memory_try(L, format);
@@ -315,4 +396,16 @@ int big_tostring(lua_State* L) {
   lua_pushlstring(L, rc_data(digits), rc_length(digits));
   pocket_put(L, 0);
   return 1;
+}
+
+int big_tostring(lua_State* L) {
+  lua_settop(L, 1);
+  lua_pushinteger(L, 10);
+  return format_in(L);
+}
+
+/* rc.digits(i [, base]) */
+int big_digits(lua_State* L) {
+  check_base(L, 2);
+  return format_in(L);
 }

@@ -283,8 +283,8 @@ static bool vector_sub(lua_State* L, handle* h, size_t from, size_t to) {
 static bool sub_attempt(lua_State* L) {
   handle* h = updated(L);
   size_t length = h->kind == ROPE ? rc_rope_length(h->word) : rc_vec_length(h->word);
-  size_t from = first_position(work_integer(L, 2), length) - 1;
-  size_t to = last_position(work_opt_integer(L, 3, -1), length);
+  size_t from = first_position(luaL_checkinteger(L, 2), length) - 1;
+  size_t to = last_position(luaL_optinteger(L, 3, -1), length);
   if (from > to) from = to;
   if (h->kind == VECTOR) return vector_sub(L, h, from, to);
   rc_word part = rc_rope_slice(h->word, from, to);

@@ -4,7 +4,7 @@
 **   rc.draft(v), rc.value(d)   a variable that holds v; the value that it holds
 **   rc.push(x, v), rc.set(x, k, v), rc.sub(x, i [, j])   a draft, changed, or a new value
 **   rc.pop(x)                  the element, and such a one
-**   rc.compare(a, b), rc.hash(v), rc.encode(v), rc.decode(s), rc.type(x), rc.tointeger(n)
+**   rc.compare(a, b), rc.hash(v), rc.encode(v), rc.decode(s), rc.type(x), rc.tointeger(n), rc.digits(n [, base])
 **   rc.drop(x)                 gives up the reference now: what dies is freed in bounded steps
 **   rc.pending(), rc.drain([units]), rc.counters()
 **
@@ -136,6 +136,7 @@ static const luaL_Reg methods[] = {{"draft", draft},
                                    {"encode", value_encode},
                                    {"drop", drop},
                                    {"tointeger", big_tointeger},
+                                   {"digits", big_digits},
                                    {NULL, NULL}};
 
 static void push_methods(lua_State* L) {

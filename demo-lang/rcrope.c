@@ -59,8 +59,8 @@ static bool append_text(lua_State* L, rc_word* rope, int index) {
 bool rope_push(lua_State* L, handle* h) { return append_text(L, &h->word, 2); }
 
 bool rope_set(lua_State* L, handle* h) {
-  lua_Unsigned i = (lua_Unsigned)work_integer(L, 2) - 1;
-  lua_Integer byte = work_integer(L, 3);
+  lua_Unsigned i = (lua_Unsigned)luaL_checkinteger(L, 2) - 1;
+  lua_Integer byte = luaL_checkinteger(L, 3);
   luaL_argcheck(L, i < rc_rope_length(h->word), 2, "index out of range");
   luaL_argcheck(L, byte >= 0 && byte <= 255, 3, "not a byte");
   return rc_rope_set(&h->word, (size_t)i, (char)byte);

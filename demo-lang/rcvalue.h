@@ -207,6 +207,7 @@ extern const luaL_Reg big_operators[];
 int big_new(lua_State* L);
 int big_tointeger(lua_State* L);
 int big_tostring(lua_State* L);
+int big_digits(lua_State* L);
 
 /* rcmodule.c: makes all types by handle_type. */
 void types_open(lua_State* L);

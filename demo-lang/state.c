@@ -12,6 +12,7 @@
 #include "demo-lang/rcvalue.h"
 #include "demo-lang/steps.h"
 
+enum { OUTPUT_BUFFER = 256 };
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };
 
 struct slua {
@@ -27,7 +28,7 @@ struct slua {
   bool no_environment;
   slua_output* output;
   void* output_arg;
-  char buffer[256]; /* of g.out, if there is an output */
+  char buffer[]; /* of g.out, if there is an output: OUTPUT_BUFFER */
 };
 
 /* ---- Making ---------------------------------------------------------------------------------- */
@@ -53,7 +54,7 @@ static bool open_output(slua* s, const slua_config* config) {
   s->output_arg = config->output_arg;
   FILE* out = fopencookie(s, "w", (cookie_io_functions_t){.write = write_output});
   if (out == NULL) return false;
-  setvbuf(out, s->buffer, _IOFBF, sizeof s->buffer);
+  setvbuf(out, s->buffer, _IOFBF, OUTPUT_BUFFER);
   s->g.out = out;
   return true;
 }
@@ -108,7 +109,7 @@ static bool make(slua* s) {
 /* With its task entered, and an output, but not made. All begin compact, so that they can be copied, and are equal
 ** whether they are copies or not. */
 static slua* begin(const slua_config* config) {
-  slua* s = calloc(1, sizeof *s);
+  slua* s = calloc(1, sizeof *s + (config->output != NULL ? OUTPUT_BUFFER : 0));
   if (s == NULL) return NULL;
   slua_config compact = *config;
   compact.limits.compact = true;

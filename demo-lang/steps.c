@@ -5,40 +5,36 @@
 #include <stddef.h>
 #include <string.h>
 
-static _Thread_local steps now = {NULL, INT64_MAX};
+_Thread_local steps steps_now = {NULL, INT64_MAX};
 
 steps steps_enter(guest* g) {
-  steps before = now;
-  now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
+  steps before = steps_now;
+  steps_now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
   return before;
 }
 
 void steps_leave(guest* g, steps before) {
-  if (g != NULL && g->counted) g->steps = now.left;
-  now = before;
+  if (g != NULL && g->counted) g->steps = steps_now.left;
+  steps_now = before;
 }
 
 /* More was taken than is left. May leave Lua by a longjmp. */
 static __attribute__((noinline)) void pay(void) {
-  guest* g = now.guest;
+  guest* g = steps_now.guest;
   if (g == NULL || !g->counted || g->running == NULL) {
-    now.left = INT64_MAX;
+    steps_now.left = INT64_MAX;
     return;
   }
-  int64_t ticks = (STEPS - 1 - now.left) / STEPS;
-  now.left += ticks * STEPS;
+  int64_t ticks = (STEPS - 1 - steps_now.left) / STEPS;
+  steps_now.left += ticks * STEPS;
   guest_tick(g->running, (uint64_t)ticks);
 }
 
 static inline void take(uint64_t n) {
-  if ((now.left -= (int64_t)n) < 0) pay();
+  if ((steps_now.left -= (int64_t)n) < 0) pay();
 }
 
 void steps_take(uint64_t n) { take(n); }
-
-const guest* steps_guest(void) {
-  return now.guest != NULL && now.guest->counted ? now.guest : NULL;
-}
 
 /* ---- liblua's own functions ------------------------------------------------------------------ */
 

@@ -30,8 +30,13 @@ typedef struct steps {
 steps steps_enter(guest* g);
 void steps_leave(guest* g, steps before);
 
+/* The calling thread's. */
+extern _Thread_local steps steps_now;
 /* The guest that runs, if it is counted, or NULL. */
-const guest* steps_guest(void);
+static inline const guest* steps_guest(void) {
+  const guest* g = steps_now.guest;
+  return g != NULL && g->counted ? g : NULL;
+}
 /* Pays for so many steps; may leave Lua by a longjmp. */
 void steps_take(uint64_t n);
 

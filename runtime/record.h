@@ -46,12 +46,13 @@ typedef struct event {
   uint32_t kind, thread;
 } event_t;
 
-/* A scope that is over, or a child that was joined. Of those in an interval the longest is kept. */
+/* A scope, or a child, which is over when it is joined. Of those that are over in an interval the longest is kept. */
 enum { SPAN_NAME = 24 };
 typedef struct span {
   uint64_t beat, tick; /* when it was over; and when it began: */
   uint64_t begin;
-  uint64_t used;                /* ticks; a child's are its own */
+  uint64_t
+      used; /* ticks; a child's are its own, and before it is joined it alone knows: UINT64_MAX */
   uint64_t ticks, bytes, depth; /* its limits; UINT64_MAX: none */
   uint64_t at_ns, ns;           /* since the start */
   uint64_t number;              /* of scopes as in rt_extension, of children in their own order */
@@ -61,7 +62,7 @@ typedef struct span {
 } span_t;
 
 /* By the logarithm: [0] of 0, [i] of 2^(i-1) up to 2^i - 1, the last one of all above, too. */
-enum { BUCKETS = 42, LONGEST = 16, OPEN_MOST = 16 };
+enum { BUCKETS = 42, LONGEST = 16, OPEN_MOST = 16, RUNNING_MOST = 16 };
 typedef uint64_t histogram_t[BUCKETS];
 static inline unsigned bucket_of(uint64_t n) {
   unsigned bits = n == 0 ? 0 : 64u - (unsigned)__builtin_clzl(n);
@@ -82,8 +83,11 @@ typedef struct recorder {
   event_t longest[LONGEST]; /* the longest first */
   unsigned longest_count;
   series_t spans;
-  uint64_t span_count;    /* that there were */
-  uint64_t children;      /* that began */
+  uint64_t span_count; /* that there were */
+  uint64_t children;   /* that began */
+  span_t running
+      [RUNNING_MOST]; /* those that were not joined, in their order; more of them are not shown before they are */
+  unsigned running_count;
   span_t open[OPEN_MOST]; /* scopes that go on, by level; deeper ones are not recorded */
   unsigned open_count;
 } recorder_t;
@@ -104,7 +108,7 @@ void span_end(const rt_task* t, int level);
 /* A child has begun; it is joined. */
 void span_child(rt_task* parent, rt_task* child);
 void span_join(const rt_task* parent, const rt_task* child, uint64_t used);
-/* Those that are recorded in the order of their ends; then the scopes that go on, as if they ended now. */
+/* Those that are over in the order of their ends; then children and scopes that go on, as if they ended now. */
 uint32_t spans_in(const recorder_t* r);
 span_t span_at(const recorder_t* r, uint32_t i, uint64_t tick, uint64_t now_ns);
 

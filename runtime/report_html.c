@@ -31,7 +31,8 @@ static const char head[] =
     "dl div { background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }\n"
     "dt { color: var(--soft); font-size: .85rem; }\n"
     "dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }\n"
-    "svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }\n"
+    "svg { display: block; width: 100%; min-width: 36rem; height: auto; font: 12px system-ui, "
+    "sans-serif; }\n"
     "svg text { fill: var(--soft); }\n"
     "svg .start { text-anchor: start; } svg .middle { text-anchor: middle; } svg .end { "
     "text-anchor: end; }\n"
@@ -48,14 +49,16 @@ static const char head[] =
     "table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; "
     "font-size: .92rem; }\n"
     "th { color: var(--soft); font-weight: normal; border-bottom: 1px solid var(--rule); }\n"
-    "th, td { padding: .25rem .5rem; text-align: right; } th:first-child, td:first-child { "
-    "text-align: left; }\n"
+    "th, td { padding: .25rem .45rem; text-align: right; white-space: nowrap; }\n"
+    "th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; "
+    "min-width: 7rem; }\n"
+    "th:last-child, td:last-child { padding-right: 0; }\n"
     "td i { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem; "
     "margin-right: .5rem; }\n"
     "i.c0 { background: var(--c0); } i.c1 { background: var(--c1); } i.c2 { background: var(--c2); "
     "}\n"
     "i.c3 { background: var(--c3); } i.c4 { background: var(--c4); }\n"
-    "summary { cursor: pointer; } .wide { overflow-x: auto; }\n"
+    "summary { cursor: pointer; } .wide { overflow-x: auto; margin-top: .9rem; }\n"
     "</style>\n</head>\n<body>\n";
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
@@ -178,7 +181,8 @@ static void put_cause(FILE* out, unsigned kind) {
 
 static void put_causes(FILE* out, const figures_t* f) {
   fprintf(out,
-          "<table>\n<thead><tr><th>cause</th><th>pauses</th>%s<th>most units</th><th>units in "
+          "<div class=\"wide\">\n<table>\n<thead><tr><th>cause</th><th>pauses</th>%s<th>most "
+          "units</th><th>units in "
           "all</th></tr></thead>\n<tbody>\n",
           f->measured ? "<th>longest</th><th>in all</th>" : "");
   for (unsigned i = 0; i < PAUSE_KINDS; i++) {
@@ -193,7 +197,7 @@ static void put_causes(FILE* out, const figures_t* f) {
     put_cell(out, amount_count, "repeats.causes", i, "units", f->r->units[i]);
     fputs("</tr>\n", out);
   }
-  fputs("</tbody>\n</table>\n", out);
+  fputs("</tbody>\n</table>\n</div>\n", out);
 }
 
 /* Without times these are no rows of the JSON, but sorted from some. */
@@ -214,7 +218,7 @@ static void put_worst(FILE* out, const figures_t* f) {
     put(out, amount_count, "repeats.heavy_units", f->r->least_units);
   }
   fprintf(out,
-          "%s or more.</p>\n<table>\n<thead><tr><th>cause</th><th>at "
+          "%s or more.</p>\n<div class=\"wide\">\n<table>\n<thead><tr><th>cause</th><th>at "
           "tick</th><th>units</th>%s</tr></thead>\n<tbody>\n",
           f->measured ? "" : " units", f->measured ? "<th>length</th>" : "");
   for (unsigned i = 0; i < n && i < SHOWN; i++) {
@@ -231,7 +235,7 @@ static void put_worst(FILE* out, const figures_t* f) {
     }
     fputs("</tr>\n", out);
   }
-  fputs("</tbody>\n</table>\n</section>\n", out);
+  fputs("</tbody>\n</table>\n</div>\n</section>\n", out);
 }
 
 /* The longest, in the order of their ends: a scope comes after those within it. */
@@ -251,11 +255,19 @@ static uint64_t shortest_shown(const figures_t* f) {
   return longest[SPANS_SHOWN - 1];
 }
 
-static void put_allowed(FILE* out, amount_fun* amount, unsigned row, const char* name, uint64_t n) {
+static void put_amount(FILE* out, amount_fun* amount, unsigned row, const char* name, uint64_t n) {
   if (n == UINT64_MAX)
     fputs("<td>&ndash;</td>", out);
   else
     put_cell(out, amount, "repeats.scopes", row, name, n);
+}
+
+/* Without the word "limit", which is understood. */
+static void put_ending(FILE* out, rt_limit why) {
+  const char* name = why != RT_NONE ? rt_limit_name(why) : "";
+  const char* limit = strstr(name, " limit");
+  fprintf(out, "<td>%.*s</td></tr>\n", (int)(limit != NULL ? limit - name : (long)strlen(name)),
+          name);
 }
 
 static void put_spans(FILE* out, const figures_t* f) {
@@ -263,8 +275,8 @@ static void put_spans(FILE* out, const figures_t* f) {
   unsigned shown = 0;
   fputs(
       "<div "
-      "class=\"wide\">\n<table>\n<thead><tr><th>name</th><th>number</th><th>begin</th><th>end</th>"
-      "<th>ticks used</th><th>of</th><th>bytes</th><th>calls</th><th>ended "
+      "class=\"wide\">\n<table>\n<thead><tr><th>name</th><th>no.</th><th>begin</th><th>end</th>"
+      "<th>used</th><th>of</th><th>bytes</th><th>calls</th><th>ended "
       "by</th></tr></thead>\n<tbody>\n",
       out);
   for (uint32_t i = 0; i < spans_in(f->r) && shown < SPANS_SHOWN; i++) {
@@ -279,11 +291,11 @@ static void put_spans(FILE* out, const figures_t* f) {
       fputs("<td>goes on</td>", out);
     else
       put_cell(out, amount_count, "repeats.scopes", i, "end", s.tick);
-    put_cell(out, amount_count, "repeats.scopes", i, "used_ticks", s.used);
-    put_allowed(out, amount_count, i, "limit_ticks", s.ticks);
-    put_allowed(out, amount_bytes, i, "limit_bytes", s.bytes);
-    put_allowed(out, amount_count, i, "limit_depth", s.depth);
-    fprintf(out, "<td>%s</td></tr>\n", s.ended_by != RT_NONE ? rt_limit_name(s.ended_by) : "");
+    put_amount(out, amount_count, i, "used_ticks", s.used);
+    put_amount(out, amount_count, i, "limit_ticks", s.ticks);
+    put_amount(out, amount_bytes, i, "limit_bytes", s.bytes);
+    put_amount(out, amount_count, i, "limit_depth", s.depth);
+    put_ending(out, s.ended_by);
     shown++;
   }
   fputs("</tbody>\n</table>\n</div>\n", out);
@@ -314,9 +326,10 @@ static void put_samples(FILE* out, const figures_t* f) {
 
 static void put_picture(FILE* out, const figures_t* f, void (*picture)(FILE*, const figures_t*),
                         const char* title, const char* text) {
-  fprintf(out, "<figure>\n<figcaption><h2>%s</h2><p>%s</p></figcaption>\n", title, text);
+  fprintf(out, "<figure>\n<figcaption><h2>%s</h2><p>%s</p></figcaption>\n<div class=\"wide\">\n",
+          title, text);
   picture(out, f);
-  fputs("</figure>\n", out);
+  fputs("</div>\n</figure>\n", out);
 }
 
 static const char about_memory[] =
@@ -332,8 +345,8 @@ static const char about_backlog[] =
     "Dead objects that were not freed yet. What only they hold is not counted: of a list that "
     "dies, one waits.";
 static const char about_spans[] =
-    "When the scopes of the task ran, an outer one above those within it, and its children that "
-    "were joined. Those in "
+    "When the scopes of the task ran, an outer one above those within it, and its children, until "
+    "they were joined. Those in "
     "red were ended by a limit.";
 static const char about_all[] =
     "Ticks, units, counts and bytes are the same in every run of the same program";

@@ -88,7 +88,7 @@ static void put_name_of(FILE* out, const span_t* s) {
   fputc('"', out);
 }
 
-static void put_allowed(FILE* out, const char* name, uint64_t n) {
+static void put_amount(FILE* out, const char* name, uint64_t n) {
   fprintf(out, ", \"%s\": ", name);
   if (n == UINT64_MAX)
     fputs("null", out);
@@ -100,12 +100,12 @@ static void put_span(FILE* out, const span_t* s, bool goes_on) {
   fprintf(out, "{\"kind\": \"%s\", \"number\": %llu, ", s->level > 0 ? "scope" : "child",
           (ull)s->number);
   put_name_of(out, s);
-  fprintf(out,
-          ", \"level\": %u, \"begin\": %llu, \"end\": %llu, \"goes_on\": %s, \"used_ticks\": %llu",
-          s->level, (ull)s->begin, (ull)s->tick, goes_on ? "true" : "false", (ull)s->used);
-  put_allowed(out, "limit_ticks", s->ticks);
-  put_allowed(out, "limit_bytes", s->bytes);
-  put_allowed(out, "limit_depth", s->depth);
+  fprintf(out, ", \"level\": %u, \"begin\": %llu, \"end\": %llu, \"goes_on\": %s", s->level,
+          (ull)s->begin, (ull)s->tick, goes_on ? "true" : "false");
+  put_amount(out, "used_ticks", s->used);
+  put_amount(out, "limit_ticks", s->ticks);
+  put_amount(out, "limit_bytes", s->bytes);
+  put_amount(out, "limit_depth", s->depth);
   fprintf(out, ", \"ended_by\": \"%s\"}", rt_limit_name(s->ended_by));
 }
 
@@ -190,8 +190,12 @@ void report_json(FILE* out, const figures_t* f) {
 ** Times are microseconds there. Without times, pauses are moments, and one tick is a
 ** microsecond. */
 
+/* Who multiplies the double that is nearest to it by 1,000 and cuts what is behind the point, as Perfetto does, may
+** lose a nanosecond, and then ends are not where they were: so a tenth of one is added there. */
 static void put_ns(FILE* out, const char* name, uint64_t ns) {
-  fprintf(out, ", \"%s\": %llu.%03llu", name, (ull)(ns / 1000), (ull)(ns % 1000));
+  bool lost = (uint64_t)((double)ns / 1000 * 1000) != ns;
+  fprintf(out, ", \"%s\": %llu.%03llu%s", name, (ull)(ns / 1000), (ull)(ns % 1000),
+          lost ? "1" : "");
 }
 
 static void put_moment(FILE* out, const figures_t* f, uint64_t at_ns, uint64_t tick) {

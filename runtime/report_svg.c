@@ -200,7 +200,10 @@ static void put_span(FILE* out, const curve_t* c, const span_t* s, unsigned lane
   fprintf(out, " (%s %llu): from tick %s ", s->level > 0 ? "scope" : "child", (ull)s->number,
           amount_count(text, s->begin));
   fprintf(out, "to %s, ", amount_count(text, s->tick));
-  fprintf(out, "%s ticks used", amount_count(text, s->used));
+  if (s->used != UINT64_MAX)
+    fprintf(out, "%s ticks used", amount_count(text, s->used));
+  else
+    fputs("not joined", out);
   put_allowance(out, s->ticks, amount_count, "");
   put_allowance(out, s->bytes, amount_bytes, "");
   put_allowance(out, s->depth, amount_count, " calls");

@@ -30,7 +30,7 @@ static rt_task* record_new(void) {
   rt_task* t = unused;
   if (t != NULL) unused = t->next;
   pthread_mutex_unlock(&unused_lock);
-  if (t == NULL) t = record_alloc(sizeof *t, 64);
+  if (t == NULL) t = record_alloc(sizeof *t, _Alignof(rt_task));
   if (t != NULL) memset(t, 0, sizeof *t);
   return t;
 }
@@ -196,20 +196,20 @@ static __attribute__((noinline)) void* exact_alloc(size_t size) {
   return p;
 }
 
-/* A block off its class's list, if there is one, and room for what is to be counted; else NULL. */
-static inline void* listed_alloc(size_t size, size_t counted) {
+/* A block off its class's list, if there is one, and room for it; else NULL. */
+static inline void* listed_alloc(size_t size) {
   if (size > FAST_MAX) return NULL;
   block_t** list = &tls.exact->list[class_of_fast[size]];
   block_t* block = *list;
-  if (block == NULL || tls.task->room < (int64_t)counted) return NULL;
-  tls.task->room -= (int64_t)counted;
+  if (block == NULL || tls.task->room < (int64_t)size) return NULL;
+  tls.task->room -= (int64_t)size;
   *list = block->next;
   return block;
 }
 
 void* rt_alloc(size_t size) {
   task_charge(ticks_of(size));
-  void* p = listed_alloc(size, size);
+  void* p = listed_alloc(size);
   return p != NULL ? p : exact_alloc(size);
 }
 
@@ -255,17 +255,28 @@ static inline bool is_plain(const page_t* page) {
   return !CHECKED && page_owner(page) == (uintptr_t)tls.task;
 }
 
-/* The usual case: a small block that grows, to the next list. */
+void* rt_realloc_quick(void* p, size_t oldsize, size_t newsize) {
+  page_t* page = slot_of(p);
+  if (newsize > FAST_MAX || tls.countdown <= 1 || !is_plain(page) || newsize <= page->stride)
+    return NULL;
+  block_t** list = &tls.exact->list[class_of_fast[newsize]];
+  block_t* block = *list;
+  int64_t room = tls.task->room - (int64_t)(newsize - oldsize);
+  if (block == NULL || room < tls.task->watch) return NULL;
+  tls.task->room = room;
+  tls.countdown--;
+  *list = block->next;
+  memcpy(block, p, page->stride);
+  page_free_local(page, p);
+  return block;
+}
+
 void* rt_realloc(void* p, size_t oldsize, size_t newsize) {
   if (p == NULL) return rt_alloc(newsize);
+  void* q = rt_realloc_quick(p, oldsize, newsize);
+  if (q != NULL) return q;
   task_charge(ticks_of(newsize));
-  page_t* page = slot_of(p);
-  bool grows = is_plain(page) && newsize > page->stride;
-  void* q = grows ? listed_alloc(newsize, newsize - oldsize) : NULL;
-  if (q == NULL) return exact_realloc(p, oldsize, newsize);
-  memcpy(q, p, page->stride);
-  page_free_local(page, p);
-  return q;
+  return exact_realloc(p, oldsize, newsize);
 }
 
 /* What another task allocated was counted there. */
@@ -273,8 +284,9 @@ static __attribute__((noinline)) void free_looking(void* p, size_t size) {
   if (p == NULL) return;
   mi_task_t* task = task_self();
   page_t* page = page_of(p);
-  if (task != NULL && page != NULL && page_is_of(page, task)) task_unreserve(task, size);
-  if (task != NULL && nursery_has(task, p))
+  bool small = task != NULL && nursery_has(task, p);
+  if (small || (task != NULL && page != NULL && page_is_of(page, task))) task_unreserve(task, size);
+  if (small)
     nursery_free(task, p, size);
   else
     mi_free(p);
@@ -293,13 +305,13 @@ void rt_free_sized(void* p, size_t size) {
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
-/* One heap, and in it one page, which is the nursery's. */
+/* One heap, and in it one page, which is the nursery's; or none, and there is a nest. */
 static bool has_nursery_only(const mi_task_t* task) {
   const mi_heap_t* heap = task->heaps;
+  const uint64_t single = (uint64_t)1 << CLASS_BYTES | (uint64_t)1 << CLASS_LARGE;
   if (heap == NULL || heap->next != NULL || task->objects != 0) return false;
-  for (unsigned c = 1; c < CLASS_COUNT; c++)
-    if (heap->queue[c].first != NULL) return false;
-  return heap->full != NULL && heap->full->next == NULL;
+  if ((heap->classes & ~single) != 0) return false;
+  return task->nest != NULL ? heap->full == NULL : heap->full != NULL && heap->full->next == NULL;
 }
 
 bool rt_get_image(const rt_task* t, rt_image* image) {

@@ -108,6 +108,18 @@ void span_end(const rt_task* t, int level) {
 
 /* ---- Children -------------------------------------------------------------------------------- */
 
+static span_t span_of_child(const rt_task* child) {
+  span_t span = {.begin = child->born.tick,
+                 .used = UINT64_MAX,
+                 .ticks = allowed(child->born.ticks, 0),
+                 .bytes = allowed(child->born.bytes, 0),
+                 .depth = allowed(child->root.end[RT_DEPTH], 0),
+                 .at_ns = child->born.ns,
+                 .number = child->born.number};
+  copy_name(span.name, child->root.name);
+  return span;
+}
+
 void span_child(rt_task* parent, rt_task* child) {
   recorder_t* r = parent->task->recorder;
   if (r == NULL) return;
@@ -116,28 +128,34 @@ void span_child(rt_task* parent, rt_task* child) {
   child->born.ns = now_ns(parent->task);
   child->born.ticks = child->root.end[RT_HEARTBEATS];
   child->born.bytes = child->root.end[RT_MEMORY];
+  if (r->running_count < RUNNING_MOST) r->running[r->running_count++] = span_of_child(child);
+}
+
+static void forget_running(recorder_t* r, uint64_t number) {
+  unsigned i = 0;
+  while (i < r->running_count && r->running[i].number != number) i++;
+  if (i == r->running_count) return;
+  r->running_count--;
+  memmove(&r->running[i], &r->running[i + 1], (r->running_count - i) * sizeof r->running[0]);
 }
 
 void span_join(const rt_task* parent, const rt_task* child, uint64_t used) {
   recorder_t* r = parent->task->recorder;
   if (r == NULL) return;
-  span_t span = {.begin = child->born.tick,
-                 .used = used,
-                 .ticks = allowed(child->born.ticks, 0),
-                 .bytes = allowed(child->born.bytes, 0),
-                 .depth = allowed(child->root.end[RT_DEPTH], 0),
-                 .at_ns = child->born.ns,
-                 .number = child->born.number,
-                 .ended_by = child->why};
-  copy_name(span.name, child->root.name);
+  span_t span = span_of_child(child);
+  span.used = used;
+  span.ended_by = child->why;
+  forget_running(r, span.number);
   add(parent->task, &span);
 }
 
 /* ---- For reports ------------------------------------------------------------------------------ */
 
-uint32_t spans_in(const recorder_t* r) { return r->spans.rows + r->open_count; }
+uint32_t spans_in(const recorder_t* r) { return r->spans.rows + r->running_count + r->open_count; }
 
 span_t span_at(const recorder_t* r, uint32_t i, uint64_t tick, uint64_t now) {
   if (i < r->spans.rows) return *(const span_t*)series_row(&r->spans, i);
-  return closed(&r->open[r->open_count - 1 - (i - r->spans.rows)], tick, now);
+  i -= r->spans.rows;
+  if (i < r->running_count) return closed(&r->running[i], tick, now);
+  return closed(&r->open[r->open_count - 1 - (i - r->running_count)], tick, now);
 }

@@ -23,7 +23,7 @@ for cc in gcc clang; do
     nm -g --defined-only "$o" | awk '$3 !~ /^(mi|rc|rt)_/ {print $3}' >"$dir/out"
     [ ! -s "$dir/out" ]
     verdict $? "$name: no other names"
-    for test in data_{big,big_laws,list,map,rope,vec} process rc rc_inspect rc_time rc_types runtime{,_beats,_budget,_clock,_limit,_region,_replay,_scope} visit; do
+    for test in data_{big,big_bits,big_laws,list,map,rope,vec} process rc rc_inspect rc_time rc_types runtime{,_beats,_budget,_children,_clock,_limit,_region,_replay,_scope} visit; do
       source=tests/unit/${test}_test.c
       $cc -std=c11 -D_GNU_SOURCE -D$checks=1 -I. -O1 "$source" "$o" -lcmocka -pthread -o "$dir/test" \
         >"$dir/out" 2>&1 && "$dir/test" >"$dir/out" 2>&1

@@ -12,9 +12,14 @@ UNITS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "bytes": 1, "KiB":
 VOID = {"meta", "line", "rect", "polyline", "polygon"}  # of these, the SVG's close themselves
 
 
+wrong = 0
+
+
 def expect(so, *what):
+    global wrong
     if not so:
         print("wrong:", *what)
+        wrong += 1
 
 
 def shows(text, value):
@@ -44,11 +49,12 @@ def check_spans(r, m):
         expect(0 <= s["begin"] <= s["end"] <= r["ticks"] and (s["end"] == r["ticks"] or not s["goes_on"]), "span", s)
         expect((s["level"] > 0) == (s["kind"] == "scope") and s["number"] > 0, "kind", s)
         expect(s["kind"] == "child" or s["used_ticks"] == s["end"] - s["begin"], "used", s)
+        expect((s["used_ticks"] is None) == (s["kind"] == "child" and s["goes_on"]), "used", s)
         # The charge that reaches the limit may go beyond it, and what follows is charged, too.
         if s["ended_by"] == "heartbeat limit" and s["limit_ticks"] is not None:
             expect(s["used_ticks"] >= s["limit_ticks"], "ended early", s)
         elif s["limit_ticks"] is not None and s["ended_by"] == "no limit":
-            expect(s["used_ticks"] < s["limit_ticks"] or s["kind"] == "scope", "not ended", s)
+            expect(s["kind"] == "scope" or s["goes_on"] or s["used_ticks"] < s["limit_ticks"], "not ended", s)
     scopes = [s for s in spans if s["kind"] == "scope"]
     for i, s in enumerate(scopes):  # in the order of their ends: what overlaps is within
         for t in scopes[:i]:
@@ -116,6 +122,11 @@ FIELDS = {
 }
 
 
+def cut(us):
+    """Nanoseconds as Perfetto computes them: what overlaps then is dropped there."""
+    return int(us * 1000.0)
+
+
 def check_form(trace):
     expect(set(trace) == {"displayTimeUnit", "otherData", "traceEvents"} and trace["displayTimeUnit"] in ("ms", "ns"), "trace")
     for e in trace["traceEvents"]:
@@ -135,10 +146,11 @@ def check_form(trace):
     slices, order = {}, lambda e: (e["ts"], -e["dur"])
     for e in sorted((e for e in trace["traceEvents"] if e["ph"] == "X"), key=order):
         around = slices.setdefault(e["tid"], [])  # those of a thread nest
-        while around and around[-1] <= e["ts"] + 0.0005:
+        begin, end = cut(e["ts"]), cut(e["ts"]) + cut(e["dur"])
+        while around and around[-1] <= begin:
             around.pop()
-        expect(not around or e["ts"] + e["dur"] <= around[-1] + 0.0005, "slices overlap", e)
-        around.append(e["ts"] + e["dur"])
+        expect(not around or end <= around[-1], "slices overlap", e)
+        around.append(end)
 
 
 def check_trace(trace, data):
@@ -153,15 +165,15 @@ def check_trace(trace, data):
     for e, p in zip(seen, want):
         expect(e["args"] == {k: p[k] for k in ("cause", "units", "tick")} and e["name"] == p["cause"], "pause", e, p)
         if timed:
-            expect([round(e["ts"] * 1000), round(e["dur"] * 1000), e["tid"]] == [p["at_ns"], p["ns"], p["thread"]], e, p)
+            expect([cut(e["ts"]), cut(e["dur"]), e["tid"]] == [p["at_ns"], p["ns"], p["thread"]], e, p)
         else:
             expect(e["ts"] == p["tick"] and e["s"] == "t", e)
     ends = {}
     for e in seen if timed else []:
-        expect(e["ts"] >= ends.get(e["tid"], 0) - 0.0005, "pauses overlap", e)
-        ends[e["tid"]] = e["ts"] + e["dur"]
+        expect(cut(e["ts"]) >= ends.get(e["tid"], 0), "pauses overlap", e)
+        ends[e["tid"]] = cut(e["ts"]) + cut(e["dur"])
     for name, key in (("memory", "bytes"), ("waiting", "waiting"), ("owed", "owed_units")):
-        curve = [(round(e["ts"] * 1000), *e["args"].values()) for e in events if e["ph"] == "C" and e["name"] == name]
+        curve = [(cut(e["ts"]), *e["args"].values()) for e in events if e["ph"] == "C" and e["name"] == name]
         at = [s["at_ns"] for s in m["samples"]] if timed else [s["tick"] * 1000 for s in r["samples"]]
         expect(curve == list(zip(at, (s[key] for s in r["samples"]))), "curve of", name)
 
@@ -176,12 +188,12 @@ def check_trace_of_spans(events, data):
     for e, s, (begin, end) in zip(seen, reversed(r["scopes"]), reversed(times)):
         expect(e["args"] == s and e["name"] == s["name"] and e["cat"] == s["kind"], "span", e, s)
         if s["kind"] == "scope":
-            over = e["ts"] + e["dur"]
+            over = cut(e["ts"]) + cut(e["dur"])
         else:
-            over = [x["ts"] for x in ends if (x["id"], x["cat"], x["name"]) == (e["id"], "child", e["name"])]
+            over = [cut(x["ts"]) for x in ends if (x["id"], x["cat"], x["name"]) == (e["id"], "child", e["name"])]
             expect(len(over) == 1, "ends of a child", e)
             over = over[0]
-        expect([round(e["ts"] * 1000), round(over * 1000)] == [begin, end], "times of a span", e)
+        expect([cut(e["ts"]), over] == [begin, end], "times of a span", e)
 
 
 # ---- The page
@@ -302,12 +314,12 @@ def check_bars(bars, data):
     seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " in b]
     expect(seen == want, "bars of pauses", seen, want)
     used = [c for c in r["size_classes"] if c["blocks"] > 0]
-    spans = [b for b in bars if " ticks used" in b]
+    spans = [b for b in bars if " ticks used" in b or ", not joined" in b]
     expect(len(spans) == len(r["scopes"]), "bars of scopes")
     for b, s in zip(spans, reversed(r["scopes"])):
         name, kind, number, begin, end, ticks = re.fullmatch(
-            r"(.*) \((scope|child) (\d+)\): from tick ([\d,]+) to ([\d,]+), ([\d,]+) ticks used.*", b).groups()
-        expect([name, kind] + [int(x.replace(",", "")) for x in (number, begin, end, ticks)] ==
+            r"(.*) \((scope|child) (\d+)\): from tick ([\d,]+) to ([\d,]+), (?:([\d,]+) ticks used|not joined).*", b).groups()
+        expect([name, kind] + [x and int(x.replace(",", "")) for x in (number, begin, end, ticks)] ==
                [s[k] for k in ("name", "kind", "number", "begin", "end", "used_ticks")], "bar of a scope", b, s)
         expect((s["ended_by"] in b) == (s["ended_by"] != "no limit"), "its end", b, s)
     seen = [int(b.split()[0].replace(",", "")) for b in bars if " pauses of " not in b and b not in spans]
@@ -358,3 +370,4 @@ def main(arguments):
 
 
 main(sys.argv[1:])
+sys.exit(wrong > 0)

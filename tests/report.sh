@@ -100,12 +100,17 @@ int main(int argc, char** argv) {
   begin(0, "goes on", 1000000);
   rt_tick(100);
   begin(1, "goes on, too", 0);
+  rt_task* running[20];
+  for (int i = 0; i < 20; i++) running[i] = rt_task_new_child(&(rt_config){.name = "runs", .ticks = 10});
+  if (rt_task_join(running[7], NULL) != 0) return 1;
   rt_leave();
   for (int i = 0; i < 4; i++) {
     char path[4096];
     snprintf(path, sizeof path, "%s.%s", argv[1], suffixes[i]);
     if (rt_report_file(t, path) != 0) return 1;
   }
+  for (int i = 0; i < 20; i++)
+    if (i != 7 && rt_task_end(running[i]) != 0) return 1;
   return rt_task_end(t);
 }
 END_OF_PROGRAM

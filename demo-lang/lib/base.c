@@ -56,11 +56,9 @@ static bool push_number(lua_State* L) {
     if (lua_type(L, 1) == LUA_TNUMBER) return lua_settop(L, 1), true;
     luaL_checkany(L, 1);
     const char* s = lua_tolstring(L, 1, &length);
-    if (s == NULL) return false;
-    work_pay(L, length, WORK_CHARS);
-    return lua_stringtonumber(L, s) == length + 1;
+    return s != NULL && lua_stringtonumber(L, s) == length + 1;
   }
-  lua_Integer base = work_integer(L, 2), n;
+  lua_Integer base = luaL_checkinteger(L, 2), n;
   luaL_checktype(L, 1, LUA_TSTRING);
   const char* s = lua_tolstring(L, 1, &length);
   luaL_argcheck(L, 2 <= base && base <= 36, 2, "base out of range");
@@ -168,7 +166,7 @@ static int base_select(lua_State* L) {
     lua_pushinteger(L, n - 1);
     return 1;
   }
-  lua_Integer i = work_integer(L, 1);
+  lua_Integer i = luaL_checkinteger(L, 1);
   if (i < 0)
     i = n + i;
   else if (i > n)
@@ -197,7 +195,7 @@ static int base_pairs(lua_State* L) {
 }
 
 static int ipairs_next(lua_State* L) {
-  lua_Integer i = work_integer(L, 2);
+  lua_Integer i = luaL_checkinteger(L, 2);
   i = luaL_intop(+, i, 1);
   lua_pushinteger(L, i);
   return lua_geti(L, 1, i) == LUA_TNIL ? 1 : 2;
@@ -227,7 +225,7 @@ static int throw(lua_State * L, lua_Integer level) {
   return lua_error(L);
 }
 
-static int base_error(lua_State* L) { return throw(L, (int)work_opt_integer(L, 2, 1)); }
+static int base_error(lua_State* L) { return throw(L, (int)luaL_optinteger(L, 2, 1)); }
 
 static int base_assert(lua_State* L) {
   if (lua_toboolean(L, 1)) {
@@ -355,7 +353,7 @@ static int push_mode(lua_State* L, int mode) {
 
 /* Parameters of 0 leave things as they are. */
 static int set_generational(lua_State* L) {
-  int minor = (int)work_opt_integer(L, 2, 0), major = (int)work_opt_integer(L, 3, 0);
+  int minor = (int)luaL_optinteger(L, 2, 0), major = (int)luaL_optinteger(L, 3, 0);
   work_collection(L);
   if (minor != 0) minor = at_least(LEAST_MINOR, (uint8_t)minor);
   if (major != 0) major = at_least(LEAST_MAJOR, kept(major));
@@ -363,8 +361,8 @@ static int set_generational(lua_State* L) {
 }
 
 static int set_incremental(lua_State* L) {
-  int pause = (int)work_opt_integer(L, 2, 0), multiplier = (int)work_opt_integer(L, 3, 0),
-      step = (int)work_opt_integer(L, 4, 0);
+  int pause = (int)luaL_optinteger(L, 2, 0), multiplier = (int)luaL_optinteger(L, 3, 0),
+      step = (int)luaL_optinteger(L, 4, 0);
   work_collection(L);
   int mode = lua_gc(L, LUA_GCINC, 0, multiplier, step);
   if (mode != -1 && pause != 0) set_pause(L, pause);
@@ -386,13 +384,13 @@ static int base_collectgarbage(lua_State* L) {
       lua_pushnumber(L, (lua_Number)n + (lua_Number)lua_gc(L, LUA_GCCOUNTB) / 1024);
       return 1;
     case LUA_GCSTEP:
-      n = (int)work_opt_integer(L, 2, 0);
+      n = (int)luaL_optinteger(L, 2, 0);
       work_collection(L);
       return push_boolean(L, lua_gc(L, what, n));
     case LUA_GCSETPAUSE:
-      return push_result(L, set_pause(L, (int)work_opt_integer(L, 2, 0)));
+      return push_result(L, set_pause(L, (int)luaL_optinteger(L, 2, 0)));
     case LUA_GCSETSTEPMUL:
-      return push_result(L, lua_gc(L, what, (int)work_opt_integer(L, 2, 0)));
+      return push_result(L, lua_gc(L, what, (int)luaL_optinteger(L, 2, 0)));
     case LUA_GCISRUNNING:
       return push_boolean(L, lua_gc(L, what));
     case LUA_GCGEN:

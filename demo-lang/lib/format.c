@@ -92,7 +92,7 @@ static void put_decimal(formatter* f, lua_Integer n) {
 }
 
 static void put_integer(formatter* f, spec* p, uint64_t flags) {
-  lua_Integer n = work_integer(f->paid.L, f->arg);
+  lua_Integer n = luaL_checkinteger(f->paid.L, f->arg);
   if (is_bare(p) && (p->conversion == 'd' || p->conversion == 'i')) {
     put_decimal(f, n);
     return;
@@ -111,7 +111,7 @@ static void put_integer(formatter* f, spec* p, uint64_t flags) {
 static void put_float(formatter* f, const spec* p, size_t longest) {
   bool hexadecimal = p->conversion == 'a' || p->conversion == 'A';
   if (hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
-  lua_Number x = guest_number(f->paid.L, work_number(f->paid.L, f->arg));
+  lua_Number x = guest_number(f->paid.L, luaL_checknumber(f->paid.L, f->arg));
   if (!hexadecimal) check_spec(f->paid.L, p, FLOAT_FLAGS, true);
   pay(&f->paid, STEPS_OF_NUMBER);
   int n = snprintf(buffer_room(&f->buffer, longest), longest, p->text, x);
@@ -121,7 +121,7 @@ static void put_float(formatter* f, const spec* p, size_t longest) {
 
 static void put_character(formatter* f, const spec* p) {
   check_spec(f->paid.L, p, STRING_FLAGS, false);
-  int c = (int)work_integer(f->paid.L, f->arg);
+  int c = (int)luaL_checkinteger(f->paid.L, f->arg);
   char* to = buffer_room(&f->buffer, SHORT_RESULT);
   f->buffer.n += (size_t)snprintf(to, SHORT_RESULT, p->text, c);
 }

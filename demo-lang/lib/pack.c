@@ -225,7 +225,7 @@ static void put_integer(packer* k, size_t size, lua_Integer n, bool negative) {
 
 static void pack_integer(packer* k, const option* o, int arg) {
   lua_State* L = k->layout.paid.L;
-  lua_Integer n = work_integer(L, arg);
+  lua_Integer n = luaL_checkinteger(L, arg);
   if (o->size < INTEGER && o->kind == SIGNED) {
     lua_Integer limit = (lua_Integer)1 << (o->size * BYTE_BITS - 1);
     luaL_argcheck(L, -limit <= n && n < limit, arg, "integer overflow");
@@ -236,7 +236,7 @@ static void pack_integer(packer* k, const option* o, int arg) {
 }
 
 static void pack_float(packer* k, const option* o, int arg) {
-  lua_Number x = guest_number(k->layout.paid.L, work_number(k->layout.paid.L, arg));
+  lua_Number x = guest_number(k->layout.paid.L, luaL_checknumber(k->layout.paid.L, arg));
   write_float(buffer_room(&k->buffer, o->size), x, o->size, k->layout.little);
   k->buffer.n += o->size;
 }
@@ -391,7 +391,7 @@ static bool unpack_value(unpacker* u, const option* o) {
 int string_unpack(lua_State* L) {
   unpacker u = {.layout = layout_new(L, luaL_checkstring(L, 1))};
   u.data = luaL_checklstring(L, 2, &u.length);
-  u.done = first_position(work_opt_integer(L, 3, 1), u.length) - 1;
+  u.done = first_position(luaL_optinteger(L, 3, 1), u.length) - 1;
   luaL_argcheck(L, u.done <= u.length, 3, "initial position out of string");
   int n = 0;
   while (*u.layout.next != '\0') {

@@ -87,7 +87,7 @@ static int find(lua_State* L, bool wants_place) {
   read_arguments(L, &m, 1, 2);
   const char *start, *end = NULL;
   size_t length = (size_t)(m.end - m.text), pattern_length = (size_t)(m.pattern_end - m.pattern);
-  size_t skipped = first_position(work_opt_integer(L, 3, 1), length) - 1;
+  size_t skipped = first_position(luaL_optinteger(L, 3, 1), length) - 1;
   if (skipped > length) {
     start = NULL;
   } else if (wants_place && (lua_toboolean(L, 4) || is_plain(&m.paid, m.pattern, pattern_length))) {
@@ -132,7 +132,7 @@ int string_gmatch(lua_State* L) {
   size_t length;
   luaL_checklstring(L, 1, &length);
   luaL_checkstring(L, 2);
-  size_t from = first_position(work_opt_integer(L, 3, 1), length) - 1;
+  size_t from = first_position(luaL_optinteger(L, 3, 1), length) - 1;
   lua_settop(L, 2);
   iteration* i = lua_newuserdatauv(L, sizeof *i, 0);
   read_arguments(L, &i->matcher, 1, 2);
@@ -245,7 +245,7 @@ int string_gsub(lua_State* L) {
   matcher m;
   replacer r;
   read_arguments(L, &m, 1, 2);
-  lua_Integer most = work_opt_integer(L, 4, m.end - m.text + 1), n = 0;
+  lua_Integer most = luaL_optinteger(L, 4, m.end - m.text + 1), n = 0;
   luaL_argexpected(L, can_replace(lua_type(L, REPLACEMENT)), REPLACEMENT, "string/function/table");
   r.text = lua_tolstring(L, REPLACEMENT, &r.length);
   r.kept = m.text;

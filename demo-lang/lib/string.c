@@ -48,8 +48,8 @@ static int string_len(lua_State* L) {
 static int string_sub(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  size_t from = first_position(work_integer(L, 2), length);
-  size_t to = last_position(work_opt_integer(L, 3, -1), length);
+  size_t from = first_position(luaL_checkinteger(L, 2), length);
+  size_t to = last_position(luaL_optinteger(L, 3, -1), length);
   size_t n = from <= to ? to - from + 1 : 0;
   work_pay(L, n, WORK_BYTES);
   lua_pushlstring(L, n > 0 ? s + from - 1 : "", n);
@@ -59,9 +59,9 @@ static int string_sub(lua_State* L) {
 static int string_byte(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer at = work_opt_integer(L, 2, 1);
+  lua_Integer at = luaL_optinteger(L, 2, 1);
   size_t from = first_position(at, length);
-  size_t to = last_position(work_opt_integer(L, 3, at), length);
+  size_t to = last_position(luaL_optinteger(L, 3, at), length);
   if (from > to) return 0;
   if (to - from >= INT_MAX) return luaL_error(L, "string slice too long");
   int n = (int)(to - from) + 1;
@@ -77,7 +77,7 @@ static int string_char(lua_State* L) {
   work_pay(L, (uint64_t)n, WORK_VALUES);
   char* to = buffer_of_size(L, &b, (size_t)n);
   for (int i = 1; i <= n; i++) {
-    lua_Unsigned c = (lua_Unsigned)work_integer(L, i);
+    lua_Unsigned c = (lua_Unsigned)luaL_checkinteger(L, i);
     luaL_argcheck(L, c <= UCHAR_MAX, i, "value out of range");
     to[i - 1] = (char)c;
   }
@@ -145,7 +145,7 @@ static void repeat(char* to, size_t period, size_t total) {
 static int string_rep(lua_State* L) {
   size_t length, gap;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer n = work_integer(L, 2);
+  lua_Integer n = luaL_checkinteger(L, 2);
   const char* between = luaL_optlstring(L, 3, "", &gap);
   if (n > 0 && length + gap > INT_MAX / (lua_Unsigned)n)
     return luaL_error(L, "resulting string too large");
@@ -204,7 +204,6 @@ static bool push_number(lua_State* L, int operand) {
       return true;
     case LUA_TSTRING:
       s = lua_tolstring(L, operand, &length);
-      if (length >= BYTES_OF_STEP) work_numeral(L, operand);
       return lua_stringtonumber(L, s) == length + 1;
     default:
       return false;

@@ -50,7 +50,7 @@ static int table_insert(lua_State* L) {
     case 2:
       break;
     case 3: {
-      to = work_integer(L, 2);
+      to = luaL_checkinteger(L, 2);
       luaL_argcheck(L, (lua_Unsigned)to - 1U < (lua_Unsigned)end, 2, "position out of bounds");
       meter m = meter_of(L, WORK_VALUES, calls);
       for (lua_Integer i = end; i > to; i--) {
@@ -69,7 +69,7 @@ static int table_insert(lua_State* L) {
 
 static int table_remove(lua_State* L) {
   bool calls;
-  lua_Integer size = length_of(L, READ | WRITE, &calls), at = work_opt_integer(L, 2, size);
+  lua_Integer size = length_of(L, READ | WRITE, &calls), at = luaL_optinteger(L, 2, size);
   if (at != size)
     luaL_argcheck(L, (lua_Unsigned)at - 1U <= (lua_Unsigned)size, 1, "position out of bounds");
   meter m = meter_of(L, WORK_VALUES, calls);
@@ -90,7 +90,8 @@ static bool is_same(lua_State* L, int a, int b) {
 
 /* Upwards, unless that would overwrite what is still to be read. */
 static int table_move(lua_State* L) {
-  lua_Integer from = work_integer(L, 2), last = work_integer(L, 3), to = work_integer(L, 4);
+  lua_Integer from = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3),
+              to = luaL_checkinteger(L, 4);
   int target = lua_isnoneornil(L, 5) ? 1 : 5;
   bool reads = check_table(L, 1, READ), writes = check_table(L, target, WRITE);
   if (last >= from) {
@@ -124,12 +125,12 @@ static int table_pack(lua_State* L) {
 }
 
 static int table_unpack(lua_State* L) {
-  lua_Integer i = work_opt_integer(L, 2, 1);
+  lua_Integer i = luaL_optinteger(L, 2, 1);
   bool calls = metamethods(L, 1, READ | LENGTH) != 0;
   if (calls) guest_tick(L, 1);
   lua_Integer last;
   if (!lua_isnoneornil(L, 3))
-    last = work_integer(L, 3);
+    last = luaL_checkinteger(L, 3);
   else
     last = !calls && lua_istable(L, 1) ? (lua_Integer)lua_rawlen(L, 1) : luaL_len(L, 1);
   if (i > last) return 0;
@@ -161,8 +162,8 @@ static int table_concat(lua_State* L) {
   size_t length;
   lua_Integer last = length_of(L, READ, &calls);
   const char* separator = luaL_optlstring(L, 2, "", &length);
-  lua_Integer i = work_opt_integer(L, 3, 1);
-  last = work_opt_integer(L, 4, last);
+  lua_Integer i = luaL_optinteger(L, 3, 1);
+  last = luaL_optinteger(L, 4, last);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   if (i <= last) {

@@ -31,11 +31,14 @@ typedef struct table {
   const struct table* next; /* of whatever type */
   uint8_t type, marked, flags, node_bits;
   uint32_t array_limit;
-  const slot* array;
-  const node* nodes;
-  const node* last_free;
+  slot* array;
+  node* nodes;
+  node* last_free;
   const struct table* metatable;
+  const void* next_gray; /* the collector's */
 } table;
+
+enum { EMPTY = 0x10 }; /* the type of slots of a new table */
 
 static_assert(sizeof(slot) == 16 && sizeof(node) == 24, "as in liblua for 64 bits");
 
@@ -51,7 +54,11 @@ static inline size_t array_count(const table* t) {
   return (size_t)1 << (64 - __builtin_clzll(n - 1));
 }
 
+static inline bool has_nodes(const table* t) { return t->last_free != NULL; }
+
 /* chains.c: does this liblua look for keys where we do? */
 bool chains_are_known(lua_State* L);
+/* Where the key's chain begins among 2^bits nodes; not for long texts that were not hashed. */
+size_t chains_place(unsigned type, uint64_t value, unsigned bits);
 
 #endif

@@ -52,8 +52,8 @@ static lua_Integer position(lua_Integer i, size_t length) {
 static int utf8_len(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer i = position(work_opt_integer(L, 2, 1), length);
-  lua_Integer last = position(work_opt_integer(L, 3, -1), length);
+  lua_Integer i = position(luaL_optinteger(L, 2, 1), length);
+  lua_Integer last = position(luaL_optinteger(L, 3, -1), length);
   bool lax = lua_toboolean(L, 4);
   luaL_argcheck(L, 1 <= i && i - 1 <= (lua_Integer)length, 2, "initial position out of bounds");
   luaL_argcheck(L, last <= (lua_Integer)length, 3, "final position out of bounds");
@@ -77,8 +77,8 @@ static int utf8_len(lua_State* L) {
 static int utf8_codepoint(lua_State* L) {
   size_t length;
   const char* s = luaL_checklstring(L, 1, &length);
-  lua_Integer i = position(work_opt_integer(L, 2, 1), length);
-  lua_Integer last = position(work_opt_integer(L, 3, i), length);
+  lua_Integer i = position(luaL_optinteger(L, 2, 1), length);
+  lua_Integer last = position(luaL_optinteger(L, 3, i), length);
   bool lax = lua_toboolean(L, 4);
   luaL_argcheck(L, i >= 1, 2, "out of bounds");
   luaL_argcheck(L, last <= (lua_Integer)length, 3, "out of bounds");
@@ -97,7 +97,7 @@ static int utf8_codepoint(lua_State* L) {
 }
 
 static void push_code(lua_State* L, int arg) {
-  lua_Unsigned code = (lua_Unsigned)work_integer(L, arg);
+  lua_Unsigned code = (lua_Unsigned)luaL_checkinteger(L, arg);
   luaL_argcheck(L, code <= LAST, arg, "value out of range");
   lua_pushfstring(L, "%U", (long)code);
 }
@@ -124,8 +124,8 @@ static int utf8_char(lua_State* L) {
 static int utf8_offset(lua_State* L) {
   size_t size;
   const char* s = luaL_checklstring(L, 1, &size);
-  lua_Integer length = (lua_Integer)size, n = work_integer(L, 2);
-  lua_Integer at = position(work_opt_integer(L, 3, n >= 0 ? 1 : length + 1), size) - 1;
+  lua_Integer length = (lua_Integer)size, n = luaL_checkinteger(L, 2);
+  lua_Integer at = position(luaL_optinteger(L, 3, n >= 0 ? 1 : length + 1), size) - 1;
   luaL_argcheck(L, 0 <= at && at <= length, 3, "position out of bounds");
   meter m = meter_of(L, WORK_CHARS, false);
   if (n == 0) {

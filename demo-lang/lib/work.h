@@ -6,6 +6,8 @@
 ** call. What may run the guest's functions (metamethods) or C functions that the guest has put in
 ** their place pays a tick each time, so that no tree of calls is free.
 **
+** A string that is read as a number pays for that in steps.c, whoever has it read.
+**
 ** guest_tick may leave Lua by a longjmp: nothing that only C knows may be held across it. */
 #ifndef SLUICE_LIB_WORK_H
 #define SLUICE_LIB_WORK_H
@@ -44,25 +46,6 @@ static inline void meter_step(meter* m) {
     m->left = m->each;
   }
   m->left--;
-}
-
-/* Of what may be a number: a string can be a long numeral. */
-static inline void work_numeral(lua_State* L, int arg) {
-  if (lua_type(L, arg) == LUA_TSTRING) work_pay(L, lua_rawlen(L, arg), WORK_CHARS);
-}
-
-/* luaL_checkinteger, luaL_optinteger, luaL_checknumber. */
-static inline lua_Integer work_integer(lua_State* L, int arg) {
-  if (lua_isinteger(L, arg)) return lua_tointegerx(L, arg, NULL);
-  work_numeral(L, arg);
-  return luaL_checkinteger(L, arg);
-}
-static inline lua_Integer work_opt_integer(lua_State* L, int arg, lua_Integer otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : work_integer(L, arg);
-}
-static inline lua_Number work_number(lua_State* L, int arg) {
-  work_numeral(L, arg);
-  return luaL_checknumber(L, arg);
 }
 
 /* A collection goes through all that the task holds. (lua_gc does not tell that in finalizers.) */

@@ -1,82 +1,56 @@
-/* big.c: integers of any size.
-**
-** What fits in 63 bits is a boxed integer, always. Another number is a byte string: a word of the
-** length of its magnitude in limbs, below zero if the number is, then the limbs, whose last is not
-** 0, and perhaps room. An operation writes into the number that it replaces if the room there fits,
-** which its length decides and not who sees it; so charges do not depend on that.
-*/
-#include "rc/data/internal.h"
-#include "rc/data/limbs.h"
+/* big.c: integers of any size: sums, products, quotients, digits. big.h tells how they are kept, bits.c
+** has shifts and what works on bits, ratio.c quotients as doubles. */
+#include "rc/data/big.h"
 
-enum { LIMBS_MOST = (1u << 29) - 2 }; /* in 2^32 bytes */
 static const limb SMALL_MOST = ((limb)1 << 62) - 1;
 
 /* ---- Objects --------------------------------------------------------------------------------- */
 
-static int64_t* head_of(rc_object* o) { return (int64_t*)(void*)rc_data(o); }
-static limb* limbs_of(rc_object* o) { return (limb*)(void*)rc_data(o) + 1; }
-static size_t room_of(const rc_object* o) { return rc_length(o) / sizeof(limb) - 1; }
-
-static rc_object* big_new(size_t n) {
+rc_object* number_new(size_t n) {
   if (n <= LIMBS_MOST) return rc_bytes(RC_TAG_BIG, (n + 1) * sizeof(limb));
   errno = EINVAL;
   return NULL;
 }
 
-/* A number as it is read, whichever way it is kept. */
-typedef struct number {
-  const limb* limbs; /* the magnitude, without zeros on top */
-  size_t n;
-  bool negative;
-  limb small; /* the limb of a boxed integer */
-} number_t;
-
-static limb magnitude_of(int64_t i) { return i < 0 ? -(limb)i : (limb)i; }
-
-static void number_read(number_t* x, rc_word w) {
-  int64_t i = rc_is_int(w) ? rc_to_int(w) : *head_of(rc_to(w));
+void number_read(number_t* x, rc_word w) {
+  int64_t i = rc_is_int(w) ? rc_to_int(w) : *big_head(rc_to(w));
   x->negative = i < 0;
   x->n = rc_is_int(w) ? i != 0 : magnitude_of(i);
   x->small = magnitude_of(i);
-  x->limbs = rc_is_int(w) ? &x->small : limbs_of(rc_to(w));
+  x->limbs = rc_is_int(w) ? &x->small : big_limbs(rc_to(w));
 }
 
 /* Of a number as long as n limbs: is there neither too little room, nor much too much? */
 static bool room_fits(size_t room, size_t n) { return room >= n && room <= n + n / 4 + 1; }
 
-/* Where to write a result of up to n limbs that takes a's place: a itself if its room fits and nobody
-** else sees it, or a new object. Charged alike. What was read of the operands can still be read, also
-** if both are a. NULL and errno. */
-static rc_object* result_room(rc_word* a, size_t n) {
-  if (rc_is_int(*a) || !room_fits(room_of(rc_to(*a)), n)) return big_new(n);
+rc_object* number_room(rc_word* a, size_t n) {
+  if (rc_is_int(*a) || !room_fits(big_room(rc_to(*a)), n)) return number_new(n);
   rc_object* o = rc_to(*a);
-  return rc_is_unique(o) ? rc_make_unique(o) : big_new(room_of(o));
+  return rc_is_unique(o) ? rc_make_unique(o) : number_new(big_room(o));
 }
 
 /* The same number in an object without much room; o, owned, if there is no memory. */
 static rc_object* shrink(rc_object* o, size_t n) {
-  if (room_of(o) <= 2 * n + 2) return o;
-  rc_object* smaller = big_new(n);
+  if (big_room(o) <= 2 * n + 2) return o;
+  rc_object* smaller = number_new(n);
   if (smaller == NULL) return o;
   memcpy(rc_data(smaller), rc_data(o), (n + 1) * sizeof(limb));
   rc_dec(o);
   return smaller;
 }
 
-/* The number whose magnitude is in n limbs of o, owned. */
-static rc_word number_of(rc_object* o, bool negative, size_t n) {
-  n = limbs_trim(limbs_of(o), n);
-  limb lowest = n > 0 ? limbs_of(o)[0] : 0;
+rc_word number_of(rc_object* o, bool negative, size_t n) {
+  n = limbs_trim(big_limbs(o), n);
+  limb lowest = n > 0 ? big_limbs(o)[0] : 0;
   if (n <= 1 && lowest <= SMALL_MOST + negative) {
     rc_dec(o);
     return rc_int(negative ? -(int64_t)lowest : (int64_t)lowest);
   }
-  *head_of(o) = negative ? -(int64_t)n : (int64_t)n;
+  *big_head(o) = negative ? -(int64_t)n : (int64_t)n;
   return rc_from(shrink(o, n));
 }
 
-/* The same takes a's place, which gave the room, or not. */
-static bool result_put(rc_word* a, rc_object* o, bool negative, size_t n) {
+bool number_put(rc_word* a, rc_object* o, bool negative, size_t n) {
   bool in_place = *a == rc_from(o);
   rc_word w = number_of(o, negative, n);
   if (in_place)
@@ -97,9 +71,9 @@ static bool int64_put(rc_word* a, int64_t i) {
 
 rc_word rc_big_from(int64_t i) {
   if (rc_to_int(rc_int(i)) == i) return rc_int(i);
-  rc_object* o = big_new(1);
+  rc_object* o = number_new(1);
   if (o == NULL) return 0;
-  limbs_of(o)[0] = magnitude_of(i);
+  big_limbs(o)[0] = magnitude_of(i);
   return number_of(o, i < 0, 1);
 }
 
@@ -112,9 +86,9 @@ const uint64_t* rc_big_limbs(rc_word a, size_t* n, uint64_t* small) {
 }
 
 rc_word rc_big_from_limbs(const uint64_t* limbs, size_t n, bool negative) {
-  rc_object* o = big_new(n);
+  rc_object* o = number_new(n);
   if (o == NULL) return 0;
-  memcpy(limbs_of(o), limbs, n * sizeof(limb));
+  memcpy(big_limbs(o), limbs, n * sizeof(limb));
   return number_of(o, negative, n);
 }
 
@@ -162,8 +136,8 @@ bool rc_big_negate(rc_word* a) {
   if (rc_is_int(*a)) return int64_put(a, -rc_to_int(*a));
   rc_object* o = slot_own(a);
   if (o == NULL) return false;
-  int64_t head = *head_of(o);
-  return result_put(a, o, head > 0, magnitude_of(head));
+  int64_t head = *big_head(o);
+  return number_put(a, o, head > 0, magnitude_of(head));
 }
 
 /* Can x + y be longer than both? Of the longest limb alone: so it can, or nearly. */
@@ -178,16 +152,16 @@ static bool add(rc_word* a, const number_t* x, const number_t* y) {
   const number_t *more = swap ? y : x, *less = swap ? x : y;
   bool negative = more->negative;
   size_t n = more->n, room = n + (same && may_carry(x, y, n));
-  rc_object* o = result_room(a, room);
+  rc_object* o = number_room(a, room);
   if (o == NULL) return false;
-  limb* r = limbs_of(o);
+  limb* r = big_limbs(o);
   if (!same) {
     limbs_sub(r, more->limbs, n, less->limbs, less->n);
   } else {
     limb carry = limbs_add(r, more->limbs, n, less->limbs, less->n);
     if (room > n) r[n] = carry;
   }
-  return result_put(a, o, negative, room);
+  return number_put(a, o, negative, room);
 }
 
 static bool add_signed(rc_word* a, rc_word b, bool negated) {
@@ -207,23 +181,23 @@ bool rc_big_subtract(rc_word* a, rc_word b) { return add_signed(a, b, true); }
 
 static bool multiply_limb(rc_word* a, const number_t* x, limb by, bool negative) {
   size_t n = x->n;
-  rc_object* o = result_room(a, n + 1);
+  rc_object* o = number_room(a, n + 1);
   if (o == NULL) return false;
-  limbs_of(o)[n] = limbs_mul_limb(limbs_of(o), x->limbs, n, by, 0);
-  return result_put(a, o, negative, n + 1);
+  big_limbs(o)[n] = limbs_mul_limb(big_limbs(o), x->limbs, n, by, 0);
+  return number_put(a, o, negative, n + 1);
 }
 
 /* x is not shorter than y. */
 static bool multiply(rc_word* a, const number_t* x, const number_t* y) {
   size_t n = x->n, m = y->n, needed = limbs_scratch(m);
   bool negative = x->negative != y->negative;
-  rc_object* scratch = needed > 0 ? big_new(needed) : NULL;
+  rc_object* scratch = needed > 0 ? number_new(needed) : NULL;
   if (needed > 0 && scratch == NULL) return false;
-  rc_object* o = big_new(n + m);
+  rc_object* o = number_new(n + m);
   if (o != NULL)
-    limbs_mul(limbs_of(o), x->limbs, n, y->limbs, m, needed > 0 ? limbs_of(scratch) : NULL);
+    limbs_mul(big_limbs(o), x->limbs, n, y->limbs, m, needed > 0 ? big_limbs(scratch) : NULL);
   if (scratch != NULL) rc_dec(scratch);
-  return o != NULL && result_put(a, o, negative, n + m);
+  return o != NULL && number_put(a, o, negative, n + m);
 }
 
 bool rc_big_multiply(rc_word* a, rc_word b) {
@@ -259,10 +233,10 @@ static bool divide_larger(rc_word* a, rc_word* remainder) {
 static bool divide_small(rc_word* a, const number_t* x, const number_t* y, rc_word* remainder) {
   bool negative = x->negative, differ = negative != y->negative;
   size_t n = x->n;
-  rc_object* o = result_room(a, n);
+  rc_object* o = number_room(a, n);
   if (o == NULL) return false;
-  int64_t rest = (int64_t)limbs_div_limb(limbs_of(o), x->limbs, n, y->limbs[0]);
-  result_put(a, o, differ, n);
+  int64_t rest = (int64_t)limbs_div_limb(big_limbs(o), x->limbs, n, y->limbs[0]);
+  number_put(a, o, differ, n);
   return remainder_put(remainder, rc_int(negative ? -rest : rest));
 }
 
@@ -273,9 +247,9 @@ typedef struct division {
 } division_t;
 
 static bool division_new(division_t* d, size_t n, size_t m) {
-  *d = (division_t){big_new(n + 1 - m), NULL, NULL};
-  if (d->q != NULL) d->u = big_new(n + 1);
-  if (d->u != NULL) d->v = big_new(m);
+  *d = (division_t){number_new(n + 1 - m), NULL, NULL};
+  if (d->q != NULL) d->u = number_new(n + 1);
+  if (d->u != NULL) d->v = number_new(m);
   if (d->v != NULL) return true;
   if (d->u != NULL) rc_dec(d->u);
   if (d->q != NULL) rc_dec(d->q);
@@ -288,13 +262,13 @@ static bool divide(rc_word* a, const number_t* x, const number_t* y, rc_word* re
   bool negative = x->negative, differ = negative != y->negative;
   if (!division_new(&d, n, m)) return false;
   unsigned bits = (unsigned)__builtin_clzll(y->limbs[m - 1]);
-  limb *u = limbs_of(d.u), *v = limbs_of(d.v);
+  limb *u = big_limbs(d.u), *v = big_limbs(d.v);
   u[n] = limbs_shift_left(u, x->limbs, n, bits);
   limbs_shift_left(v, y->limbs, m, bits);
-  limbs_div(limbs_of(d.q), u, n + 1, v, m);
+  limbs_div(big_limbs(d.q), u, n + 1, v, m);
   limbs_shift_right(u, u, m, bits);
   rc_dec(d.v);
-  result_put(a, d.q, differ, n + 1 - m);
+  number_put(a, d.q, differ, n + 1 - m);
   return remainder_put(remainder, number_of(d.u, negative, m));
 }
 
@@ -310,62 +284,6 @@ bool rc_big_divide(rc_word* a, rc_word b, rc_word* remainder) {
   if (limbs_compare(x.limbs, x.n, y.limbs, y.n) < 0) return divide_larger(a, remainder);
   if (rc_is_int(b)) return divide_small(a, &x, &y, remainder);
   return divide(a, &x, &y, remainder);
-}
-
-/* ---- Shifts ---------------------------------------------------------------------------------- */
-
-static bool shift_left(rc_word* a, const number_t* x, uint64_t by) {
-  size_t n = x->n, whole = by / LIMB_BITS, room = whole + n + 1;
-  bool negative = x->negative;
-  rc_object* o = result_room(a, room);
-  if (o == NULL) return false;
-  limb* r = limbs_of(o);
-  r[whole + n] = limbs_shift_left(r + whole, x->limbs, n, (unsigned)(by % LIMB_BITS));
-  memset(r, 0, whole * sizeof *r);
-  return result_put(a, o, negative, room);
-}
-
-/* Is a bit set among the lowest? */
-static bool any_below(const limb* a, uint64_t bits) {
-  size_t whole = bits / LIMB_BITS;
-  for (size_t i = 0; i < whole; i++)
-    if (a[i] != 0) return true;
-  return bits % LIMB_BITS != 0 && a[whole] << (LIMB_BITS - bits % LIMB_BITS) != 0;
-}
-
-/* Rounded down: below zero the magnitude is rounded up. */
-static bool shift_right(rc_word* a, const number_t* x, uint64_t by) {
-  size_t whole = by / LIMB_BITS;
-  bool negative = x->negative;
-  if (whole >= x->n) return slot_set(a, rc_int(negative ? -1 : 0)), true;
-  size_t n = x->n - whole;
-  limb up = negative && any_below(x->limbs, by);
-  rc_object* o = result_room(a, n + up);
-  if (o == NULL) return false;
-  limb* r = limbs_of(o);
-  limbs_shift_right(r, x->limbs + whole, n, (unsigned)(by % LIMB_BITS));
-  if (up) r[n] = limbs_add(r, r, n, &up, 1);
-  return result_put(a, o, negative, n + up);
-}
-
-/* A boxed integer, if the result is one, too. */
-static bool shift_small(rc_word* a, int64_t n) {
-  int64_t i = rc_to_int(*a), shifted;
-  if (n < 0)
-    shifted = n > -LIMB_BITS ? i >> -n : i >> (LIMB_BITS - 1);
-  else if (n >= LIMB_BITS - 1 || __builtin_mul_overflow(i, (int64_t)1 << n, &shifted))
-    return false;
-  if (rc_to_int(rc_int(shifted)) != shifted) return false;
-  *a = rc_int(shifted);
-  return true;
-}
-
-bool rc_big_shift(rc_word* a, int64_t n) {
-  number_t x;
-  if (rc_is_int(*a) && shift_small(a, n)) return true;
-  number_read(&x, *a);
-  if (x.n == 0 || n == 0) return true;
-  return n > 0 ? shift_left(a, &x, (uint64_t)n) : shift_right(a, &x, magnitude_of(n));
 }
 
 /* ---- Digits ---------------------------------------------------------------------------------- */
@@ -408,12 +326,12 @@ rc_word rc_big_parse(const char* text, size_t n, unsigned base) {
   bool negative = n > 0 && *text == '-';
   if (n > 0 && (*text == '-' || *text == '+')) text++, n--;
   if (!are_digits(text, n, base)) return fail(EINVAL);
-  rc_object* o = big_new(n / by.digits + 1);
+  rc_object* o = number_new(n / by.digits + 1);
   if (o == NULL) return 0;
   size_t used = 0;
   for (size_t part = n % by.digits; n > 0; part = by.digits) {
-    limbs_of(o)[used] =
-        limbs_mul_limb(limbs_of(o), limbs_of(o), used, by.power, limb_parse(text, part, base));
+    big_limbs(o)[used] =
+        limbs_mul_limb(big_limbs(o), big_limbs(o), used, by.power, limb_parse(text, part, base));
     used++;
     text += part;
     n -= part;
@@ -439,12 +357,12 @@ rc_word rc_big_format(rc_word a, unsigned base) {
   number_t x;
   if (!radix_of(&by, base)) return 0;
   number_read(&x, a);
-  rc_object *limbs = big_new(x.n), *text = NULL, *exact = NULL;
+  rc_object *limbs = number_new(x.n), *text = NULL, *exact = NULL;
   if (limbs != NULL) text = rc_bytes(RC_TAG_ROPE, text_length(x.n, &by));
   if (text != NULL) {
-    memcpy(limbs_of(limbs), x.limbs, x.n * sizeof(limb));
+    memcpy(big_limbs(limbs), x.limbs, x.n * sizeof(limb));
     char *last = rc_data(text) + rc_length(text) - 1, *end = last + 1;
-    char* first = limbs_format(end, limbs_of(limbs), x.n, &by);
+    char* first = limbs_format(end, big_limbs(limbs), x.n, &by);
     while (first < last && *first == '0') first++;
     if (first == end) *--first = '0';
     if (x.negative) *--first = '-';

@@ -205,6 +205,14 @@ bool rc_big_multiply(rc_word* a, rc_word b);
 bool rc_big_divide(rc_word* a, rc_word b, rc_word* remainder);
 /* Times 2^n; for n < 0 divided by 2^-n and rounded down, as two's complement does. O(n). */
 bool rc_big_shift(rc_word* a, int64_t n);
+/* As of two's complement with as many bits as one likes. O(n). */
+bool rc_big_and(rc_word* a, rc_word b);
+bool rc_big_or(rc_word* a, rc_word b);
+bool rc_big_xor(rc_word* a, rc_word b);
+bool rc_big_not(rc_word* a);
+/* The double nearest to a / b * 2^exponent, of two the one whose last bit is 0, in *quotient; infinite if that is
+** too large. EDOM if b is 0. O(n). */
+bool rc_big_quotient(rc_word a, rc_word b, int exponent, double* quotient);
 /* The number that `text` of n bytes tells in base 2 to 36: an optional sign, then digits, letters
 ** in either case. 0: ENOMEM, or EINVAL for anything else. O(n^2). */
 rc_word rc_big_parse(const char* text, size_t n, unsigned base);

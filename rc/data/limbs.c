@@ -11,6 +11,13 @@ size_t limbs_trim(const limb* a, size_t n) {
   return n;
 }
 
+bool limbs_any(const limb* a, uint64_t bits) {
+  size_t whole = bits / LIMB_BITS;
+  for (size_t i = 0; i < whole; i++)
+    if (a[i] != 0) return true;
+  return bits % LIMB_BITS != 0 && a[whole] << (LIMB_BITS - bits % LIMB_BITS) != 0;
+}
+
 int limbs_compare(const limb* a, size_t n, const limb* b, size_t m) {
   if (n != m) return n < m ? -1 : 1;
   while (n > 0 && a[n - 1] == b[n - 1]) n--;

@@ -14,6 +14,8 @@ enum { LIMB_BITS = 64 };
 
 /* n without the zeros on top. */
 size_t limbs_trim(const limb* a, size_t n);
+/* Is one of the lowest bits set? There are more than so many. */
+bool limbs_any(const limb* a, uint64_t bits);
 /* Below 0, 0, above 0; both have no zeros on top. */
 int limbs_compare(const limb* a, size_t n, const limb* b, size_t m);
 /* r = a + b, of n >= m limbs; returns the carry. */

@@ -94,7 +94,7 @@ local function in_slices(n)
 end
 local over, whole = in_slices(1000000)
 assert(over == 0 and whole:match("^500 x,1000 x,.*,3000 x sum %d+$"), whole)
-for _, n in ipairs { 33, 120, 333, 700 } do
+for _, n in ipairs { 33, 120, 333, 450 } do
   local pieces, result = in_slices(n)
   assert(pieces > 3 and result == whole, result)
 end
@@ -112,6 +112,19 @@ same("error wrong", beat.slice(coroutine.create(function() error("wrong", 0) end
 -- where nothing can yield it is overdrawn
 local sorts = coroutine.create(function() table.sort({ 3, 2, 1 }, function(a, b) turns(100000) return a < b end) return "sorted" end)
 same("end sorted", beat.slice(sorts, 500))
+
+-- a numeral in a string is paid for once, whoever reads it: a tick for 256 digits
+do
+  local digits = ("1"):rep(256 * 1000)
+  for name, f in pairs { tonumber = tonumber, floor = math.floor, format = function(s) return ("%g"):format(s) end,
+    pack = function(s) return ("d"):pack(s) end, plus = function(s) return s + 1 end,
+    fmod = function(s) return math.fmod(1, s) end } do
+    local before = beat.ticks()
+    f(digits)
+    local ticks = beat.ticks() - before
+    assert(ticks >= 1000 and ticks < 1020, name .. " costs " .. ticks)
+  end
+end
 
 -- arguments
 same("false bad argument #1 to 'beat.limit' (must be positive)", pcall(beat.limit, 0, print))

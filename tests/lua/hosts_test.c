@@ -203,6 +203,40 @@ static void files_are_closed(void** unused) {
   remove(name);
 }
 
+/* A limit is reached while a file is compiled, or by a finalizer that runs then. */
+static void sources_are_closed(void** unused) {
+  (void)unused;
+  static const struct {
+    const char* text;
+    slua_config config;
+  } ends[] = {
+      {"loadfile(name)", {.limits.bytes = 1 << 20}},
+      {"loadfile(name) error 'too short'", {.limits.ticks = 60000}},
+      {"package.path = name require 'x'", {.limits.bytes = 1 << 20}},
+      {"coroutine.wrap(function() pcall(dofile, name) end)()", {.limits.bytes = 1 << 20}},
+      {"setmetatable({}, {__gc = function() while true do end end}) loadfile(name)",
+       {.limits.heartbeats = 1000}},
+  };
+  char name[] = "/tmp/hosts_test.XXXXXX", text[500];
+  int fd = mkstemp(name);
+  assert_true(fd >= 0);
+  FILE* f = fdopen(fd, "w");
+  for (int i = 0; i < 40000; i++) fprintf(f, "function f(a) return a + %d end\n", i);
+  assert_int_equal(fclose(f), 0);
+  int before = open_files();
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+    slua_config config = ends[i].config;
+    config.may = SLUA_MAY_FILES;
+    config.counted = true;
+    slua* s = state(config);
+    snprintf(text, sizeof text, "name = '%s' %s", name, ends[i].text);
+    assert_int_equal(run(s, text), SLUA_STOPPED);
+    slua_close(s);
+    assert_int_equal(open_files(), before);
+  }
+  remove(name);
+}
+
 static void keep_text(void* arg, const char* text, size_t length) { strncat(arg, text, length); }
 
 /* Who may not use files cannot read or move in the host's stdout, nor write to its stderr. */
@@ -245,6 +279,7 @@ int main(void) {
       cmocka_unit_test(a_small_stack_suffices),
       cmocka_unit_test(a_slice_can_be_endless),
       cmocka_unit_test(files_are_closed),
+      cmocka_unit_test(sources_are_closed),
       cmocka_unit_test(output_only_grows),
       cmocka_unit_test(the_locale_is_the_hosts),
   };

@@ -333,11 +333,14 @@ assert(rc.int("-zZ", 36) == rc.int(-1295) and rc.int("+0") == rc.int(0) and rc.i
 assert(rc.int(0) ^ 0 == rc.int(1) and rc.int(1) ^ (1 << 62) == rc.int(1) and rc.int(-1) ^ ((1 << 62) + 1) == rc.int(-1))
 assert(#tostring(2 ^ rc.int(300)) == 91 and 2 ^ (rc.int(1) << 20) == rc.int(1) << (1 << 20))
 assert("n = " .. rc.int(5) == "n = 5" and rc.int(1) .. rc.int(2) == "12" and rc.tointeger(rc.int(1) << 63) == nil)
+assert(rc.int(7) / 2 == 3.5 and math.type(rc.int(6) / 3) == "float" and 1 / rc.int(0) == 1 / 0 and rc.int(3):digits(2) == "11" and rc.digits(-255, 16) == "-ff")
 assert(rc.tointeger(5) == 5 and rc.type(rc.int(5) .. rc.rope "!") == "rope" and rc.int(5) ~= 5)
 for _, f in ipairs { function() return rc.int(1) // 0 end, function() return 1 % rc.int(0) end, function() return rc.int(1) + 0.5 end,
   function() return rc.int(1) + "1" end, function() return rc.int(2) ^ -1 end, function() return rc.int(2) ^ 0.5 end,
   function() return rc.int(3) ^ (1 << 40) end, function() return rc.int(1) << (1 << 50) end, function() return rc.int(2) ^ (rc.int(1) << 80) end,
-  function() return rc.int(1) / 2 end, function() return #rc.int(1) end, function() return rc.int(1) < {} end,
+  function() return rc.int(1) / "2" end, function() return {} / rc.int(1) end, function() return #rc.int(1) end,
+  function() return rc.int(1) & 0.5 end, function() return "1" | rc.int(1) end, function() return rc.digits(rc.int(1), 37) end,
+  function() return rc.digits("1") end, function() return rc.int(1) < {} end,
   function() return rc.int() end, function() return rc.int("") end, function() return rc.int("-") end, function() return rc.int("12 ") end,
   function() return rc.int("1", 1) end, function() return rc.int("1", 37) end, function() return rc.int("2", 2) end,
   function() return rc.int(0 / 0) end, function() return rc.int(1 / 0) end } do

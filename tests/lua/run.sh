@@ -103,6 +103,14 @@ cases() {
   done
 }
 
+# Operations of big integers against Python's: all in the first binary, some thousands in the others.
+bigs() {
+  local lines=100000
+  [ "$slua" = "${binaries[0]}" ] || lines=10000
+  head -n $lines "$dir/bigs" >"$dir/some-bigs"
+  expect 'bigs.lua' 0 '' 'bigs as expected' -- --repeatable bigs.lua "$dir/some-bigs"
+}
+
 # Where and how a script ends.
 ends() {
   local close='local x <close> = setmetatable({}, {__close ='
@@ -114,6 +122,8 @@ ends() {
   beats 'os.exit that closes for ever' "$close function() while true do end end}) os.exit(6, true)"
   beats 'C functions as __close do not run' "$close print}) while true do end"
   beats 'C function as a handler' 'xpcall(function() while true do end end, print)'
+  expect 'keys in order' 0 '' 4000 -- keys.lua
+  expect 'keys in order, charged' 0 '' 4000 -- --sandbox keys.lua
   expect 'colliding keys' 3 'slua: heartbeat limit of 100 reached after (997|998|999|1000)[0-9]{2} ticks, at collide.lua:[0-9]+' -- --heartbeats 100 collide.lua
   MIMALLOC_HEARTBEAT_PERIOD=7 beats 'the environment has no say' 'while true do end'
   expect 'bytecode as a script' 1 "slua: attempt to load a binary chunk \\(mode is 't'\\)" -- --repeatable "$dir/code.luac"
@@ -184,10 +194,12 @@ repeats() { # NAME COMMAND...
 echo 'local a, b = ... print(a, b, #arg, (arg[0]:gsub(".*/", "")))' >"$dir/show.lua"
 echo 'print(arg[-1], (arg[0]:gsub(".*/", "")), arg[1])' >"$dir/arg.lua"
 lua5.4 - "$dir/code.luac" <<<'io.open(arg[1], "wb"):write(string.dump(function() print "it ran" end))'
+./bigs.py 100000 >"$dir/bigs"
 for script in same numbers; do lua5.4 $script.lua >"$dir/$script" 2>&1; done
 for slua in "${binaries[@]}"; do
   cases
   ends
+  bigs
   repeats 'repeats' order env
   repeats 'repeats without randomised addresses' order setarch -R
   repeats 'repeats with a large environment' order env PADDING="$(head -c 50000 /dev/zero | tr '\0' x)"

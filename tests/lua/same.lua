@@ -96,6 +96,22 @@ show(load(12))
 show(loadfile("/nowhere/at/all"))
 show(pcall(dofile, "/nowhere/at/all"))
 show(pcall(loadfile, {}))
+show(loadfile("/"))
+do -- what precedes a chunk: a mark of UTF-8, a first line that is no Lua
+  local name, code = os.tmpname(), string.dump(function() return "code" end)
+  local line = "#" .. ("!"):rep(10000)
+  for _, text in ipairs { "", "#", "#!", "#\n", "\n#\n", "#x\nreturn 1, error()", "\xef\xbb\xbfreturn 'mark'", "\xef\xbb", "\xef\xbb\xbf#x\n\nerror()",
+    code, "#x\n" .. code, "\xef\xbb\xbf#\n" .. code, line, line .. "\n" .. code, line .. "\nx =", ("#"):rep(8191) .. "\n" .. code, ("#"):rep(8192) .. "\n" .. code,
+    ("-"):rep(20000) .. "\nreturn 'long'", ("x = 1 "):rep(10000) .. "error('end')", "return '" .. ("y"):rep(9000) } do
+    local f = io.open(name, "wb")
+    f:write(text)
+    f:close()
+    local loaded, message = loadfile(name)
+    local result = loaded and select(2, pcall(loaded)) or message
+    show(type(result) == "string" and result:sub(-200):gsub(name, "name"))
+  end
+  os.remove(name)
+end
 show(pcall(ipairs))
 show(pcall(pairs))
 show(pcall(tostring))

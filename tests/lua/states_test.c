@@ -5,7 +5,15 @@
 #include <lua.h>
 #include <stdlib.h>
 
+#include "demo-lang/objects.h"
 #include "tests/lua/states_tools.h"
+
+/* Else objects.c and keys.c stand aside, and only time tells. */
+static void liblua_is_as_expected(void** unused) {
+  (void)unused;
+  slua_close(plain());
+  assert_true(objects_allocate != NULL);
+}
 
 /* ---- Values and errors ----------------------------------------------------------------------- */
 
@@ -480,6 +488,7 @@ static void many_repeatable_fit(void** unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(liblua_is_as_expected),
       cmocka_unit_test(values_go_in_and_out),
       cmocka_unit_test(errors_are_values),
       cmocka_unit_test(yields_go_on),

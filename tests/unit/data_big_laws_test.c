@@ -197,6 +197,7 @@ static uint64_t ticks_of_a_program(bool shared) {
     if (what == 5) require(rc_big_add(&b, a) && rc_big_shift(&b, -(int64_t)rnd(3000)), "shift");
     if (what == 6) require(rc_big_divide(&a, rc_int(12345), NULL), "divide");
     if (what == 6) require(rc_big_shift(&a, -15000), "shift");
+    if (i % 9 == 0) require(rc_big_xor(&a, b) && rc_big_not(&a) && rc_big_or(&a, b), "bits");
     if (rc_big_bits(b) > 9000) require(rc_big_shift(&b, -8000), "shift");
   }
   uint64_t ticks = rt_ticks(t);
@@ -235,6 +236,15 @@ static bool try_divide(rc_word* w, void* arg) {
 static bool try_negate(rc_word* w, void* arg) { return (void)arg, rc_big_negate(w); }
 static bool try_left(rc_word* w, void* arg) { return (void)arg, rc_big_shift(w, 1000); }
 static bool try_right(rc_word* w, void* arg) { return (void)arg, rc_big_shift(w, -3); }
+static bool try_and(rc_word* w, void* arg) { return (void)arg, rc_big_and(w, operand); }
+static bool try_or(rc_word* w, void* arg) { return (void)arg, rc_big_or(w, operand); }
+static bool try_xor(rc_word* w, void* arg) { return (void)arg, rc_big_xor(w, operand); }
+static bool try_not(rc_word* w, void* arg) { return (void)arg, rc_big_not(w); }
+static bool try_quotient(rc_word* w, void* arg) {
+  double quotient;
+  (void)arg;
+  return rc_big_quotient(*w, operand, 0, &quotient);
+}
 static bool try_format(rc_word* w, void* arg) {
   (void)arg;
   rc_word text = rc_big_format(*w, 10);
@@ -250,9 +260,9 @@ static bool try_format(rc_word* w, void* arg) {
 
 static void test_refusals(void** state) {
   (void)state;
-  static bool (*const updates[])(rc_word*, void*) = {try_add,    try_subtract, try_multiply,
-                                                     try_square, try_divide,   try_negate,
-                                                     try_left,   try_right,    try_format};
+  static bool (*const updates[])(rc_word*, void*) = {
+      try_add,   try_subtract, try_multiply, try_square, try_divide, try_negate, try_left,
+      try_right, try_format,   try_and,      try_or,     try_xor,    try_not,    try_quotient};
   static const size_t limbs[] = {1, 2, 10, 90};
   rt_task* t = begin_small();
   for (size_t u = 0; u < sizeof updates / sizeof updates[0]; u++)

@@ -245,6 +245,110 @@ static void images_are_whole(void** unused) {
   assert_int_equal(rt_task_end(t), 0);
 }
 
+/* ---- Copies that fill a nest ----------------------------------------------------------------- */
+
+enum { PIECE = 1024 };
+/* Sizes of images below, in and above those of nests. */
+static const int pieces_of[] = {20, 26, 30, 34, 36};
+enum { IMAGES = sizeof pieces_of / sizeof pieces_of[0] };
+
+static rt_image make_image(int pieces) {
+  rt_image image;
+  rt_task* t = compact(false);
+  rt_enter(t);
+  for (int i = 0; i < pieces; i++) memset(rt_alloc(PIECE), i, PIECE);
+  rt_leave();
+  assert_true(rt_get_image(t, &image));
+  image.start = memcpy(malloc(image.size), image.start, image.size);
+  assert_int_equal(rt_task_end(t), 0);
+  return image;
+}
+
+/* A copy writes a number in each piece, and has blocks of its own behind them. */
+typedef struct copied {
+  rt_task* task;
+  const rt_image* image;
+  char* at;
+  unsigned char *own, *large;
+  int stamp;
+} copied;
+
+static char* piece(const copied* c, int i) {
+  return c->at + c->image->size - (size_t)(i + 1) * PIECE;
+}
+
+static copied begin_copy(const rt_image* image, int stamp) {
+  copied c = {.task = compact(false), .image = image, .stamp = stamp};
+  rt_enter(c.task);
+  c.at = rt_put_image(image);
+  assert_non_null(c.at);
+  for (int i = 0; i < (int)(image->bytes / PIECE); i++) memcpy(piece(&c, i), &stamp, sizeof stamp);
+  c.own = memset(rt_alloc(300), stamp, 300);
+  if (stamp % 8 == 0) c.large = memset(rt_alloc(8000), stamp, 8000);
+  rt_leave();
+  return c;
+}
+
+static void end_copy(copied* c) {
+  for (int i = 0, n = (int)(c->image->bytes / PIECE); i < n; i++) {
+    assert_memory_equal(piece(c, i), &c->stamp, sizeof c->stamp);
+    assert_int_equal(piece(c, i)[PIECE - 1], n - 1 - i);
+  }
+  for (int i = 0; i < 300; i++) assert_int_equal(c->own[i], (unsigned char)c->stamp);
+  for (int i = 0; i < 8000 && c->large != NULL; i++)
+    assert_int_equal(c->large[i], (unsigned char)c->stamp);
+  rt_enter(c->task);
+  if (c->stamp % 2) rt_free_sized(c->own, 300);
+  assert_int_equal(rt_bytes(c->task),
+                   c->image->bytes + (c->stamp % 2 ? 0 : 300) + (c->large != NULL ? 8000 : 0));
+  rt_leave();
+  assert_int_equal(rt_task_end(c->task), 0);
+  c->task = NULL;
+}
+
+enum { COPIES_MOST = 2000 };
+static copied copied_at[COPIES_MOST];
+
+static void copies_are_apart(void** unused) {
+  (void)unused;
+  uint64_t chance = 4711;
+  rt_image images[IMAGES];
+  for (int i = 0; i < IMAGES; i++) images[i] = make_image(pieces_of[i]);
+  for (int k = 0; k < 3 * COPIES_MOST; k++) {
+    copied* c = &copied_at[rnd_from(&chance, COPIES_MOST)];
+    if (c->task != NULL)
+      end_copy(c);
+    else
+      *c = begin_copy(&images[rnd_from(&chance, IMAGES)], k);
+    if (k % 1000 == 0) mi_collect(true); /* gives back what lies between them */
+  }
+  for (int i = 0; i < COPIES_MOST; i++)
+    if (copied_at[i].task != NULL) end_copy(&copied_at[i]);
+  for (int i = 0; i < IMAGES; i++) free((void*)(uintptr_t)images[i].start);
+  assert_true(nothing_lives());
+}
+
+/* As many end together, most or all, the system has their memory; what is kept is for as many as the text says. */
+static void copies_are_given_back(void** unused) {
+  (void)unused;
+  enum { KEPT = 16 << 20, EACH = 100 };
+  if (CHECKED || !RESIDENT_TELLS) skip();
+  rt_image image = make_image(30);
+  for (int round = 0; round < 2; round++) {
+    mi_collect(true);
+    size_t before = statm(1);
+    for (int i = 0; i < COPIES_MOST; i++) copied_at[i] = begin_copy(&image, 1);
+    assert_true(statm(1) > before + COPIES_MOST * image.size);
+    for (int i = 0; i < COPIES_MOST; i++)
+      if (i % EACH != 0) end_copy(&copied_at[i]);
+    assert_true(statm(1) < before + KEPT + COPIES_MOST / 64 * 8 * image.size);
+    mi_collect(true);
+    assert_true(statm(1) < before + COPIES_MOST / EACH * 2 * image.size + (4 << 20));
+    for (int i = 0; i < COPIES_MOST; i += EACH) end_copy(&copied_at[i]);
+  }
+  free((void*)(uintptr_t)image.start);
+}
+
 /* Blocks of 16 classes, 16 KiB in all: a page for each would be 64 KiB. */
 static void little_is_resident(void** unused) {
   (void)unused;
@@ -269,6 +373,7 @@ int main(void) {
       cmocka_unit_test(blocks_keep_their_contents), cmocka_unit_test(what_was_freed_comes_first),
       cmocka_unit_test(limits_are_exact),           cmocka_unit_test(copies_go_on),
       cmocka_unit_test(images_are_whole),           cmocka_unit_test(little_is_resident),
+      cmocka_unit_test(copies_are_apart),           cmocka_unit_test(copies_are_given_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

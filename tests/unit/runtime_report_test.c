@@ -1,49 +1,11 @@
 /* runtime_report_test.c: what a task records of its past, against models that keep all of it: which
-** rows a series has, which pauses there were and how they are counted, what was held at beats, which scopes and
-** children there were. Then
-** who may ask for a report, and what happens to it when the disk is full. The texts themselves are
-** read by tests/report.sh. */
-#include "rc_tools.h"
-
+** rows a series has, which pauses there were and how they are counted, what was held at beats. Then
+** who may ask for a report, and what happens to it when the disk is full. Scopes and children are in
+** runtime_spans_test.c; the texts themselves are read by tests/report.sh. */
 #include <errno.h>
 #include <pthread.h>
 
-#include "runtime/record.h"
-
-/* ---- Series: the model groups all rows that were ever added ------------------------------------- */
-
-typedef struct row {
-  uint64_t beat, number, worth;
-} row_t;
-
-static void keep_better(void* row, const void* later) {
-  if (((const row_t*)later)->worth > ((const row_t*)row)->worth)
-    *(row_t*)row = *(const row_t*)later;
-}
-
-static bool is_new_group(const row_t* rows, size_t i, uint64_t interval) {
-  return i == 0 || interval == 0 || rows[i].beat / interval != rows[i - 1].beat / interval;
-}
-
-static size_t groups(const row_t* rows, size_t n, uint64_t interval) {
-  size_t count = 0;
-  for (size_t i = 0; i < n; i++) count += is_new_group(rows, i, interval);
-  return count;
-}
-
-/* The shortest interval with which all of them have a place; and the first best row of each group. */
-static void check_series(const series_t* s, const row_t* rows, size_t n, uint64_t interval) {
-  while (groups(rows, n, interval) > s->most) interval = interval == 0 ? 1 : 2 * interval;
-  assert_int_equal(s->interval, interval);
-  assert_int_equal(s->rows, groups(rows, n, interval));
-  for (size_t i = 0, group = 0; i < n; group++) {
-    const row_t* best = &rows[i++];
-    for (; i < n && !is_new_group(rows, i, interval); i++)
-      if (rows[i].worth > best->worth) best = &rows[i];
-    const row_t* kept = series_row(s, (uint32_t)group);
-    assert_memory_equal(kept, best, sizeof *best);
-  }
-}
+#include "runtime_series.h"
 
 static void test_series(void** state) {
   (void)state;
@@ -298,97 +260,6 @@ static void test_nothing_changes(void** state) {
   }
 }
 
-/* ---- Scopes and children: the model keeps them all ----------------------------------------------- */
-
-enum { NEST = OPEN_MOST + 4, SPANS = 4000 };
-static struct {
-  row_t over[SPANS]; /* number: 1000 times that, plus by what it was ended; worth: ticks */
-  size_t count;
-  uint64_t begun;
-  struct {
-    rt_scope scope;
-    uint64_t number, begin;
-  } level[NEST];
-  int inner;
-} nest;
-
-static void span_is_over(const rt_task* t, uint64_t number, uint64_t begin, rt_limit why) {
-  nest.over[nest.count++] =
-      (row_t){rt_ticks(t) / PERIOD, 1000 * number + (uint64_t)why, rt_ticks(t) - begin};
-}
-
-static void begin_scope(const rt_task* t) {
-  if (nest.inner == NEST) return;
-  nest.level[nest.inner].number = ++nest.begun;
-  nest.level[nest.inner].begin = rt_ticks(t);
-  rt_scope_begin(&nest.level[nest.inner++].scope,
-                 &(rt_limits){.ticks = rnd(4) == 0 ? 1 + rnd(300) : 0});
-}
-
-/* The frames of inner ones may be gone. */
-static void end_scopes(const rt_task* t, int level) {
-  for (; nest.inner > level; nest.inner--) {
-    rt_limit why = nest.level[nest.inner - 1].scope.expired;
-    if (nest.inner <= OPEN_MOST)
-      span_is_over(t, nest.level[nest.inner - 1].number, nest.level[nest.inner - 1].begin, why);
-    if (nest.inner > level + 1) memset(&nest.level[nest.inner - 1].scope, 0xA5, sizeof(rt_scope));
-  }
-  (void)rt_scope_end(&nest.level[level].scope);
-}
-
-static void run_child(const rt_task* t, uint64_t number) {
-  uint64_t begin = rt_ticks(t);
-  rt_task* child = rt_task_new_child(&(rt_config){.ticks = 10});
-  require(child != NULL && rt_enter(child) == 0, "no child");
-  (void)rt_tick(rnd(20));
-  rt_leave();
-  if (rnd(2)) (void)rt_tick(rnd(50));
-  rt_outcome out;
-  assert_int_equal(rt_task_join(child, &out), 0);
-  span_is_over(t, 1000000 + number, begin, out.expired);
-}
-
-static void check_spans(const recorder_t* r) {
-  static row_t kept[SPANS];
-  series_t as_rows = {(char*)kept,   sizeof *kept,      r->spans.rows,
-                      r->spans.most, r->spans.interval, NULL};
-  for (uint32_t i = 0; i < r->spans.rows; i++) {
-    const span_t* s = series_row(&r->spans, i);
-    uint64_t number = s->level > 0 ? s->number : 1000000 + s->number;
-    kept[i] = (row_t){s->beat, 1000 * number + (uint64_t)s->ended_by, s->tick - s->begin};
-  }
-  check_series(&as_rows, nest.over, nest.count, 0);
-  assert_int_equal(r->span_count, nest.count);
-  assert_int_equal(r->open_count, nest.inner < OPEN_MOST ? nest.inner : OPEN_MOST);
-  for (unsigned i = 0; i < r->open_count; i++) {
-    span_t s = span_at(r, spans_in(r) - 1 - i, UINT64_MAX, 0);
-    assert_true(s.number == nest.level[i].number && s.begin == nest.level[i].begin);
-  }
-}
-
-static void test_spans(void** state) {
-  (void)state;
-  for (size_t record = 1; record <= MiB; record *= MiB) {
-    uint64_t children = 0;
-    memset(&nest, 0, sizeof nest);
-    rt_task* t = begin(&(rt_config){.record = record, .heartbeat_period = PERIOD});
-    while (nest.count < SPANS - NEST) {
-      uint64_t what = rnd(12);
-      if (what < 6)
-        begin_scope(t);
-      else if (what < 9 && nest.inner > 0)
-        end_scopes(t, nest.inner - 1 - (int)(rnd(3) ? 0 : rnd((size_t)nest.inner)));
-      else if (what == 9)
-        run_child(t, ++children);
-      else
-        (void)rt_tick(rnd(rnd(5) ? 20 : 500));
-      if (rnd(50) == 0) check_spans(task_of(t)->recorder);
-    }
-    check_spans(task_of(t)->recorder);
-    end(t);
-  }
-}
-
 /* ---- Pauses within pauses ---------------------------------------------------------------------- */
 
 static void drop_one(bool force, unsigned long long beat, void* arg) {
@@ -568,11 +439,15 @@ static void test_no_leak(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_series),          cmocka_unit_test(test_program),
-      cmocka_unit_test(test_nothing_changes), cmocka_unit_test(test_spans),
-      cmocka_unit_test(test_outermost),       cmocka_unit_test(test_repeated_reports),
-      cmocka_unit_test(test_errors),          cmocka_unit_test(test_kinds),
-      cmocka_unit_test(test_size_classes),    cmocka_unit_test(test_no_leak),
+      cmocka_unit_test(test_series),
+      cmocka_unit_test(test_program),
+      cmocka_unit_test(test_nothing_changes),
+      cmocka_unit_test(test_outermost),
+      cmocka_unit_test(test_repeated_reports),
+      cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_kinds),
+      cmocka_unit_test(test_size_classes),
+      cmocka_unit_test(test_no_leak),
   };
   return cmocka_run_group_tests_name("runtime report", tests, NULL, NULL);
 }

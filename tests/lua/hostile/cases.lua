@@ -623,6 +623,16 @@ case["rc, shifts"] = function()
   ready()
   while true do local _ = n << 1000000 >> 1999999 end
 end
+case["rc, bits"] = function()
+  local n = (rc.int(1) << 1000000) - 1
+  ready()
+  while true do local _, _, _, _ = n & -n, n | -3, n ~ n, ~n end
+end
+case["rc, nearest floats"] = function()
+  local n, m = (rc.int(1) << 1000000) - 1, (rc.int(1) << 500000) - 1
+  ready()
+  while true do local _, _ = n / m, m / 0.1 end
+end
 case["rc, digits"] = function() forever(rc.int, ("7"):rep(10000)) end
 case["rc, integers as text"] = function() forever(tostring, rc.int(7) ^ 10000) end
 case["rc, hashes of integers"] = function() forever(rc.hash, rc.int(1) << 10000000) end
