@@ -13,6 +13,7 @@
 
 #include "demo-lang/charge.h"
 #include "demo-lang/lib/work.h"
+#include "demo-lang/steps.h"
 
 enum { GRANT = 250, ANCHOR = 1, COUNTER = 1, PAY = 2 };
 
@@ -87,6 +88,7 @@ static void take(lua_State* L, lua_Integer n) {
   set_counter(g, more);
   g->unused -= kept;
   if (need > kept) guest_tick(L, need - kept);
+  steps_settle();
 }
 
 /* ---- Loops that are cut into pieces ---------------------------------------------------------- */

@@ -1,19 +1,28 @@
 /* steps.c: counts the work within instructions, where liblua calls across its own files. */
 #include "demo-lang/steps.h"
 #include "demo-lang/lib/tables.h"
+#include "demo-lang/math/real.h"
 
 #include <stddef.h>
 #include <string.h>
 
 _Thread_local steps steps_now = {NULL, INT64_MAX};
 
+/* What functions of floats owe is taken from whoever runs. */
+static void owe(void) {
+  steps_now.left -= (int64_t)real_work;
+  real_work = 0;
+}
+
 steps steps_enter(guest* g) {
+  owe();
   steps before = steps_now;
   steps_now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
   return before;
 }
 
 void steps_leave(guest* g, steps before) {
+  owe();
   if (g != NULL && g->counted) g->steps = steps_now.left;
   steps_now = before;
 }
@@ -35,6 +44,11 @@ static inline void take(uint64_t n) {
 }
 
 void steps_take(uint64_t n) { take(n); }
+
+void steps_settle(void) {
+  owe();
+  take(0);
+}
 
 /* ---- liblua's own functions ------------------------------------------------------------------ */
 

@@ -39,5 +39,7 @@ static inline const guest* steps_guest(void) {
 }
 /* Pays for so many steps; may leave Lua by a longjmp. */
 void steps_take(uint64_t n);
+/* Pays for what could not be paid for where it was done (math/real.h); may leave Lua by a longjmp. */
+void steps_settle(void);
 
 #endif

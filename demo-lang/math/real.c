@@ -265,9 +265,13 @@ static real odd_series(const real* z) {
 static uint64_t factor_of_exp(unsigned n) { return n; }
 static uint64_t factor_of_sin(unsigned n) { return (uint64_t)(2 * n) * (2 * n + 1); }
 
+_Thread_local uint64_t real_work = 0;
+enum { WORK_OF_EXP = 24, WORK_OF_LOG = 24, WORK_OF_SIN_COS = 40, WORK_OF_ANGLE = 30 };
+
 /* e^x = 2^k * (e^(r / 256))^256 */
 real real_exp(const real* x) {
   enum { HALVINGS = 8, TERMS = 20 }; /* (0.35 / 256)^21 / 21! < 2^-264 */
+  real_work += WORK_OF_EXP;
   double turns = real_round(x) * 1.4426950408889634;
   int k = (int)(turns + (turns < 0 ? -0.5 : 0.5));
   real whole = real_of(k), multiple = real_mul(&whole, &REAL_LN2), r = real_sub(x, &multiple);
@@ -281,6 +285,7 @@ enum { NEAR_ZERO = -6 }; /* results below 2^-6 are computed with their own preci
 
 /* log x = y + log(x / e^y) = y + 2 atanh((x - e^y) / (x + e^y)) */
 real real_log(const real* x, approx near) {
+  real_work += WORK_OF_LOG;
   if (near.exponent < NEAR_ZERO) near.m = 0;
   real y = real_of_approx(near), e = near.m == 0 ? REAL_ONE : real_exp(&y);
   real above = real_sub(x, &e), below = real_add(x, &e), t = real_div(&above, &below);
@@ -291,6 +296,7 @@ real real_log(const real* x, approx near) {
 /* The sine of x / 16, and four times that of the double angle. */
 void real_sin_cos(const real* x, real* s, real* c) {
   enum { HALVINGS = 4, TERMS = 18 }; /* 0.1^38 / 39! < 2^-270 */
+  real_work += WORK_OF_SIN_COS;
   real part = real_scaled(*x, -HALVINGS), z = real_negated(real_mul(&part, &part));
   real sum = power_series(&z, TERMS, factor_of_sin);
   *s = real_mul(&part, &sum);
@@ -305,6 +311,7 @@ void real_sin_cos(const real* x, real* s, real* c) {
 
 /* The point turned back by what is near to its angle has an angle t that is small: atan t = t - t^3 / 3 + .. */
 real real_angle(const real* y, const real* x, approx near) {
+  real_work += WORK_OF_ANGLE;
   if (near.exponent < NEAR_ZERO) near.m = 0;
   real angle = real_of_approx(near), across = *y, along = *x;
   if (near.m != 0) {

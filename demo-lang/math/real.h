@@ -49,6 +49,10 @@ real real_mul(const real* a, const real* b);
 real real_div(const real* a, const real* b); /* b is not 0 */
 real real_sqrt(const real* a);               /* a is not negative */
 
+/* The work of what follows, in steps of some 50 ns: whoever calls a function of floats in the midst of an instruction of Lua
+** cannot be stopped there, and pays later. */
+extern _Thread_local uint64_t real_work;
+
 real real_exp(const real* x);                       /* |x| < 2000 */
 real real_log(const real* x, approx near);          /* x > 0; near to the result, or 0 */
 void real_sin_cos(const real* x, real* s, real* c); /* |x| < 1.6 */
