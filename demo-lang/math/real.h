@@ -1,8 +1,8 @@
 /* real.h: numbers of 256 bits, for the few values that lie so near to the middle between two floats that 64 bits do
 ** not tell to which side.
 **
-** Results of the four functions of arithmetic are within 2^-252 of the true ones, relatively, and those of the
-** others within 2^-240. The nearest that a function of one float comes to a middle, but for what is exact there, is
+** Results of arithmetic are within 2^-252 of the true ones, relatively (a difference: of its operands), those of the
+** functions within 2^-236, and powers within 2^-224. The nearest that a function of one float comes to a middle, but for what is exact there, is
 ** some 2^-118 (V. Lefevre and J.-M. Muller, "Worst cases for correct rounding of the elementary
 ** functions in double precision", 2001), and for the 2^118 powers that are neither 0 nor infinite 2^-172 is to be
 ** expected. */
@@ -25,9 +25,8 @@ extern const real REAL_ONE, REAL_PI, REAL_LN2, REAL_LN10;
 real real_of(double x);
 real real_of_integer(uint64_t n);
 real real_of_approx(approx a);
-double real_round(const real* a); /* to the nearest; halfway to the even one */
-double real_rounded_power(
-    real a); /* the same, where values halfway, or floats themselves, come with an error */
+double real_round(const real* a);  /* to the nearest; halfway to the even one */
+double real_rounded_power(real a); /* the same; what is halfway, or a float, comes with an error */
 
 static inline bool real_is_zero(const real* a) { return a->limb[LIMBS - 1] == 0; }
 static inline real real_scaled(real a, int exponent) {
