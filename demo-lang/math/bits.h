@@ -1,6 +1,6 @@
 /* bits.h: floats as integers, for functions whose every bit is decided by integers alone.
 **
-** A function is first computed to 68 bits or more, with a bound of the error. Where that bound leaves open to which
+** A function is first computed to 65 bits or more, with a bound of the error. Where that bound leaves open to which
 ** float the value is nearest, real.h decides with 256 bits (Ziv's strategy). So every result is the float that
 ** is nearest to the true value, which no processor, compiler or C library can see otherwise. */
 #ifndef SLUICE_MATH_BITS_H
