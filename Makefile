@@ -17,7 +17,10 @@ WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvar
           luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
           luaH_resizearray luaH_get luaH_getstr luaD_precall luaD_pretailcall luaD_call luaD_callnoyield luaT_trybiniTM \
           luaK_concat luaK_infix luaF_findupval luaO_tostring \
-          fmod flockfile fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
+          flockfile fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
+# What demo-lang/math has instead of the C library's.
+WRAPPED_MATH = exp log log2 log10 pow sin cos tan asin acos atan2 sinh cosh tanh fmod
+WRAPPED += $(WRAPPED_MATH)
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.
@@ -114,7 +117,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
-LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c))
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c demo-lang/math/*.c))
 $(foreach v,plain pic asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
@@ -150,6 +153,13 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 $(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ -l:liblua5.4.a -lm -ldl
+
+# Where there is MPFR; one is without the first steps, which else decide all but some in 100,000 times.
+NEAREST = $(if $(wildcard /usr/include/mpfr.h),$(B)/nearest $(B)/nearest-unsure)
+$(B)/nearest-unsure: SURE = -DMATH_UNSURE=1
+$(B)/nearest $(B)/nearest-unsure: tests/math/nearest.c $(wildcard demo-lang/math/*.[ch]) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(WARN) -O2 -g -fno-builtin $(SURE) -o $@ $(filter %.c,$^) $(WRAPPED_MATH:%=-Wl,--wrap=%) -lmpfr -lm
 
 $(B)/cfrac: tests/real/cfrac.c Makefile
 	@mkdir -p $(@D)
@@ -214,7 +224,7 @@ setup:
 
 REPEATING = $(foreach v,slua programs,$(addprefix $(B)/$(v),-debug -secure)) $(B)/programs $(B)/disturb.so
 
-build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST)
+build-tests: all amalgamation $(B)/slua-asan $(B)/bytecode $(B)/noise.so $(TEST_PROGRAMS) $(REPEATING) $(HOST) $(NEAREST)
 
 test: setup ## set up what is missing, then run every test; ends in "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j2 build-tests

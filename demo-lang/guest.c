@@ -246,7 +246,11 @@ static void hook(lua_State* L, lua_Debug* ar) {
   guest* g = guest_of(L);
   (void)ar;
   guest_check(L);
-  if (g->hooked) guest_tick(L, PERIOD);
+  if (g->hooked) {
+    guest_tick(L, PERIOD);
+    steps_settle();
+    steps_take(0);
+  }
   if (rt_bytes(g->task) > g->collect_above) {
     guest_collect(L);
     collect_above(g, rt_bytes(g->task));

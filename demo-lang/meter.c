@@ -16,13 +16,16 @@ enum { GRANT = 250 };
 
 /* ---- What was granted ------------------------------------------------------------------------ */
 
+/* In ticks; below 0 if functions of floats owe them. */
+static int64_t balance(const guest* g) { return g->counted ? *steps_of((guest*)g) / STEPS : 0; }
+
 static uint64_t unused(const guest* g) {
-  int64_t n = *steps_of((guest*)g);
-  return g->counted && n > 0 ? (uint64_t)n / STEPS : 0;
+  int64_t n = balance(g);
+  return n > 0 ? (uint64_t)n : 0;
 }
 
 uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - g->returned - g->unused - unused(g);
+  return rt_ticks(g->task) - g->returned - g->unused - (uint64_t)balance(g);
 }
 
 void guest_meter_deadline(guest* g) {
@@ -89,6 +92,7 @@ void steps_pay(lua_State* L, bool allowed) {
     return;
   }
   if (L == NULL) L = g->running;
+  steps_settle();
   uint64_t owed = (uint64_t)(STEPS - 1 - steps_now.left) / STEPS;
   uint64_t need = owed + grant(g), kept = need < g->unused ? need : g->unused;
   steps_now.left += (int64_t)(need * STEPS);

@@ -2,6 +2,7 @@
 #include "demo-lang/steps.h"
 #include "demo-lang/charge.h"
 #include "demo-lang/lib/tables.h"
+#include "demo-lang/math/real.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -9,14 +10,24 @@
 
 _Thread_local steps steps_now = {NULL, INT64_MAX};
 
+void steps_settle(void) {
+  steps_now.left -= (int64_t)real_work;
+  real_work = 0;
+}
+
 guest* steps_switch(guest* g) {
   guest* before = steps_now.guest;
+  steps_settle();
   if (before != NULL) before->steps = steps_now.left;
   steps_now = (steps){g, g != NULL ? g->steps : INT64_MAX};
   return before;
 }
 
-int64_t* steps_of(guest* g) { return steps_now.guest == g ? &steps_now.left : &g->steps; }
+int64_t* steps_of(guest* g) {
+  if (steps_now.guest != g) return &g->steps;
+  steps_settle();
+  return &steps_now.left;
+}
 
 static inline void take(uint64_t n) { steps_take(n); }
 
@@ -282,22 +293,6 @@ int __wrap_strcoll(const char* a, const char* b) {
   if (n == SHORT && (n = strnlen(b, SHORT)) == SHORT) n = strnlen(b, strlen(a));
   take(1 + n / STEP_BYTES);
   return __real_strcoll(a, b);
-}
-
-/* One bit of the quotient after the other. */
-static int exponent_of(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return (int)(bits >> 52 & 0x7FF);
-}
-
-double __real_fmod(double a, double b);
-double __wrap_fmod(double a, double b);
-double __wrap_fmod(double a, double b) {
-  enum { BITS = 64 };
-  int quotient = exponent_of(a) - exponent_of(b);
-  if (quotient > BITS) take((size_t)quotient / BITS);
-  return __real_fmod(a, b);
 }
 
 /* A line is read, or a number: by a call that pays for that, or by what io.lines gives. */

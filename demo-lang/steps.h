@@ -51,5 +51,7 @@ static inline void steps_take(uint64_t n) { steps_take_in(NULL, n, false); }
 /* meter.c: the instructions that pay (charge.h): the register, and the operand B. */
 struct slot;
 void meter_pay(lua_State* L, struct slot* r, int operand, int kind);
+/* Takes what functions of floats did, which cannot pay where they do it (math/real.h); steps_pay does. */
+void steps_settle(void);
 
 #endif

@@ -28,6 +28,7 @@ mkdir -p "$log" && : >"$log/results"
     for variant in plain asan tsan; do echo "unit $variant/$name $build/tests/$variant/$name"; done
   done
   echo "script lua tests/lua/run.sh $build/slua $build/slua-asan"
+  echo "script math tests/math/run.sh $build"
   echo "script hostile tests/lua/hostile/run.py $build/slua $build/slua-asan"
   for source in tests/lua/*.c; do
     name=$(basename "$source" .c)

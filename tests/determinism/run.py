@@ -72,6 +72,7 @@ def conditions(build):
     yield Condition("again")
     yield Condition("addresses not random", front=["setarch", "-R"])
     yield Condition("another environment", {"PADDING": "x" * 60000, "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"})
+    yield Condition("a C library that does without FMA", {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"})
     yield Condition("no environment", empty=True)
     yield Condition("another working directory", elsewhere=True)
     yield Condition("a small stack", front=["bash", "-c", 'ulimit -s 1024; exec "$0" "$@"'])

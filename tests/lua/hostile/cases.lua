@@ -309,6 +309,10 @@ end
 case["tonumber of a long numeral"] = function() forever(tonumber, (" "):rep(1000000) .. "1") end
 case["tonumber, with a base"] = function() forever(tonumber, ("1"):rep(1000000), 36) end
 case["select by a long numeral"] = function() forever(select, (" "):rep(1000000) .. "1") end
+case["powers in the middle between floats"] = function()
+  load("ready, x, y = ... ready() while true do " .. ("z = x ^ y "):rep(5000) .. " end")(ready, 208065.0 ^ 2, 1.5)
+end
+case["functions of floats to 256 bits"] = function() forever(math.sinh, 1.5) end
 case["math by a long numeral"] = function() forever(math.floor, (" "):rep(1000000) .. "1") end
 case["math.random by a long numeral"] = function() forever(math.random, (" "):rep(1000000) .. "1") end
 case["os.date, a long format"] = function() forever(os.date, ("%c"):rep(10000)) end
