@@ -11,11 +11,12 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-# Statically, with numbers as text from number.c, what steps.c and chains.c count, what objects.c shortens, and its loop where lua.ld has it.
+# Statically, with numbers as text from number.c, what steps.c and chains.c count, what objects.c shortens, files.c's files, and its loop where lua.ld has it.
 WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
-          luaH_resizearray luaH_get luaH_getstr
+          luaH_resizearray luaH_get luaH_getstr luaD_precall luaD_pretailcall luaD_call luaD_callnoyield luaT_trybiniTM \
+          fopen fopen64 freopen freopen64 tmpfile tmpfile64 fclose
 LUA_L = -l:liblua5.4.a $(WRAPPED:%=-Wl,--wrap=%) -Wl,-T,demo-lang/lua.ld
 
 # A variant is a directory of objects of the same sources: its flags, and how its programs are linked.

@@ -9,9 +9,10 @@
 **                             slice, or coroutine.resume (which then take no values)
 **
 ** Both run a coroutine with a deadline. When the ticks reach it, the running coroutine yields without
-** values, at its next paid instruction; whoever has resumed it passes that on (guest_resume_coroutine), up
-** to the call whose deadline it was. Where nothing can yield, as within table.sort, a slice is overdrawn, and
-** so is a limit where a hook counts; else it throws, whenever there is something to pay, until that can yield.
+** values, after the instruction that has paid; whoever has resumed it passes that on
+** (guest_resume_coroutine), up to the call whose deadline it was. Where nothing can yield, as within
+** table.sort, a slice is overdrawn, and so is a limit where a hook counts; else it throws, whenever there is
+** something to pay, until that can yield.
 **
 ** Ticks that others use while the call has yielded do not count. */
 #include "demo-lang/guest.h"

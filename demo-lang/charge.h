@@ -1,36 +1,27 @@
-/* charge.h: what a guest pays for its work, put into its bytecode.
+/* charge.h: what a guest pays for its loops, put into its bytecode.
 **
-** A tick is one turn of a loop, or one activation of a function that is long or can call another one.
-** What else a function does is bounded by its size: in long ones, a turn and an activation cost one
-** more for each 1,024 instructions, of which those that can call something count 16. (What runs a
-** second time in an activation lies between a jump backwards and its target.) The charge comes
-** before the work.
+** A tick is a call (steps.c counts those where they happen) or a turn of a loop. What else a function
+** does is bounded by its size: in long ones, a turn and an activation cost one more for each 1,024
+** instructions. (What runs a second time in an activation lies between a jump backwards and its
+** target.) A numeric for whose numbers are all literals is not a loop but as many instructions as all its
+** turns have, if these are 1,024 at most beyond its own. The charge comes before the work.
 **
-** Two upvalues are shared by all functions that charge: `counter`, an integer, the ticks that are
-** granted and not used; and `pay`, a C function that is called when the counter is below 0. It
-** gets a new grant from the task, or stops the guest. In detail:
+** An instruction that pays is an MMBINI, which in Lua's own code comes after an addition and calls a metamethod
+** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
+** the address of a register. So paying is one instruction, and what it does with the registers is
+** written in C (meter.c).
 **
-** - An activation that can call takes 1 from the counter at its start, or behind guards such as
-**   `if n < 2 then return n end` that come first and call nothing. It can call if it has a call;
-**   two operations that may have a metamethod; or one, and a loop. (One operation alone makes
-**   chains, whose length Lua limits to 200.)
-** - Loops have budgets: registers that start at FREE turns in each activation and are refilled
-**   from the counter. The caller's charge covers the free turns; what is left of a budget at a
-**   return is lost. So the ticks of an activation may differ by FREE a budget from its turns.
+** - A numeric for pays once, when FORPREP has left the number of its turns in R[A+1]: PAY_LOOP. If the
+**   counter does not suffice the loop is cut into pieces: R[A+1] has the turns of this piece, and
+**   a hidden register what is left. At the end of a piece that register is not nil, and PAY_PIECE gives the
+**   next one. A float loop has its limit in R[A+1], and is cut likewise.
+** - A generic for pays with the calls of its iterator.
 ** - A jump backwards becomes a FORLOOP over a hidden control block: the instruction that jumps and
-**   counts down in one. Step is 0, so the register of the index keeps its value, and may be any
-**   (it is a parameter's). When the count is used up, FORLOOP does not jump; a refill comes next.
-** - A generic for takes 1 from the same count at the start of its body.
-** - A numeric for pays once, when its number of turns is known: FORPREP leaves it in R[A+1]. If the
-**   first value and the step are not literals that make this an integer below 2^63, that is
-**   tested. A loop that the counter does not suffice for goes through `pay`, which cuts it into
-**   pieces: R[A+1] has the turns of this piece, the budget is -1, and the register after it has
-**   what is left (a float loop: its limit). At the end of a piece the budget tells, and `pay`
-**   gives the next one. A loop that is left early leaves the -1 behind; the next one there is
-**   then charged one turn more.
-**
-** Invariants: while the code of the guest runs, the turn count and the counter are >= 0, and the
-** budget of a numeric for is an integer >= -1.
+**   counts down in one. It starts at FREE turns in each activation, which the call has paid for.
+**   Step is 0, so the register of the index keeps its value, and may be any (it is a parameter's). When
+**   the count is used up, FORLOOP does not jump; then PAY_TURNS buys FREE turns more. Those that are left
+**   at a return are lost.
+** - PAY_TICKS pays for long code.
 **
 ** Error messages and tracebacks stay what they are. The hidden registers are right above the
 ** parameters, so that calls and open results do not overwrite them, and have names, so that the
@@ -44,9 +35,18 @@
 
 enum { FREE = 32 };
 
-/* Makes the main function of a chunk, with all functions in it, charge: the counter and `pay` come
-** after its upvalues. False: a function does not fit (registers, upvalues, length of a jump), and
-** `p` is not to be used. */
-bool charge_main(arena* a, proto* p);
+/* In the operand C of an MMBINI; A is a register, B a number of 8 bits. These are numbers of metamethods that no
+** arithmetic has: Lua may look for the name of one, for a trace. */
+typedef enum payment {
+  PAY_TICKS, /* B ticks */
+  PAY_TURNS, /* R[A], a count: FREE more, of which one is used now */
+  PAY_LOOP,  /* a numeric for at A begins; R[A-B] becomes what is left, or nil */
+  PAY_PIECE, /* its next piece begins; but if R[A+3] becomes false, it has ended */
+  PAYMENTS
+} payment;
+
+/* Makes the main function of a chunk, with all functions in it, pay for loops; sets *changed if there is something
+** to pay. False: a function does not fit (registers, length of a jump), and `p` is not to be used. */
+bool charge_main(arena* a, proto* p, bool* changed);
 
 #endif

@@ -1,87 +1,95 @@
-/* files.c: the library io of a guest: Lua's own, but a state knows the files that it has opened.
+/* files.c: the files that a guest has open: those of its io library, and sources that are compiled.
 **
-** A guest that was stopped is not entered again, not even by its finalizers; so what it left open is
-** closed without it. Each file gets a way to be closed that takes it off the state's list. */
+** A guest that was stopped is not entered again, not even by its finalizers; and it is stopped by a longjmp, within
+** any call of Lua. So its state knows each file from the moment in which it is open: liblua's calls of the C library come
+** here (the linker's option --wrap), and what is open at the end is closed without Lua. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "demo-lang/guest.h"
+#include "demo-lang/steps.h"
 
 typedef struct guest_file {
   struct guest_file* next;
   FILE* file;
 } guest_file;
 
-/* The list's link that leads to the file; the last one if it is not there. */
-static guest_file** find(guest* g, const FILE* file) {
-  guest_file** at = &g->files;
-  while (*at != NULL && (*at)->file != file) at = &(*at)->next;
-  return at;
+FILE* __real_fopen(const char* name, const char* mode);
+FILE* __real_fopen64(const char* name, const char* mode);
+FILE* __real_freopen(const char* name, const char* mode, FILE* file);
+FILE* __real_freopen64(const char* name, const char* mode, FILE* file);
+FILE* __real_tmpfile(void);
+FILE* __real_tmpfile64(void);
+int __real_fclose(FILE* file);
+
+FILE* __wrap_fopen(const char* name, const char* mode);
+FILE* __wrap_fopen64(const char* name, const char* mode);
+FILE* __wrap_freopen(const char* name, const char* mode, FILE* file);
+FILE* __wrap_freopen64(const char* name, const char* mode, FILE* file);
+FILE* __wrap_tmpfile(void);
+FILE* __wrap_tmpfile64(void);
+int __wrap_fclose(FILE* file);
+
+/* `file`, which was opened just now, or NULL with errno. */
+static FILE* keep(FILE* file) {
+  guest* g = steps_running();
+  if (g == NULL || file == NULL) return file;
+  guest_file* f = malloc(sizeof *f);
+  if (f == NULL) {
+    __real_fclose(file);
+    errno = ENOMEM;
+    return NULL;
+  }
+  *f = (guest_file){g->files, file};
+  g->files = f;
+  return file;
 }
 
-static void forget(guest_file** at) {
+/* `file` is closed, or about to be. */
+static void forget(const FILE* file) {
+  guest* g = steps_running();
+  guest_file** at = g != NULL ? &g->files : NULL;
+  while (at != NULL && *at != NULL && (*at)->file != file) at = &(*at)->next;
+  if (at == NULL || *at == NULL) return;
   guest_file* f = *at;
   *at = f->next;
   free(f);
 }
 
+FILE* __wrap_fopen(const char* name, const char* mode) { return keep(__real_fopen(name, mode)); }
+FILE* __wrap_fopen64(const char* name, const char* mode) {
+  return keep(__real_fopen64(name, mode));
+}
+FILE* __wrap_tmpfile(void) { return keep(__real_tmpfile()); }
+FILE* __wrap_tmpfile64(void) { return keep(__real_tmpfile64()); }
+
+/* It is the same file, or none. */
+static FILE* reopened(FILE* now, const FILE* before) {
+  if (now == NULL) forget(before);
+  return now;
+}
+FILE* __wrap_freopen(const char* name, const char* mode, FILE* file) {
+  return reopened(__real_freopen(name, mode, file), file);
+}
+FILE* __wrap_freopen64(const char* name, const char* mode, FILE* file) {
+  return reopened(__real_freopen64(name, mode, file), file);
+}
+
+int __wrap_fclose(FILE* file) {
+  forget(file);
+  return __real_fclose(file);
+}
+
 void guest_close_files(guest* g) {
   while (g->files != NULL) {
-    fclose(g->files->file);
-    forget(&g->files);
+    guest_file* f = g->files;
+    g->files = f->next;
+    __real_fclose(f->file);
+    free(f);
   }
 }
 
-FILE* guest_open_file(lua_State* L, const char* name) {
-  guest* g = guest_of(L);
-  guest_file* f = malloc(sizeof *f);
-  if (f == NULL) luaL_error(L, "not enough memory");
-  *f = (guest_file){g->files, fopen(name, "r")};
-  if (f->file != NULL) return (g->files = f)->file;
-  free(f);
-  return NULL;
-}
-
-int guest_close_file(lua_State* L, FILE* file) {
-  guest_file** at = find(guest_of(L), file);
-  if (*at != NULL) forget(at);
-  return fclose(file);
-}
-
-/* luaL_Stream's closef, with the file as the first argument. */
-static int close_file(lua_State* L) {
-  FILE* file = ((luaL_Stream*)luaL_checkudata(L, 1, LUA_FILEHANDLE))->f;
-  return luaL_fileresult(L, guest_close_file(L, file) == 0, NULL);
-}
-
-/* The value at index may be a file, which was opened just now. */
-static void keep(lua_State* L, int index) {
-  guest* g = guest_of(L);
-  luaL_Stream* s = luaL_testudata(L, index, LUA_FILEHANDLE);
-  if (s == NULL) return;
-  guest_file* f = malloc(sizeof *f);
-  if (f == NULL) luaL_error(L, "not enough memory");
-  *f = (guest_file){g->files, s->f};
-  g->files = f;
-  s->closef = close_file;
-}
-
-static int opens(lua_State* L) {
-  int results = guest_call_original(L);
-  for (int i = 0; i < results; i++) keep(L, -1 - i);
-  return results;
-}
-
-/* For input and output, which may be given a file that is open. */
-static int opens_named(lua_State* L) {
-  return lua_isstring(L, 1) ? opens(L) : guest_call_original(L);
-}
-
-/* What Lua refuses when it has opened the file. */
-static int lines(lua_State* L) {
-  enum { FORMATS = 250 };
-  luaL_argcheck(L, lua_gettop(L) <= 1 + FORMATS, FORMATS + 2, "too many arguments");
-  return opens(L);
-}
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* A tick for each KiB, or 32 values; and for the call, which can be one of the system. */
 static int writes(lua_State* L) {
@@ -94,11 +102,6 @@ static int writes(lua_State* L) {
 }
 
 void guest_open_files(lua_State* L) {
-  guest_wrap(L, LUA_IOLIBNAME, "open", opens);
-  guest_wrap(L, LUA_IOLIBNAME, "tmpfile", opens);
-  guest_wrap(L, LUA_IOLIBNAME, "input", opens_named);
-  guest_wrap(L, LUA_IOLIBNAME, "output", opens_named);
-  guest_wrap(L, LUA_IOLIBNAME, "lines", lines);
   if (!guest_of(L)->counted) return;
   guest_wrap(L, LUA_IOLIBNAME, "write", writes);
   luaL_getmetatable(L, LUA_FILEHANDLE);

@@ -117,7 +117,7 @@ bool guest_can_seed(void) { return know_seed() == 0; }
 static void hook(lua_State* L, lua_Debug* ar);
 
 /* Whatever runs stops at its next instruction. lua_sethook is made to be called at any time. */
-static void interrupt(guest* g) {
+void guest_look_soon(guest* g) {
   if (g->running != NULL) lua_sethook(g->running, hook, LUA_MASKCOUNT, 1);
 }
 
@@ -201,7 +201,7 @@ static void* look(guest* g, void* q, void* p, size_t osize, size_t nsize) {
     rt_watch(g->collect_above);
   }
   if (rt_poll() != RT_OK || g->refused.size != 0 || rt_bytes(g->task) > g->collect_above)
-    interrupt(g);
+    guest_look_soon(g);
   return q;
 }
 
@@ -365,6 +365,7 @@ bool guest_begin(guest* g, const slua_config* config) {
                .repeatable = config->repeatable,
                .counted = config->counted || config->limits.heartbeats != 0,
                .by_hook = config->by_hook,
+               .steps = INT64_MAX,
                .out = stdout,
                .deadline = {UINT64_MAX, UINT64_MAX},
                .must_close = (config->may & SLUA_MAY_ANYTHING) == SLUA_MAY_ANYTHING,
@@ -380,7 +381,10 @@ bool guest_begin(guest* g, const slua_config* config) {
   if (limits.heartbeat_period == 0) limits.heartbeat_period = 1000;
   limits.repeatable_addresses = g->repeatable;
   limits.collects = true;
-  if (g->counted) limits.take_back = guest_take_back;
+  if (g->counted) {
+    g->steps = 0;
+    limits.take_back = guest_take_back;
+  }
   limits.take_back_arg = g;
   g->task = rt_task_new(&limits);
   if (g->task == NULL) return false;
@@ -411,18 +415,18 @@ bool guest_open(guest* g, const slua_config* config) {
 
 /* What a thread has set while it runs a guest, and what was set before: guests nest. */
 typedef struct visit {
-  steps steps;
+  guest* guest; /* or NULL */
   bool hides_signs;
 } visit;
 
 static visit visit_begin(guest* g) {
   g->stack = stack_pointer();
-  return (visit){steps_enter(g), number_hide_signs_of_nan(g->repeatable)};
+  return (visit){steps_switch(g), number_hide_signs_of_nan(g->repeatable)};
 }
 
-static void visit_end(guest* g, visit before) {
+static void visit_end(visit before) {
   number_hide_signs_of_nan(before.hides_signs);
-  steps_leave(g, before.steps);
+  steps_switch(before.guest);
 }
 
 bool guest_call(guest* g, int nargs, int nresults, int handler) {
@@ -431,12 +435,12 @@ bool guest_call(guest* g, int nargs, int nresults, int handler) {
   jmp_buf way_out;
   g->way_out = &way_out;
   if (setjmp(way_out) != 0) {
-    visit_end(g, before);
+    visit_end(before);
     return false;
   }
   int status = lua_pcall(g->L, nargs, nresults, handler);
   guest_check_slow(g->L);
-  visit_end(g, before);
+  visit_end(before);
   return status == LUA_OK;
 }
 
@@ -448,13 +452,13 @@ bool guest_resume(guest* g, lua_State* co, int nargs, int* status, int* count) {
   g->running = co;
   guest_arm(co);
   if (setjmp(way_out) != 0) {
-    visit_end(g, before);
+    visit_end(before);
     return false;
   }
   *status = lua_resume(co, g->L, nargs, count);
   g->running = g->L;
   guest_check_slow(co);
-  visit_end(g, before);
+  visit_end(before);
   return true;
 }
 
@@ -471,7 +475,7 @@ void guest_finish(guest* g) {
   bool may = !stops(g) && !g->closing;
   if (may && something_waits(g) && setjmp(way_out) == 0) close_state(g);
   guest_close_files(g);
-  visit_end(g, before);
+  visit_end(before);
   g->L = g->running = NULL;
 }
 

@@ -7,10 +7,10 @@
 ** before it is first used; the libraries of guestlib.c show no address and no clock where Lua's
 ** do.
 **
-** What makes limits hold: in a state that is counted, loops and calls are paid for before they run
-** by what is put into the bytecode (charge.h says what, meter.c who pays); if that is not what we
-** expect, some instructions at a time by a count hook. A limit that is reached sets the hook to the
-** next instruction, which leaves Lua by a longjmp to guest_call. So no pcall, message handler or
+** What makes limits hold: in a state that is counted, calls are paid for before they run where liblua makes
+** them (steps.h), and loops by what is put into the bytecode (charge.h says what, meter.c who pays); if
+** that is not what we expect, some instructions at a time by a count hook. A limit that is reached leaves Lua
+** by a longjmp to guest_call, or sets the hook to the next instruction, which does. So no pcall, message handler or
 ** __close of the guest can hold it up, and the state, left in the middle of something, is not
 ** entered again. */
 #ifndef SLUICE_GUEST_H
@@ -67,14 +67,13 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf* way_out;       /* of the call from the host that runs the guest now */
-  lua_State* meter;       /* see meter.c; NULL: not counted, or closed */
-  int64_t steps; /* left of the tick that was paid last (steps.h); running: the thread has them */
-  uint64_t returned; /* ticks that were taken back at a limit */
-  lua_Integer seeds; /* of math.randomseed(), so far */
-  uint64_t unused;   /* ticks that were granted, and are not in the counter of meter.c */
-  bool charges;      /* counted, and the bytecode is as expected */
-  bool hooked;       /* a chunk could not be charged: the count hook pays */
-  uintptr_t stack;   /* the C stack at that call */
+  int64_t steps;          /* granted and not used (steps.h); running: the thread has them */
+  uint64_t returned;      /* ticks that were taken back at a limit */
+  lua_Integer seeds;      /* of math.randomseed(), so far */
+  uint64_t unused;        /* ticks that were granted, and are not in `steps` */
+  bool charges;           /* counted, and the bytecode is as expected */
+  bool hooked;            /* a chunk could not be charged: the count hook pays */
+  uintptr_t stack;        /* the C stack at that call */
   volatile sig_atomic_t interrupted; /* by a signal; the hook throws it */
   bool can_look;                     /* tables are as lib/next.c expects them */
   unsigned named;  /* names of functions that may have been looked for, and are not paid for */
@@ -155,6 +154,8 @@ bool guest_must_yield(lua_State* L, bool in_call);
 ** values, and when it goes on resumes co again, without values. */
 enum { GUEST_PASS_ON = -1 };
 int guest_resume_coroutine(lua_State* L, lua_State* co, int nargs, int* count);
+/* Whatever runs calls guest_must_yield at its next instruction, or stops there. */
+void guest_look_soon(guest* g);
 /* Where a hook pays: for the first instructions of a new coroutine. */
 void guest_arm_hook(lua_State* co);
 static inline void guest_arm(lua_State* co) {
@@ -184,7 +185,7 @@ bool number_hide_signs_of_nan(bool hidden);
 static inline lua_Number guest_number(lua_State* L, lua_Number x) {
   return x == x || !guest_of(L)->repeatable ? x : (lua_Number)NAN;
 }
-/* meter.c: prepares a state for chunks that pay; false: no memory. */
+/* meter.c: finds out how a state that is counted can pay; false: no memory. */
 bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
 bool guest_charge(lua_State* L);
@@ -199,9 +200,6 @@ uint64_t guest_ticks(const guest* g);
 /* files.c: the library io, once it is open; and the end of what the guest has left open. */
 void guest_open_files(lua_State* L);
 void guest_close_files(guest* g);
-/* fopen for reading and fclose; a guest that is stopped in between leaves the file to guest_close_files. */
-FILE* guest_open_file(lua_State* L, const char* name);
-int guest_close_file(lua_State* L, FILE* file);
 /* guestlib.c: all libraries; have any C modules been loaded? They can leave what waits for lua_close. */
 bool guest_has_modules(lua_State* L);
 void guest_open_libraries(lua_State* L);

@@ -5,7 +5,8 @@
 ** scatter storage techniques", 1973). When no node is free all keys are counted, and the table gets the largest array of
 ** which more than a half is used, and nodes for the others. liblua's own function does it for all types of keys and
 ** tables, a call for each part; this one for the usual ones: a key that needs no conversion, a table whose array does
-** not shrink. Nodes, arrays and their order come out the same, which known.c verifies. */
+** not shrink. Nodes, arrays and their order come out the same, which known.c verifies; work that is not done costs no
+** ticks. */
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"

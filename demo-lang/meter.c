@@ -1,8 +1,4 @@
-/* meter.c: the counter that charged code takes its ticks from, and who fills it.
-**
-** The counter is an upvalue that all charged functions of a state share. C gets at it through an
-** anchor, a function that has it too, at index 1 of a coroutine that is never run: so it can be
-** read in whatever state the others are.
+/* meter.c: what is granted to a guest ahead, and how its loops pay.
 **
 ** Ticks are granted GRANT at a time, less when the limit is near: what the task has been charged
 ** is ahead of what the guest has used by less than a beat. When the task comes to its limit, what was
@@ -12,37 +8,27 @@
 #include <string.h>
 
 #include "demo-lang/charge.h"
+#include "demo-lang/lib/tables.h"
 #include "demo-lang/lib/work.h"
+#include "demo-lang/steps.h"
 
-enum { GRANT = 250, ANCHOR = 1, COUNTER = 1, PAY = 2 };
+enum { GRANT = 250 };
 
-/* ---- The counter ----------------------------------------------------------------------------- */
-
-static lua_Integer get_counter(const guest* g) {
-  lua_getupvalue(g->meter, ANCHOR, COUNTER);
-  lua_Integer n = lua_tointeger(g->meter, -1);
-  lua_pop(g->meter, 1);
-  return n;
-}
-
-static void set_counter(guest* g, lua_Integer n) {
-  lua_pushinteger(g->meter, n);
-  lua_setupvalue(g->meter, ANCHOR, COUNTER);
-}
+/* ---- What was granted ------------------------------------------------------------------------ */
 
 static uint64_t unused(const guest* g) {
-  lua_Integer n = get_counter(g);
-  return n > 0 ? (uint64_t)n : 0;
+  int64_t n = *steps_of((guest*)g);
+  return g->counted && n > 0 ? (uint64_t)n / STEPS : 0;
 }
 
 uint64_t guest_ticks(const guest* g) {
-  return rt_ticks(g->task) - g->returned - g->unused - (g->meter != NULL ? unused(g) : 0);
+  return rt_ticks(g->task) - g->returned - g->unused - unused(g);
 }
 
 void guest_meter_deadline(guest* g) {
-  if (g->meter == NULL) return;
-  g->unused += unused(g);
-  set_counter(g, 0);
+  uint64_t n = unused(g);
+  g->unused += n;
+  *steps_of(g) -= (int64_t)(n * STEPS);
 }
 
 /* ---- The end of the ticks -------------------------------------------------------------------- */
@@ -58,151 +44,173 @@ uint64_t guest_take_back(void* arg) {
 
 uint64_t guest_ticks_left(const guest* g) {
   uint64_t left = rt_left(RT_HEARTBEATS);
-  return left == UINT64_MAX ? left : left + g->unused + (g->meter != NULL ? unused(g) : 0);
+  return left == UINT64_MAX ? left : left + g->unused + unused(g);
 }
 
 /* ---- Grants ---------------------------------------------------------------------------------- */
 
+static bool has_deadline(const guest* g) {
+  return g->deadline.soft != UINT64_MAX || g->deadline.hard != UINT64_MAX;
+}
+
 /* How many ticks to grant ahead: few, when something is near that ends the run. A deadline that has
 ** passed waits until it can yield; but at a hard deadline each tick throws. */
-static lua_Integer grant(const guest* g) {
-  uint64_t used = guest_ticks(g), ends[] = {g->deadline.soft, g->deadline.hard};
+static uint64_t grant(const guest* g) {
   uint64_t most = GRANT, left = guest_ticks_left(g);
-  if (used >= g->deadline.hard) return 0;
   if (left / 4 < most) most = left / 4;
+  if (!has_deadline(g)) return most;
+  uint64_t used = guest_ticks(g), ends[] = {g->deadline.soft, g->deadline.hard};
+  if (used >= g->deadline.hard) return 0;
   for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
     if (used < ends[i] && (ends[i] - used) / 4 < most) most = (ends[i] - used) / 4;
-  return (lua_Integer)most;
+  return most;
 }
 
-/* Takes n >= 0 from the counter, and fills it if that is too much. */
-static void take(lua_State* L, lua_Integer n) {
-  guest* g = guest_of(L);
-  lua_Integer counter = get_counter(g) - n, more = grant(g);
-  if (counter >= 0) {
-    set_counter(g, counter);
+/* A deadline has come, perhaps: then what runs yields at its next instruction. Where it cannot it throws, if it is
+** a hard one. */
+static void obey_deadline(lua_State* L, guest* g, bool allowed) {
+  if (!has_deadline(g)) return;
+  uint64_t at = guest_ticks(g);
+  if (at < g->deadline.soft && at < g->deadline.hard) return;
+  if (lua_isyieldable(L)) {
+    guest_look_soon(g);
+  } else if (allowed && at >= g->deadline.hard) {
+    luaL_where(L, 0);
+    lua_pushliteral(L, "limit");
+    lua_concat(L, 2);
+    lua_error(L);
+  }
+}
+
+void steps_pay(lua_State* L, bool allowed) {
+  guest* g = steps_now.guest;
+  if (g == NULL || !g->counted || g->running == NULL) {
+    steps_now.left = INT64_MAX;
     return;
   }
-  uint64_t need = (uint64_t)(more - counter), kept = need < g->unused ? need : g->unused;
-  set_counter(g, more);
+  if (L == NULL) L = g->running;
+  uint64_t owed = (uint64_t)(STEPS - 1 - steps_now.left) / STEPS;
+  uint64_t need = owed + grant(g), kept = need < g->unused ? need : g->unused;
+  steps_now.left += (int64_t)(need * STEPS);
   g->unused -= kept;
   if (need > kept) guest_tick(L, need - kept);
+  obey_deadline(L, g, allowed);
 }
 
-/* ---- Loops that are cut into pieces ---------------------------------------------------------- */
+static void take(lua_State* L, uint64_t ticks) { steps_take_in(L, ticks * STEPS, true); }
 
-/* A piece of a loop: what goes into its registers. */
-typedef struct piece {
-  lua_Integer budget; /* -1: something is left */
-  lua_Integer turns;  /* after the one that comes now */
-  lua_Integer left;   /* unsigned */
-} piece;
+/* ---- Loops that are cut into pieces ----------------------------------------------------------
+**
+** Registers of a numeric for: where it is; its turns that are left after this one, or the limit of a float loop;
+** its step; and what its body sees. `state` is the hidden one. */
 
-/* `turns` is the number of turns to come, unsigned, and at least 1; one piece of them is paid. */
-static piece cut(lua_State* L, uint64_t turns) {
-  uint64_t most = (uint64_t)grant(guest_of(L)) + 1, now = turns < most ? turns : most;
-  take(L, (lua_Integer)now);
-  return (piece){now < turns ? -1 : 0, (lua_Integer)now, (lua_Integer)(turns - now)};
+enum { AT, COUNT, STEP, INDEX };
+
+static void set_integer(slot* r, uint64_t n) {
+  r->value = n;
+  r->type = TYPE_INTEGER;
 }
 
-/* The limit for the turns of a float loop that come after `at`: its own, if these are few. They are
-** paid. With NaN, a loop ends at its next turn: so does one whose step is lost in rounding. */
-static lua_Number cut_float(lua_State* L, lua_Number at, lua_Number limit, lua_Number step) {
-  lua_Integer most = grant(guest_of(L)) + 1;
-  lua_Number turns = (limit - at) / step, end = at + step * ((lua_Number)most + 0.5);
+/* What is left after this piece; 0: the loop ends with it. */
+static void set_left(slot* state, uint64_t turns) {
+  set_integer(state, turns);
+  if (turns == 0) state->type = TYPE_NIL;
+}
+
+static lua_Number get_float(const slot* r) {
+  lua_Number x;
+  memcpy(&x, &r->value, sizeof x);
+  return x;
+}
+
+static void set_float(slot* r, lua_Number x) {
+  memcpy(&r->value, &x, sizeof x);
+  r->type = TYPE_FLOAT;
+}
+
+/* Pays for a piece of so many turns; gives its size. */
+static uint64_t cut(lua_State* L, uint64_t turns) {
+  uint64_t most = grant(guest_of(L)) + 1, now = turns < most ? turns : most;
+  take(L, now);
+  return now;
+}
+
+/* Of a float loop, the turns after `at`: the limit is its own, if these are few. With NaN, a loop ends at its
+** next turn: so does one whose step is lost in rounding. */
+static void cut_float(lua_State* L, slot* r, slot* state, lua_Number limit) {
+  lua_Number at = get_float(&r[AT]), step = get_float(&r[STEP]);
+  lua_Number most = (lua_Number)grant(guest_of(L)) + 1;
+  lua_Number turns = (limit - at) / step, end = at + step * (most + 0.5);
   lua_Number larger = fmax(fabs(at), fabs(end));
   bool exact = fabs(step) >= nextafter(larger, INFINITY) - larger;
-  if (!exact) return (lua_Number)NAN;
-  bool few = turns >= 0 && turns < (lua_Number)most;
-  take(L, few ? (lua_Integer)turns : most);
-  return few ? limit : end;
+  bool few = exact && turns >= 0 && turns < most;
+  end = step > 0 ? fmin(end, limit) : fmax(end, limit);
+  if (exact) take(L, (uint64_t)(few ? turns : most));
+  set_float(&r[COUNT], few ? limit : exact ? end : (lua_Number)NAN);
+  set_float(state, limit);
+  if (few) state->type = TYPE_NIL;
 }
 
-/* (budget, R[A+1], R[A], R[A+2]) at the start of a loop, whose first turn is not charged: budget,
-** R[A+1], and what is left. */
-static int start_loop(lua_State* L) {
-  enum { BUDGET = 1, COUNT, AT, STEP };
-  lua_Integer budget = lua_tointeger(L, BUDGET), count = lua_tointeger(L, COUNT);
-  if (!lua_isinteger(L, STEP)) {
-    lua_Number limit = lua_tonumber(L, COUNT);
-    lua_Number end = cut_float(L, lua_tonumber(L, AT), limit, lua_tonumber(L, STEP));
-    lua_pushinteger(L, end == limit ? 0 : -1);
-    lua_pushnumber(L, end);
-    lua_pushnumber(L, limit);
-    return 3;
+/* The first turn is not charged; a few are, together. */
+static void start_loop(lua_State* L, slot* r, slot* state) {
+  if (r[STEP].type != TYPE_INTEGER) {
+    cut_float(L, r, state, get_float(&r[COUNT]));
+    return;
   }
-  lua_Integer owed = budget < 0 && -(budget + 1) < count ? -budget : count;
-  piece p = {0, count, 0};
-  if (count >= 0 && owed <= GRANT)
-    take(L, owed);
+  uint64_t count = r[COUNT].value, now = count;
+  if (count <= GRANT)
+    take(L, count);
   else
-    p = cut(L, (uint64_t)count);
-  lua_pushinteger(L, p.budget);
-  lua_pushinteger(L, p.turns);
-  lua_pushinteger(L, p.left);
-  return 3;
+    now = cut(L, count);
+  r[COUNT].value = now;
+  set_left(state, count - now);
 }
 
 static bool goes_on(lua_Number at, lua_Number limit, lua_Number step) {
   return step > 0 ? at <= limit : limit <= at;
 }
 
-/* (what is left, R[A], R[A+2]) at the end of a piece: budget, the next R[A], R[A+1], and what is
-** left; or R[A] is false: the loop has ended. */
-static int next_piece(lua_State* L) {
-  enum { LEFT = 1, AT, STEP };
-  if (!lua_isinteger(L, STEP)) {
-    lua_Number limit = lua_tonumber(L, LEFT), step = lua_tonumber(L, STEP);
-    lua_Number at = lua_tonumber(L, AT) + step;
-    bool more = goes_on(at, limit, step);
-    if (more) take(L, 1);
-    lua_Number end = more ? cut_float(L, at, limit, step) : limit;
-    lua_pushinteger(L, end == limit ? 0 : -1);
-    if (more)
-      lua_pushnumber(L, at);
-    else
-      lua_pushboolean(L, false);
-    lua_pushnumber(L, end);
-    lua_pushnumber(L, limit);
-    return 4;
+static void next_float_piece(lua_State* L, slot* r, slot* state) {
+  lua_Number limit = get_float(state), step = get_float(&r[STEP]);
+  lua_Number at = get_float(&r[AT]) + step;
+  if (!goes_on(at, limit, step)) {
+    r[INDEX].type = TYPE_FALSE;
+    return;
   }
-  piece p = cut(L, (uint64_t)lua_tointeger(L, LEFT));
-  lua_pushinteger(L, p.budget);
-  lua_pushinteger(L, luaL_intop(+, lua_tointeger(L, AT), lua_tointeger(L, STEP)));
-  lua_pushinteger(L, p.turns - 1);
-  lua_pushinteger(L, p.left);
-  return 4;
+  take(L, 1);
+  set_float(&r[AT], at);
+  set_float(&r[INDEX], at);
+  cut_float(L, r, state, limit);
 }
 
-static int pay_for(lua_State* L) {
-  switch (lua_gettop(L)) {
-    case 0:
-      take(L, 0);
-      return 0;
-    case 3:
-      return next_piece(L);
-    default:
-      return start_loop(L);
+static void next_piece(lua_State* L, slot* r, slot* state) {
+  if (r[STEP].type != TYPE_INTEGER) {
+    next_float_piece(L, r, state);
+    return;
   }
+  uint64_t left = state->value, now = cut(L, left);
+  set_integer(&r[AT], r[AT].value + r[STEP].value);
+  r[INDEX] = r[AT];
+  r[COUNT].value = now - 1;
+  set_left(state, left - now);
 }
 
-enum { MOST_RESULTS = 8 };
-
-/* A resumer may have given values, which are dropped. */
-static int go_on(lua_State* L, int status, lua_KContext top_and_results) {
-  (void)status;
-  lua_settop(L, (int)(top_and_results / MOST_RESULTS));
-  return (int)(top_and_results % MOST_RESULTS);
-}
-
-/* What the stubs of charge.c call: when the counter is below 0 (without arguments), or for a
-** numeric for. debug.getinfo shows it to the guest, so any arguments must do no harm: ticks are never
-** given back. */
-static int pay(lua_State* L) {
-  guest_check(L);
-  int results = pay_for(L);
-  if (!guest_must_yield(L, true)) return results;
-  return lua_yieldk(L, 0, lua_gettop(L) * MOST_RESULTS + results, go_on);
+void meter_pay(lua_State* L, slot* r, int operand, int kind) {
+  switch (kind) {
+    case PAY_TICKS:
+      take(L, (uint64_t)operand);
+      break;
+    case PAY_TURNS:
+      take(L, FREE);
+      set_integer(r, FREE - 1);
+      break;
+    case PAY_LOOP:
+      start_loop(L, r, r - operand);
+      break;
+    case PAY_PIECE:
+      next_piece(L, r, r - operand);
+      break;
+  }
 }
 
 /* ---- Dumps ----------------------------------------------------------------------------------- */
@@ -233,10 +241,49 @@ static span dump(lua_State* L, arena* a) {
   return s;
 }
 
+/* ---- Charged chunks -------------------------------------------------------------------------- */
+
+static const char* give(lua_State* L, void* ud, size_t* size) {
+  span *s = ud, now = *s;
+  (void)L;
+  *s = (span){NULL, 0};
+  *size = now.size;
+  return now.bytes;
+}
+
+/* Pushes the charged function for the one at index `original`, or that itself if there is nothing to pay; false: what was
+** pushed is something else. */
+static bool push_charged(lua_State* L, arena* a, int original) {
+  proto p;
+  bool changed = false;
+  lua_pushvalue(L, original);
+  span before = dump(L, a);
+  if (!proto_read(a, before, &p) || !proto_is_sound(&p) || !charge_main(a, &p, &changed))
+    return false;
+  if (!changed) return true;
+  if (!proto_is_sound(&p)) return false;
+  span after = proto_write(a, &p);
+  if (lua_load(L, give, &after, "charged", "b") != LUA_OK) return false;
+  for (int i = 1; i <= p.upvalues_size; i++) lua_upvaluejoin(L, -1, i, original, i);
+  return true;
+}
+
+bool guest_charge(lua_State* L) {
+  if (!guest_of(L)->charges) return false;
+  int original = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  arena a = {.L = L, .table = original + 1};
+  bool charged = push_charged(L, &a, original);
+  if (charged) lua_replace(L, original);
+  lua_settop(L, original);
+  return charged;
+}
+
 /* ---- Is the bytecode as expected? ------------------------------------------------------------
 **
-** charge.c takes for granted which instructions Lua makes of a program. So a sample, in which all
-** opcodes are (but LOADKX), must become what it became of Lua 5.4.4. */
+** charge.c takes for granted which instructions Lua makes of a program, and what they do. So a sample, in
+** which all opcodes are (but LOADKX), must become what it became of Lua 5.4.4, and another one must pay. */
 
 // clang-format off
 static const char SAMPLE[] =
@@ -277,14 +324,38 @@ static uint64_t hash_code(const proto* p, uint64_t hash) {
   return hash;
 }
 
-static int hash_sample(lua_State* L) {
+static bool is_as_sampled(lua_State* L) {
   proto p;
-  if (luaL_loadbufferx(L, SAMPLE, sizeof SAMPLE - 1, "=sample", "t") != LUA_OK) return lua_error(L);
+  if (luaL_loadbufferx(L, SAMPLE, sizeof SAMPLE - 1, "=sample", "t") != LUA_OK) lua_error(L);
   lua_newtable(L);
-  arena a = {.L = L, .table = 2};
-  lua_pushvalue(L, 1);
-  bool right = proto_read(&a, dump(L, &a), &p) && proto_is_sound(&p);
-  lua_pushboolean(L, right && hash_code(&p, 0) == SAMPLE_HASH);
+  arena a = {.L = L, .table = lua_gettop(L)};
+  lua_pushvalue(L, -2);
+  return proto_read(&a, dump(L, &a), &p) && proto_is_sound(&p) && hash_code(&p, 0) == SAMPLE_HASH;
+}
+
+/* Turns and calls must be paid for. */
+static const char PAYING[] =
+    "local n, f = ..., function() end\n"
+    "for i = 1, n do end\n"
+    "for i in f do end\n"
+    "while n < 69 do n = n + 1 end\n"
+    "f()\n";
+
+static bool pays_as_expected(lua_State* L) {
+  enum { N = 5, TURNS = N - 1 + FREE, CALLS = 3 };
+  if (luaL_loadbufferx(L, PAYING, sizeof PAYING - 1, "=paying", "t") != LUA_OK) lua_error(L);
+  int original = lua_gettop(L);
+  lua_newtable(L);
+  arena a = {.L = L, .table = original + 1};
+  if (!push_charged(L, &a, original)) return false;
+  lua_pushinteger(L, N);
+  int64_t before = steps_now.left;
+  lua_call(L, 1, 0);
+  return before - steps_now.left == (TURNS + CALLS) * STEPS;
+}
+
+static int check(lua_State* L) {
+  lua_pushboolean(L, is_as_sampled(L) && pays_as_expected(L));
   return 1;
 }
 
@@ -295,99 +366,19 @@ static bool know_bytecode(bool* as_expected) {
   if (known == UNKNOWN) {
     lua_State* L = luaL_newstate();
     if (L == NULL) return false;
-    lua_pushcfunction(L, hash_sample);
+    guest* before = steps_switch(NULL);
+    lua_pushcfunction(L, check);
     int status = lua_pcall(L, 0, 1, 0);
     if (status != LUA_ERRMEM) known = status == LUA_OK && lua_toboolean(L, -1) ? YES : NO;
     lua_close(L);
+    steps_switch(before);
   }
   *as_expected = known == YES;
   return known != UNKNOWN;
 }
 
-/* ---- Charged chunks -------------------------------------------------------------------------- */
-
-static const char ANCHOR_KEY[] = "sluice.anchor", METER_KEY[] = "sluice.meter"; /* registry */
-
-/* The first finalizer of the state is its last one to run. */
-static int close_meter(lua_State* L) {
-  guest* g = guest_of(L);
-  guest_meter_deadline(g);
-  g->meter = NULL;
-  return 0;
-}
-
-static void set_close(lua_State* L) {
-  lua_newuserdatauv(L, 0, 0);
-  lua_createtable(L, 0, 1);
-  lua_pushnil(L);
-  lua_pushcclosure(L, close_meter, 1);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_setfield(L, LUA_REGISTRYINDEX, "sluice.close");
-}
-
-static int make_meter(lua_State* L) {
-  static const char code[] = "local counter, pay = ... return function() return counter, pay end";
-  guest* g = guest_of(L);
-  set_close(L);
-  if (luaL_loadbufferx(L, code, sizeof code - 1, "=meter", "t") != LUA_OK) return lua_error(L);
-  lua_pushinteger(L, 0);
-  lua_pushnil(L);
-  lua_pushcclosure(L, pay, 1);
-  lua_call(L, 2, 1);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
-  lua_State* anchor = lua_newthread(L);
-  lua_insert(L, -2);
-  lua_xmove(L, anchor, 1);
-  lua_setfield(L, LUA_REGISTRYINDEX, METER_KEY);
-  g->meter = anchor;
-  return 0;
-}
-
 bool guest_open_meter(guest* g) {
   if (!know_bytecode(&g->charges)) return false;
   if (g->by_hook) g->charges = false;
-  lua_pushcfunction(g->L, make_meter);
-  return guest_call(g, 0, 0, 0) || rt_expired(g->task) == RT_HEARTBEATS;
-}
-
-static const char* give(lua_State* L, void* ud, size_t* size) {
-  span *s = ud, now = *s;
-  (void)L;
-  *s = (span){NULL, 0};
-  *size = now.size;
-  return now.bytes;
-}
-
-/* Pushes the charged function for the one at index `original`; false: what was pushed is something
-** else. */
-static bool push_charged(lua_State* L, arena* a, int original) {
-  proto p;
-  span before = dump(L, a);
-  if (!proto_read(a, before, &p) || !proto_is_sound(&p) || !charge_main(a, &p) ||
-      !proto_is_sound(&p))
-    return false;
-  int upvalues = p.upvalues_size - 2;
-  span after = proto_write(a, &p);
-  if (lua_load(L, give, &after, "charged", "b") != LUA_OK) return false;
-  for (int i = 1; i <= upvalues; i++) lua_upvaluejoin(L, -1, i, original, i);
-  lua_getfield(L, LUA_REGISTRYINDEX, ANCHOR_KEY);
-  lua_upvaluejoin(L, -2, upvalues + 1, -1, COUNTER);
-  lua_upvaluejoin(L, -2, upvalues + 2, -1, PAY);
-  lua_pop(L, 1);
   return true;
-}
-
-bool guest_charge(lua_State* L) {
-  if (!guest_of(L)->charges) return false;
-  int original = lua_gettop(L);
-  luaL_checkstack(L, 8, NULL);
-  lua_newtable(L);
-  arena a = {.L = L, .table = original + 1};
-  lua_pushvalue(L, original);
-  bool charged = push_charged(L, &a, original);
-  if (charged) lua_replace(L, original);
-  lua_settop(L, original);
-  return charged;
 }

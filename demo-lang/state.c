@@ -231,9 +231,9 @@ static slua* new_state(const slua_config* config) {
 
 /* A guest may be running, whose host makes this one. */
 slua* slua_new(const slua_config* config) {
-  steps before = steps_enter(NULL);
+  guest* before = steps_switch(NULL);
   slua* s = new_state(config);
-  steps_leave(NULL, before);
+  steps_switch(before);
   return s;
 }
 

@@ -1,5 +1,6 @@
 /* steps.c: counts the work within instructions, where liblua calls across its own files. */
 #include "demo-lang/steps.h"
+#include "demo-lang/charge.h"
 #include "demo-lang/lib/tables.h"
 
 #include <stddef.h>
@@ -7,34 +8,81 @@
 
 _Thread_local steps steps_now = {NULL, INT64_MAX};
 
-steps steps_enter(guest* g) {
-  steps before = steps_now;
-  steps_now = (steps){g, g != NULL && g->counted ? g->steps : INT64_MAX};
+guest* steps_switch(guest* g) {
+  guest* before = steps_now.guest;
+  if (before != NULL) before->steps = steps_now.left;
+  steps_now = (steps){g, g != NULL ? g->steps : INT64_MAX};
   return before;
 }
 
-void steps_leave(guest* g, steps before) {
-  if (g != NULL && g->counted) g->steps = steps_now.left;
-  steps_now = before;
+int64_t* steps_of(guest* g) { return steps_now.guest == g ? &steps_now.left : &g->steps; }
+
+static inline void take(uint64_t n) { steps_take(n); }
+
+/* ---- Calls -----------------------------------------------------------------------------------
+**
+** Of whatever kind, by whomever: an instruction, a metamethod, C. Only the first call in a coroutine is not seen
+** here; resuming it has its price. Where Lua calls a message handler nothing may be thrown: that would be a
+** reason to call it. */
+
+/* Has the call been paid for? Else that is done by a function of its own: so this one has nothing to keep. */
+static inline bool take_call(void) { return (steps_now.left -= STEPS) >= 0; }
+
+void* __real_luaD_precall(lua_State* L, void* f, int results);
+void* __wrap_luaD_precall(lua_State* L, void* f, int results);
+static __attribute__((noinline)) void* pay_precall(lua_State* L, void* f, int results) {
+  steps_pay(L, true);
+  return __real_luaD_precall(L, f, results);
+}
+void* __wrap_luaD_precall(lua_State* L, void* f, int results) {
+  return take_call() ? __real_luaD_precall(L, f, results) : pay_precall(L, f, results);
 }
 
-/* More was taken than is left. May leave Lua by a longjmp. */
-static __attribute__((noinline)) void pay(void) {
-  guest* g = steps_now.guest;
-  if (g == NULL || !g->counted || g->running == NULL) {
-    steps_now.left = INT64_MAX;
-    return;
+int __real_luaD_pretailcall(lua_State* L, void* call, void* f, int args, int delta);
+int __wrap_luaD_pretailcall(lua_State* L, void* call, void* f, int args, int delta);
+int __wrap_luaD_pretailcall(lua_State* L, void* call, void* f, int args, int delta) {
+  if (!take_call()) steps_pay(L, true);
+  return __real_luaD_pretailcall(L, call, f, args, delta);
+}
+
+void __real_luaD_call(lua_State* L, void* f, int results);
+void __wrap_luaD_call(lua_State* L, void* f, int results);
+static __attribute__((noinline)) void pay_call(lua_State* L, void* f, int results) {
+  steps_pay(L, true);
+  __real_luaD_call(L, f, results);
+}
+void __wrap_luaD_call(lua_State* L, void* f, int results) {
+  if (take_call())
+    __real_luaD_call(L, f, results);
+  else
+    pay_call(L, f, results);
+}
+
+void __real_luaD_callnoyield(lua_State* L, void* f, int results);
+void __wrap_luaD_callnoyield(lua_State* L, void* f, int results);
+void __wrap_luaD_callnoyield(lua_State* L, void* f, int results) {
+  if (!take_call()) steps_pay(L, false);
+  __real_luaD_callnoyield(L, f, results);
+}
+
+/* ---- Loops -----------------------------------------------------------------------------------
+**
+** `r` is a register, `operand` what B says less 127. A loop's turns that are granted are paid for here. */
+void __real_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, void* to, int event);
+void __wrap_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, void* to, int event);
+void __wrap_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, void* to, int event) {
+  enum { COUNT = 1, STEP };
+  int b = (int)operand + 127;
+  uint64_t left = (uint64_t)steps_now.left, turns = r[COUNT].value;
+  if (event >= PAYMENTS) {
+    __real_luaT_trybiniTM(L, r, operand, k, to, event);
+  } else if (event == PAY_LOOP && r[STEP].type == TYPE_INTEGER && turns <= left / STEPS) {
+    steps_now.left = (int64_t)(left - turns * STEPS);
+    r[-b].type = TYPE_NIL;
+  } else {
+    meter_pay(L, r, b, event);
   }
-  int64_t ticks = (STEPS - 1 - steps_now.left) / STEPS;
-  steps_now.left += ticks * STEPS;
-  guest_tick(g->running, (uint64_t)ticks);
 }
-
-static inline void take(uint64_t n) {
-  if ((steps_now.left -= (int64_t)n) < 0) pay();
-}
-
-void steps_take(uint64_t n) { take(n); }
 
 /* ---- liblua's own functions ------------------------------------------------------------------ */
 

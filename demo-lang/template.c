@@ -160,7 +160,6 @@ static void take_over(const template* t, guest* g, void* to) {
   g->limit = own.limit;
   g->collect_above = own.collect_above;
   g->L = g->running = moved(t, g->L, to);
-  g->meter = moved(t, g->meter, to);
   g->first_block = moved(t, g->first_block, to);
   g->random = moved(t, g->random, to);
 }

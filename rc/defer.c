@@ -239,15 +239,6 @@ static __attribute__((noinline)) void release_counted(mi_task_t* task, rc_object
 
 void fields_die(mi_task_t* task, rc_object* o) { release_counted(task, o, fields_only); }
 
-/* Of a unique one: without fields, what it looks at is the header, whose count is odd. */
-static bool has_no_objects(const rc_object* o, size_t n) {
-  typedef rc_word __attribute__((may_alias)) word;
-  const word* words = (const word*)(const void*)o;
-  rc_word all = words[n];
-  for (intptr_t i = (intptr_t)n - 1; i > 0; i--) all &= words[i];
-  return rc_is_int(all);
-}
-
 static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   bool cyclic = rc_is_cyclic(o), shared = rc_count(o) < 0 && !cyclic;
   if (is_dead(o)) return;
@@ -255,6 +246,11 @@ static __attribute__((noinline)) void dec_last_slow(rc_object* o) {
   if ((cyclic && !cyclic_dec(o)) || (shared && !shared_dec(o))) return;
   mi_task_t* task = task_here();
   if (task != NULL) release_counted(task, o, shared ? shared_release : local_release);
+}
+
+static inline void small_push(sink_t* to, rc_object* o) {
+  dead_link(o, RC_FIELDS, to->list);
+  to->list = o;
 }
 
 /* NULL: the next one is not small, or there is none. */
@@ -267,6 +263,27 @@ static rc_object* small_pop(sink_t* to) {
   return o;
 }
 
+/* Gives up the n fields of a dead one. Returns the last that became dead, if it is small, which comes next: most
+** objects go from hand to hand that way. */
+static inline rc_object* small_release(sink_t* to, rc_object* o, size_t n) {
+  rc_object* last = NULL;
+  for (rc_word *words = (rc_word*)o, *w = words + n; w > words; w--) {
+    if (rc_is_int(*w)) continue;
+    rc_object* child = rc_to(*w);
+    int32_t count = rc_count(child);
+    if (count > 1) {
+      child->count = count - 1;
+      continue;
+    }
+    if (last != NULL) small_push(to, last);
+    last = child;
+    if (likely(count == 1 && is_small(child))) continue;
+    child_dec(to, child);
+    last = NULL;
+  }
+  return last;
+}
+
 /* dec_last_slow of a small one that nobody else has. */
 static __attribute__((noinline)) void small_dies(rc_object* o) {
   mi_task_t* task = task_here();
@@ -275,17 +292,17 @@ static __attribute__((noinline)) void small_dies(rc_object* o) {
     return;
   }
   sink_t to = {.task = task, .eager = true};
-  size_t objects = 0, pushed = 0, spent = 0, given = 0;
+  size_t objects = 0, spent = 0, given = 0;
   task_note_peak(task);
   while (o != NULL) {
     size_t words = o->n + 1u;
     objects++;
     spent += words;
-    rc_object* next = small_release(&to, NULL, o, words - 1, &pushed);
+    rc_object* next = small_release(&to, o, words - 1);
     given += small_free(task, o, words);
     o = next != NULL ? next : small_pop(&to);
     if (o != NULL && o->n >= DEC_UNITS - spent) {
-      small_push(&to, NULL, o);
+      small_push(&to, o);
       o = NULL;
     }
   }
@@ -320,7 +337,7 @@ static __attribute__((noinline)) void free_known_slow(rc_object* shell, const vo
 
 void rc_free_known(rc_object* shell) {
   mi_task_t* task = tls.task;
-  page_t* page = slot_of(shell);
+  page_t* page = slot_of_block(shell);
   if (CHECKED ||
       unlikely((dead_word(shell) & COUNT_AND_KIND) != 1 || page_owner(page) != (uintptr_t)task)) {
     free_known_slow(shell, __builtin_return_address(0));
@@ -349,7 +366,7 @@ void rc_dec_last(rc_object* o) {
     return;
   }
   mi_task_t* task = tls.task;
-  page_t* page = slot_of(o);
+  page_t* page = slot_of_block(o);
   size_t n = o->n;
   if (unlikely(!has_no_objects(o, n) || page_owner(page) != (uintptr_t)task ||
                task->notes_pauses)) {

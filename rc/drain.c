@@ -67,18 +67,17 @@ void dead_push(mi_task_t* task, rc_object* o, unsigned bits) {
   s->pending++;
 }
 
-/* The first of the class leaves its stack; `word` is its own. It stays pending. */
-static inline void dead_unlink(rc_state* s, unsigned class, uint64_t word) {
-  s->dead[class] = dead_next(word);
-  if (s->dead[class] == NULL)
+static void stack_set(rc_state* s, unsigned class, rc_object* first) {
+  s->dead[class] = first;
+  if (first == NULL)
     s->waiting &= ~((uint64_t)1 << class);
   else
-    __builtin_prefetch(s->dead[class]);
+    s->waiting |= (uint64_t)1 << class;
 }
 
 static rc_object* dead_pop(rc_state* s, unsigned class) {
   rc_object* o = s->dead[class];
-  dead_unlink(s, class, dead_word(o));
+  stack_set(s, class, dead_next(dead_word(o)));
   s->pending--;
   return o;
 }
@@ -174,63 +173,128 @@ static inline unsigned next_class(rc_state* s, unsigned class, size_t units) {
   return s->newest;
 }
 
-/* The next small object off a stack, or NULL: drain_dead comes to something else. */
-static inline rc_object* small_pop(rc_state* s, unsigned wanted, size_t units) {
-  unsigned class = next_class(s, wanted, units);
-  rc_object* o = s->dead[class];
-  if (class - 1u > SMALL_FIELDS || class > units) return NULL;
-  uint64_t w = dead_word(o);
+/* ---- A run: small objects of one class, one after the other --------------------------------------
+**
+** Of those that die with their parent the last one comes next, without being put on the stack: most objects go from hand
+** to hand that way, and what was built from its parts is walked as it lies in memory. The first of the stack is at
+** hand meanwhile. */
+
+typedef struct run {
+  mi_task_t* task;
+  size_t class;
+  rc_object* first;
+  rc_object* next; /* before those, if not NULL */
+  size_t units;    /* that are left; 0: the run has ended */
+  size_t objects;  /* that were released, */
+  size_t foreign;  /* and those of them whose blocks are another task's */
+  size_t others;   /* units that went to other classes */
+  bool wanted;     /* the class is what is asked for, so nothing comes before it */
+  bool left;       /* for what was pushed on another stack, which comes first now */
+} run_t;
+
+static inline void run_push(run_t* r, rc_object* o) {
+  dead_link(o, RC_FIELDS, r->first);
+  r->first = o;
+  state_of(r->task)->pending++;
+}
+
+/* NULL: the next one is not small, or there is none. */
+static inline rc_object* run_pop(run_t* r) {
+  rc_object* o = r->next;
+  if (o != NULL) return o;
+  uint64_t w = r->first != NULL ? dead_word(r->first) : DEAD_KIND;
   if (unlikely(dead_bits(w) != RC_FIELDS)) return NULL;
-  dead_unlink(s, class, w);
+  o = r->first;
+  r->first = dead_next(w);
+  __builtin_prefetch(r->first);
+  state_of(r->task)->pending--;
   return o;
 }
 
-/* Would it be popped, were it pushed now? */
-static inline bool comes_next(const rc_state* s, size_t class, unsigned wanted, size_t units) {
-  return class <= units && (class == wanted || (s->dead[wanted] == NULL && s->current == NULL));
+/* Of a child that is no small object of the run's class. A leaf is freed at once, if `units` suffice: returns its units.
+** 0: what is dead was pushed. */
+static __attribute__((noinline)) size_t other_dec(mi_task_t* task, rc_object* child, size_t units) {
+  sink_t to = {.task = task};
+  size_t words = child->n + 1u;
+  if (rc_count(child) != 1 || !is_small(child) || words > units ||
+      !has_no_objects(child, words - 1)) {
+    child_dec(&to, child);
+    return 0;
+  }
+  if (CHECKED) check_dies(child);
+  task->room += (int64_t)(WORD * small_free(task, child, words));
+  task->objects--;
+  return words;
 }
 
-/* What drain_dead does, without a call, as long as it comes to small objects that the units suffice for. */
-static inline size_t drain_small(mi_task_t* task, unsigned wanted, size_t units) {
+static inline void run_other(run_t* r, rc_object* child) {
+  rc_state* s = state_of(r->task);
+  uint64_t pending = s->pending;
+  s->dead[r->class] = r->first;
+  size_t spent = other_dec(r->task, child, r->units);
+  r->first = s->dead[r->class];
+  r->others += spent;
+  r->units -= spent;
+  if (s->pending == pending || r->wanted) return;
+  r->left = true;
+  r->units = 0;
+}
+
+static inline void run_dec(run_t* r, rc_object* child) {
+  if (CHECKED && !check_lives(child, "release by an object's death")) return;
+  int32_t count = rc_count(child);
+  if (count > 1) {
+    child->count = count - 1;
+  } else if (likely(count == 1 && rc_is_plain(child, r->class - 1))) {
+    if (CHECKED) check_dies(child);
+    if (r->next != NULL) run_push(r, r->next);
+    r->next = child;
+  } else {
+    run_other(r, child);
+  }
+}
+
+static inline void run_release(run_t* r, rc_object* o) {
+  if (CHECKED) check_releases(o);
+  r->next = NULL;
+  r->units -= r->class;
+  r->objects++;
+  for (rc_word *w = (rc_word*)o + 1, *end = (rc_word*)o + r->class; w < end; w++)
+    if (rc_is_object(*w)) run_dec(r, rc_to(*w));
+  if (unlikely(small_free(r->task, o, r->class) == 0)) r->foreign++;
+}
+
+/* Of the class that comes next, until its stack is empty, the units do not suffice, or others come first. Returns the
+** units that were spent. */
+static size_t drain_run(mi_task_t* task, unsigned class, bool wanted, size_t units) {
+  rc_state* s = state_of(task);
+  run_t r = {task, class, s->dead[class], .units = units, .wanted = wanted};
+  task_note_peak(task);
+  for (rc_object* o; r.units >= class && (o = run_pop(&r)) != NULL;) run_release(&r, o);
+  if (r.next != NULL) run_push(&r, r.next);
+  if (!r.left) s->newest = class;
+  stack_set(s, class, r.first);
+  task->room += (int64_t)(WORD * class * (r.objects - r.foreign));
+  task->objects -= (int64_t)r.objects;
+  return class * r.objects + r.others;
+}
+
+static size_t drain_one(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
   sink_t to = {.task = task};
-  size_t objects = 0, popped = 0, pushed = 0, spent = 0, given = 0;
-  task_note_peak(task);
-  for (rc_object *o = NULL, *next;; o = next) {
-    if (o == NULL) {
-      if ((o = small_pop(s, wanted, units - spent)) == NULL) break;
-      popped++;
-    }
-    size_t class = o->n + 1u;
-    objects++;
-    spent += class;
-    next = small_release(&to, s, o, class - 1, &pushed);
-    given += small_free(task, o, class);
-    if (next == NULL) continue;
-    s->newest = next->n + 1u;
-    if (likely(comes_next(s, next->n + 1u, wanted, units - spent))) continue;
-    small_push(&to, s, next);
-    pushed++;
-    next = NULL;
-  }
-  s->pending = s->pending + pushed - popped;
-  task->room += (int64_t)(WORD * given);
-  task->objects -= (int64_t)objects;
-  return spent;
+  rc_object* o = class == 0 ? current_take(s) : dead_pop(s, class);
+  return object_release(&to, o, dead_bits(dead_word(o)), units);
 }
 
 size_t drain_dead(mi_task_t* task, unsigned class, size_t units) {
   rc_state* s = state_of(task);
-  sink_t to = {.task = task};
   size_t spent = 0;
   orphans_adopt(task);
   while (spent < units && !nothing_waits(s)) {
-    if (!CHECKED) spent += drain_small(task, class, units - spent);
-    if (spent < units && !nothing_waits(s)) {
-      unsigned next = next_class(s, class, units - spent);
-      rc_object* o = next == 0 ? current_take(s) : dead_pop(s, next);
-      spent += object_release(&to, o, dead_bits(dead_word(o)), units - spent);
-    }
+    unsigned next = next_class(s, class, units - spent);
+    size_t run =
+        next - 1u <= SMALL_FIELDS ? drain_run(task, next, next == class, units - spent) : 0;
+    spent += run != 0 ? run : drain_one(task, next, units - spent);
     orphans_adopt(task);
   }
   if (nothing_waits(s)) wait_end(task, s);

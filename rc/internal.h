@@ -241,7 +241,7 @@ void fields_die(mi_task_t* task, rc_object* o);
 bool is_shell(rc_object* o, const char* what); /* false: misuse in a call of `what`, reported */
 void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it has one */
 
-/* ---- Small objects, without a call: what is here does as the above would, in plain builds -----------
+/* ---- Small objects, without a call: what is here does as the above would ------------------------------
 **
 ** They are of kind RC_FIELDS, without more, and have up to 7 fields: a class for each number of words. The upper half of the
 ** header is read alone: a count that was just stored would delay a load of the whole. */
@@ -252,46 +252,20 @@ static inline bool is_small(const rc_object* o) {
   return (upper & 0xfff8ff00) == 0;
 }
 
-/* On the stacks, or, without, on the sink's list; it is not pending yet. */
-static inline void small_push(sink_t* to, rc_state* stacks, rc_object* o) {
-  unsigned class = o->n + 1u;
-  rc_object** stack = stacks != NULL ? &stacks->dead[class] : &to->list;
-  dead_link(o, RC_FIELDS, *stack);
-  *stack = o;
-  if (stacks == NULL) return;
-  stacks->waiting |= (uint64_t)1 << class;
-  stacks->newest = class;
-}
-
-/* Gives up the n fields of a dead one. Returns the last that became dead, if it is small, which comes next: most
-** objects go from hand to hand that way. Others are pushed; how many small ones is added to *pushed. */
-static inline rc_object* small_release(sink_t* to, rc_state* stacks, rc_object* o, size_t n,
-                                       size_t* pushed) {
-  rc_object* last = NULL;
-  for (rc_word *words = (rc_word*)o, *w = words + n; w > words; w--) {
-    if (rc_is_int(*w)) continue;
-    rc_object* child = rc_to(*w);
-    int32_t count = rc_count(child);
-    if (count > 1) {
-      child->count = count - 1;
-      continue;
-    }
-    if (last != NULL) {
-      small_push(to, stacks, last);
-      ++*pushed;
-    }
-    last = child;
-    if (likely(count == 1 && is_small(child))) continue;
-    child_dec(to, child);
-    last = NULL;
-  }
-  return last;
+/* Of a small one that has 1 reference: without fields, what it looks at is the header, whose count is odd. */
+static inline bool has_no_objects(const rc_object* o, size_t n) {
+  typedef rc_word __attribute__((may_alias)) word;
+  const word* words = (const word*)(const void*)o;
+  if (n == 2) return rc_is_int(words[1] & words[2]);
+  rc_word all = words[n];
+  for (intptr_t i = (intptr_t)n - 1; i > 0; i--) all &= words[i];
+  return rc_is_int(all);
 }
 
 /* Returns how many words the caller has to add to the task's room: the object's, or 0. */
 static inline size_t small_free(mi_task_t* task, rc_object* o, size_t words) {
-  page_t* page = slot_of(o);
-  if (likely(page_owner(page) == (uintptr_t)task)) {
+  page_t* page = slot_of_block(o);
+  if (likely(!CHECKED && page_owner(page) == (uintptr_t)task)) {
     page_free_local(page, (block_t*)(void*)o);
     return words;
   }

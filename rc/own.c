@@ -28,7 +28,7 @@ rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n) {
   shell_ends(task, shell);
   task_charge(ticks_of(object_bytes(shell, RC_FIELDS)));
   if (CHECKED) check_made(shell);
-  *shell = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
+  rc_head(shell, tag, n);
   return shell;
 }
 

@@ -69,7 +69,7 @@ static size_t bytes_of(size_t head, size_t n, size_t item) {
 }
 
 static rc_object* with_fields(rc_object* o, uint8_t tag, size_t n) {
-  if (likely(o != NULL)) *o = (rc_object){1, tag, RC_FIELDS, (uint16_t)n};
+  if (likely(o != NULL)) rc_head(o, tag, n);
   return o;
 }
 

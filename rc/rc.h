@@ -432,6 +432,12 @@ rc_object* rc_alloc_charged(uint8_t tag, size_t n);
 rc_object* rc_alloc_at_limit(uint8_t tag, size_t n);
 void rc_beat(void);
 
+/* The header of a fresh object of kind RC_FIELDS, stored as one word: what is read of it soon, wherever that begins, comes
+** out of that store. */
+static inline __attribute__((always_inline)) void rc_head(rc_object* o, uint8_t tag, size_t n) {
+  uint64_t head = (uint64_t)n << 48 | (uint64_t)RC_FIELDS << 40 | (uint64_t)tag << 32 | 1;
+  __builtin_memcpy(o, &head, sizeof head);
+}
 static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t tag, size_t n) {
   if (!__builtin_constant_p(n) || n > RC_INLINE_MAX) return rc_alloc(tag, n);
   if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) return rc_alloc_at_beat(tag, n);
@@ -442,8 +448,7 @@ static inline __attribute__((always_inline)) rc_object* rc_alloc_inline(uint8_t 
   rc_this_thread.task->objects++;
   rc_this_thread.lists[n + 1] = *block;
   rc_object* o = (rc_object*)(void*)block;
-  rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
-  *o = head;
+  rc_head(o, tag, n);
   return o;
 }
 /* Is it of kind RC_FIELDS with n fields, and nothing more, as the upper half of its header tells? */
@@ -457,8 +462,7 @@ static inline __attribute__((always_inline)) rc_object* rc_reuse_inline(rc_objec
   if (!__builtin_constant_p(n) || n > RC_INLINE_MAX || shell == NULL || !rc_is_plain(shell, n))
     return rc_reuse(shell, tag, n);
   if (__builtin_expect(--rc_this_thread.countdown == 0, 0)) rc_beat();
-  rc_object head = {1, tag, RC_FIELDS, (uint16_t)n};
-  *shell = head;
+  rc_head(shell, tag, n);
   return shell;
 }
 #if defined(__OPTIMIZE__) && !defined(RC_CHECKED) && \

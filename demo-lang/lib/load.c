@@ -4,7 +4,6 @@
 #include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -83,78 +82,13 @@ static int base_load(lua_State* L) {
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
-/* A file that is read: a block, of which the first `from` bytes are passed over. */
-typedef struct source {
-  FILE* file;
-  int error; /* of reading; 0: none */
-  size_t from, length;
-  char block[BUFSIZ];
-} source;
-
-/* Fills the block behind its first `kept` bytes. */
-static void read_block(source* s, size_t kept) {
-  s->from = 0;
-  s->length = kept + fread(s->block + kept, 1, sizeof s->block - kept, s->file);
-  if (ferror(s->file)) s->error = errno;
-}
-
-/* A first line that begins with # ("#!/usr/bin/slua") is an empty one, and none before bytecode. */
-static void pass_first_line(source* s) {
-  const char* end;
-  while ((end = memchr(s->block, '\n', s->length)) == NULL && s->length > 0) read_block(s, 0);
-  if (end == NULL) return;
-  size_t rest = s->length - (size_t)(end - s->block);
-  memmove(s->block, end, rest);
-  read_block(s, rest);
-  s->from = s->length > 1 && s->block[1] == LUA_SIGNATURE[0];
-}
-
-/* Up to where Lua begins: behind the mark of UTF-8, too. */
-static void begin(source* s) {
-  static const char mark[] = {'\xef', '\xbb', '\xbf'};
-  read_block(s, 0);
-  if (s->length >= sizeof mark && memcmp(s->block, mark, sizeof mark) == 0) s->from = sizeof mark;
-  if (s->length > s->from && s->block[s->from] == '#') pass_first_line(s);
-}
-
-/* lua_Reader. */
-static const char* next_block(lua_State* L, void* of, size_t* size) {
-  source* s = of;
-  (void)L;
-  if (s->from == s->length) read_block(s, 0);
-  const char* at = s->block + s->from;
-  *size = s->length - s->from;
-  s->from = s->length;
-  return *size > 0 ? at : NULL;
-}
-
-static int cannot(lua_State* L, const char* what, const char* name, int error) {
-  lua_pushfstring(L, "cannot %s %s: %s", what, name, strerror(error));
-  return LUA_ERRFILE;
-}
-
-/* luaL_loadfilex, but that a limit, which leaves the parser by a longjmp, leaves no file open. */
-static int load_file(lua_State* L, const char* name, const char* mode) {
-  source s = {.file = guest_open_file(L, name)};
-  if (s.file == NULL) return cannot(L, "open", name, errno);
-  begin(&s);
-  lua_pushfstring(L, "@%s", name);
-  int status = lua_load(L, next_block, &s, lua_tostring(L, -1), mode);
-  lua_remove(L, -2);
-  guest_close_file(L, s.file);
-  if (s.error == 0) return status;
-  lua_pop(L, 1);
-  return cannot(L, "read", name, s.error);
-}
-
 /* What cannot be asked for its size, such as a terminal, is paid for as an empty file. Mode "b" is
 ** never given to Lua, but named in its message. */
 int guest_load_file(lua_State* L, const char* name, const char* mode) {
   struct stat s;
   bool known = name != NULL && stat(name, &s) == 0 && s.st_size > 0;
   guest_tick(L, 1 + (known ? (uint64_t)s.st_size / WORK_SOURCE : 0));
-  int status = name == NULL ? luaL_loadfilex(L, name, allowed(L, mode)) /* standard input */
-                            : load_file(L, name, allowed(L, mode));
+  int status = luaL_loadfilex(L, name, allowed(L, mode));
   if (status == LUA_ERRSYNTAX && !is_text(mode) && strstr(lua_tostring(L, -1), "a text chunk")) {
     lua_pushfstring(L, "attempt to load a text chunk (mode is '%s')", mode);
     lua_replace(L, -2);

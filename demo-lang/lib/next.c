@@ -135,12 +135,11 @@ static void pay_walk(lua_State* L) {
     work_pay(L, rt_bytes(g->task) / sizeof(slot), WORK_SLOTS);
   else if (t->node_bits > FEW_BITS || t->array_limit > 1 << FEW_BITS)
     pay_slots(L, lua_touserdata(L, lua_upvalueindex(1)), t);
-  if (lua_type(L, 2) == LUA_TSTRING) work_pay(L, lua_rawlen(L, 2), WORK_BYTES);
 }
 
 static inline int next(lua_State* L, bool pays) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 2);
+  if (lua_gettop(L) != 2) lua_settop(L, 2);
   if (pays) pay_walk(L);
   if (lua_next(L, 1)) return 2;
   lua_pushnil(L);

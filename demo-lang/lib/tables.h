@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { TYPE_NIL = 0x00, TYPE_FALSE = 0x01, TYPE_INTEGER = 0x03, TYPE_FLOAT = 0x13 };
+
 /* A value; in a node also the type of the key, and how many nodes further the next one is of those
 ** that began to be looked for at the same place, 0: none. */
 typedef struct slot {

@@ -31,13 +31,15 @@ for seed in 2 4 6; do
 done
 same 2 300 'by the hook' "$build/slua" --ticks --count-hook
 same 4 100 'checked' "$build/slua-asan" --ticks
-lua5.4 sizes.lua >"$dir/lua"
-for slua in slua slua-asan; do
-  "$build/$slua" --ticks sizes.lua 2>&1 | grep -v '^ticks ' | diff "$dir/lua" - >"$dir/diff"
-  verdict $? "$slua: functions of extreme size" "$dir/diff"
+for script in sizes loops; do
+  lua5.4 $script.lua >"$dir/lua"
+  for slua in slua slua-asan; do
+    "$build/$slua" --ticks $script.lua 2>&1 | grep -v '^ticks ' | diff "$dir/lua" - >"$dir/diff"
+    verdict $? "$slua: $script" "$dir/diff"
+  done
 done
 
-# ---- Ticks: a loop of 4000 turns more costs 4000 more, if it has a tick a turn; give or take ALLOWANCE
+# ---- Ticks: a loop of 4000 turns more costs 4000 more, with a call in it 8000; give or take ALLOWANCE
 
 ticks() { "$build/slua" --ticks -e "local n, f = $1, function(x) return x end $2" 2>&1 | sed -n 's/^ticks //p'; }
 costs() { # TICKS ALLOWANCE CODE
@@ -56,22 +58,47 @@ costs 4000 250 'for i = 1.0, math.huge do if i == n then break end end'
 costs 4000 32 'while n > 0 do n = n - 1 end'
 costs 4000 32 'repeat n = n - 1 until n == 0'
 costs 4000 32 '::top:: n = n - 1 if n > 0 then goto top end'
-# The iterator can call two metamethods: an activation of it is a tick.
-costs 8000 32 'for i in function(_, i) if i < n then return i + 1 end end, nil, 0 do end'
-costs 8000 32 'for i = 1, n do for j = 1, 2 do end end'
-costs 4000 0 'for i = 1, n do f(i) end'
-costs 8000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
+# The iterator's calls are the turns.
+costs 4000 0 'for i in function(_, i) if i < n then return i + 1 end end, nil, 0 do end'
+# Literals: up to 1,024 instructions come with what is around, where they count.
+costs 4000 0 'for i = 1, n do for j = 1, 2 do end end'
+costs 4000 0 'for i = 1, n do for j = 1, 500 do end for k = 500, 1, -1 do end end'
+costs 8000 0 'for i = 1, n do for j = 1, 510 do end for k = 510, 1, -1 do end end'
+costs 8000 0 'for i = 1, n do for j = 1, 1025 do end end'
+costs 4104000 0 'for i = 1, n do for j = 1, 1026 do end end'
+costs 4104000 0 'for i = 1, n do for j = 2050, -1, -2 do end end'
+costs 4000 0 'for i = 1, n do for j = 1, 20 do for k = 1, 20 do end end end'
+costs 8000 0 'for i = 1, n do for j = 1, 30 do for k = 1, 30 do end end end'
+costs 128000 0 'for i = 1, n do for j = 1, 32 do for k = 1, 32 do end end end'
+costs 4000 0 'for i = 1, n do for j = 1, 0 do for k = 1, 2000 do end end end'
+costs 20000 0 'for i = 1, n do for j = 1, i < 0 and 2 or 5 do end end'
+costs 604000 0 'local x = -50 for i = 1, n do for j = x or 1, 100 do end end'
+costs 8000 0 'for i = 1, n do for j = 1.0, 2 do end end'
+costs 4250 32 'for _ in next, {("x"):rep(n):byte(1, -1)} do end'
+costs 12000 32 'local i = 0 while i < n do i = f(i) + 1 f() end'
+costs 8000 0 'for i = n, 1, -1 do for j = n, n + 1 do end end'
+costs 4000 0 'for i = 1, n do if i < 0 then break end end'
+# Any call is a tick: of Lua, of C, of a metamethod, from C.
+costs 8000 0 'for i = 1, n do f(i) end'
+costs 8000 0 'for i = 1, n do rawlen("") end'
+costs 8000 64 'local t = setmetatable({}, {__index = f}) for i = 1, n do local _ = t.x end'
+costs 8000 64 'local t = setmetatable({}, {__index = rawlen}) for i = 1, n do local _ = t[1] end'
+costs 8000 64 'local t = setmetatable({}, {__add = f}) for i = 1, n do local _ = t + 1, 1 + 1 end'
+costs 8000 128 'local t = setmetatable({}, {__close = f}) for i = 1, n do local x <close> = t end'
+costs 12000 0 'local function g(x) return f(x) end for i = 1, n do g(i) end'
+costs 12000 0 'local function g(x) return (f(x)) end for i = 1, n do g(i) end'
 costs 4400 0 'local function g(k) if k > 0 then g(k - 1) end end for i = 1, n // 20 do g(20) end'
 costs 4000 0 'local function g(k) if k == 0 then return end return g(k - 1) end g(n)'
-# Long code: 1 more for 1024 instructions, each that can call something being 16.
-long='local x, y = 1, {} local s = ("x = 1 "):rep(10240) local c = ("y.x = x "):rep(640)'
+# Long code: 1 more for 1024 instructions.
+long='local x, y = 1, {} local s = ("x = 1 "):rep(10240) local c = ("y.x = x "):rep(10240)'
 leaf='"local x = 1 " .. s .. "return x"'
 costs 48000 0 "$long local g = load($leaf) for i = 1, n do g() end"
 costs 44000 0 "$long load('local n, x = ... for i = 1, n do ' .. s .. ' end')(n)"
 costs 44000 100 "$long load('local n, x, y = ..., 1, {} while n > 0 do n = n - 1 ' .. c .. ' end')(n)"
-costs 48000 100 "$long load('local n, x, y = ..., 1, {} for _ in function() n = n - 1 if n > 0 then return n end end do ' .. c .. ' end')(n)"
+costs 44000 100 "$long load('local n, x, y = ..., 1, {} for _ in function() n = n - 1 if n > 0 then return n end end do ' .. c .. ' end')(n)"
 costs 44000 100 "$long load('local n, x, y = ..., 1, {} ::a:: if n > 0 then n = n - 1 ' .. c .. ' goto a end')(n)"
-costs 4000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(100) .. "return x") for i = 1, n do g() end'
+costs 12000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(1020) .. "return x") for i = 1, n do g() end'
+costs 8000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(1019) .. "return x") for i = 1, n do g() end'
 # Texts that are compared: 1 for each KiB, if they are, and a 64th.
 texts='local a, b, c = ("x"):rep(10240), ("x"):rep(10240), ("x"):rep(10241) for i = 1, n do local _ ='
 costs 44000 64 "$texts a == b end"
@@ -83,27 +110,28 @@ costs 4000 0 "$texts #a < #c end"
 costs 4000 0 "$texts a == 1 end"
 # What is done within one instruction: 64 levels of metatables, 32 values.
 costs 8000 64 'local t = {} for _ = 1, 63 do t = setmetatable({}, {__index = t}) end for i = 1, n do local _ = t.x end'
-costs 36800 200 'local function g(...) for i = 1, n do f(...) end end g(("x"):rep(256):byte(1, -1))'
-costs 27000 100 'local t = f for _ = 1, 64 do t = setmetatable({}, {__call = t}) end for i = 1, n do t() end'
+costs 40800 200 'local function g(...) for i = 1, n do f(...) end end g(("x"):rep(256):byte(1, -1))'
+costs 30500 100 'local t = f for _ = 1, 64 do t = setmetatable({}, {__call = t}) end for i = 1, n do t() end'
 # A resume is a tick, too.
-costs 6000 32 'local co = coroutine.wrap(function() while true do coroutine.yield() end end) for i = 1, n // 2 do co() end'
+costs 10000 32 'local co = coroutine.wrap(function() while true do coroutine.yield() end end) for i = 1, n // 2 do co() end'
 same_ticks=$(for b in slua slua slua-asan; do "$build/$b" --ticks programs.lua 4 100 2>&1 | grep '^ticks'; done | sort -u | wc -l)
 [ "$same_ticks" = 1 ]
 verdict $? 'the same ticks in all runs and builds'
 
-# ---- The limit comes at the tick at which it is due, whatever was granted ahead
+# ---- The limit comes at the tick at which it is due, whatever was granted ahead: print takes 3 before it writes
 
-exact='local t = {("x"):rep(3000):byte(1, -1)}
-for n = 1, 4000 do
+exact='local t, n = {("x"):rep(3000):byte(1, -1)}, 0
+for _ = 1, 40 do for _ = 1, 100 do
+  n = n + 1
   local k = n * 7919 % 100
   while k > 0 do k = k - 1 end
   if n % 3 == 0 then table.unpack(t, 1, n * 31 % 3000) elseif n % 3 == 1 then local _ = {{}, {}} else ("x"):rep(n * 101 % 9000) end
   print(beat.ticks())
-end'
+end end'
 "$build/slua" --repeatable --ticks -e "$exact" 2>&1 >"$dir/all" | grep -q '^ticks'
 for beats in 21 22 23 24 25 26 27; do
   "$build/slua" --heartbeats $beats -e "$exact" >"$dir/ours" 2>"$dir/err"
-  awk -v end=${beats}000 '$1 < end' "$dir/all" | cmp - "$dir/ours" >"$dir/diff" 2>&1
+  awk -v end=${beats}000 '$1 < end - PRINT' PRINT=3 "$dir/all" | cmp - "$dir/ours" >"$dir/diff" 2>&1
   verdict $? "not all that $beats beats are enough for" "$dir/diff"
 done
 

@@ -237,6 +237,26 @@ static void sources_are_closed(void** unused) {
   remove(name);
 }
 
+/* A limit is reached by a finalizer that runs somewhere within the call that opens a file. */
+static void files_are_closed_in_time(void** unused) {
+  (void)unused;
+  static const char* const opens[] = {"io.lines(name)", "io.open(name)", "io.input(name)"};
+  int before = open_files();
+  for (int i = 0; i < 100; i++) {
+    char text[500];
+    slua* s = state((slua_config){.limits.heartbeats = 10, .may = SLUA_MAY_FILES});
+    snprintf(text, sizeof text,
+             "local name, inside = '/dev/null' "
+             "local stop = {__gc = function() while inside do end end} "
+             "local text = ('x'):rep(%d) while true do setmetatable({}, stop) "
+             "inside = true local f = %s inside = false end",
+             i * 7, opens[i % 2 ? 0 : i % 3]);
+    assert_int_equal(run(s, text), SLUA_STOPPED);
+    slua_close(s);
+    assert_int_equal(open_files(), before);
+  }
+}
+
 static void keep_text(void* arg, const char* text, size_t length) { strncat(arg, text, length); }
 
 /* Who may not use files cannot read or move in the host's stdout, nor write to its stderr. */
@@ -280,6 +300,7 @@ int main(void) {
       cmocka_unit_test(a_slice_can_be_endless),
       cmocka_unit_test(files_are_closed),
       cmocka_unit_test(sources_are_closed),
+      cmocka_unit_test(files_are_closed_in_time),
       cmocka_unit_test(output_only_grows),
       cmocka_unit_test(the_locale_is_the_hosts),
   };

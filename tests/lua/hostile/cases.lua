@@ -460,21 +460,6 @@ case["rc, a map that is walked"] = function()
   while true do for _ in pairs(m) do end end
 end
 case["rc, made and dropped"] = function() ready() while true do rc.drop(rc.list()) end end
-case["what charged code calls, called by the guest"] = function()
-  local co = coroutine.create(spin)
-  beat.slice(co, 300)
-  local pay = debug.getinfo(co, 0, "f").func
-  assert(pay ~= spin)
-  forever(function()
-    for _, n in ipairs { 1e12, 1, 0, -1, -1e12 } do
-      for _, step in ipairs { 1, 0, -1, -1.0, 1.0 } do
-        pcall(pay, n, 0, step)
-        pcall(pay, n, n, n, step)
-        pcall(pay, 0, n, 0, step)
-      end
-    end
-  end)
-end
 case["file:write of long texts"] = function()
   local f, text = io.tmpfile(), many(1000000)
   forever(function() f:write(text) f:seek("set") end)
