@@ -13,15 +13,15 @@
 **   LOOSE   some are in use, and LOOSE_IDLE or more idle: these are the ones that are given back in parts
 **   EMPTY   all are free, some idle
 **   TIGHT   some are in use, some free, few of them idle
-**   CLEAR   all are clean; these may become a group of the other size
-**   FULL    none is free; this is no list
+**   clear   all are clean; these may become a group of the other size
+** (If none is free it is in no list.)
 ** Bound: the memory of idle nests is at most that of IDLE_LEAST and an eighth of those in use, of LOOSE_IDLE in each
 ** group that has some in use, and of a group. All is O(1), but for calls of the system, under one lock. */
 #include "alloc/internal.h"
 
 enum { GROUP = 2 * 1024 * 1024, GROUPS_A_TIME = CHUNK / GROUP };
 enum { WITHOUT_HUGE = 256, LOOSE_IDLE = 8, IDLE_SHARE = 8, IDLE_LEAST = 256 }; /* nests */
-enum { LOOSE, EMPTY, TIGHT, LISTS, CLEAR = LISTS, FULL };
+enum { LOOSE, EMPTY, TIGHT, LISTS };
 enum { SIZES = 2 };
 static const uint32_t sizes[SIZES] = {32 * 1024, NEST_MOST};
 
