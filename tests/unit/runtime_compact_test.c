@@ -189,6 +189,24 @@ static void copies_go_on(void** unused) {
   assert_true(nothing_lives());
 }
 
+/* Which addresses are the heap's does not depend on what the program writes into its first blocks. */
+static void what_is_written_is_no_record(void** unused) {
+  (void)unused;
+  enum { SLICE_BYTES = 64 * 1024, START = 1 << 20, NEXT = 32 << 20 };
+  rt_task* t = compact(true);
+  rt_enter(t);
+  char* last = NULL;
+  for (int i = 0; i < 60; i++) last = memset(rt_alloc(1000), 0x5a + i, 1000);
+  char* region = last - rt_offset(t, last);
+  assert_true(mi_is_in_heap_region(last) && mi_heap_of(last) != NULL);
+  for (size_t at = START; at < NEXT; at += SLICE_BYTES) {
+    assert_false(mi_is_in_heap_region(region + at));
+    assert_null(mi_heap_of(region + at));
+  }
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+}
+
 /* What stands in the way of an image: nothing, a block that is too large, others' blocks, the end of it. */
 static void image_of(int what, bool there) {
   rt_task* t = compact(false);
@@ -408,7 +426,7 @@ int main(void) {
       cmocka_unit_test(limits_are_exact),           cmocka_unit_test(copies_go_on),
       cmocka_unit_test(images_are_whole),           cmocka_unit_test(what_is_given_up_is_cleared),
       cmocka_unit_test(copies_are_apart),           cmocka_unit_test(copies_are_given_back),
-      cmocka_unit_test(little_is_resident),
+      cmocka_unit_test(little_is_resident),         cmocka_unit_test(what_is_written_is_no_record),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
