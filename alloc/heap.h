@@ -165,8 +165,8 @@ struct mi_heap_s {
   bool by_grant; /* its task's byte limit counts what is granted here */
   bool adopts;   /* what ended threads left, so it cannot end with its blocks */
   uint8_t tag;   /* it adopts pages of the same tag */
-  uint64_t
-      classes; /* bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0 */
+  /* Bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0. The owner's alone. */
+  uint64_t classes;
   class_stat_t stat[CLASS_COUNT];
   class_survey_t* survey;  /* CLASS_COUNT; NULL: there was none yet, or no memory for it */
   unsigned deferred_count; /* callbacks of this heap; its task's alone */
