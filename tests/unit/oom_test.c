@@ -5,6 +5,7 @@
 ** is, and all works again afterwards. What the library says meanwhile goes to a function that
 ** allocates. */
 #include "oom_tools.h"
+#include "runtime_copies.h"
 
 /* Injections into each scenario; the plain build has the most. */
 #if defined(__SANITIZE_THREAD__)
@@ -316,6 +317,37 @@ static void budgets(void) {
   require(rt_task_end(t) == 0);
 }
 
+/* Who cannot have a nest has the copy elsewhere. */
+static void end_copied(rt_task* t, const char* last, int stamp) {
+  if (t == NULL) return;
+  for (int i = 0; i < PIECE; i++) require(last[i] == (char)stamp);
+  require(rt_task_end(t) == 0);
+}
+static void copies(void) {
+  enum { COPIES = 40 };
+  armed = false;
+  rt_image image = make_image(30);
+  armed = true;
+  rt_task* tasks[COPIES];
+  char* last[COPIES];
+  for (int i = 0; i < COPIES; i++) {
+    tasks[i] = rt_task_new(&(rt_config){.compact = true});
+    if (tasks[i] == NULL) continue;
+    require(rt_enter(tasks[i]) == 0);
+    char* copy = rt_put_image(&image);
+    require(copy != NULL);
+    last[i] = memset(copy + image.size - PIECE, i, PIECE);
+    used(rt_alloc(8000), 8000, false);
+    rt_leave();
+  }
+  for (int i = 1; i < COPIES; i += 2) end_copied(tasks[i], last[i], i);
+  mi_collect(true);
+  for (int i = 0; i < COPIES; i += 2) end_copied(tasks[i], last[i], i);
+  armed = false;
+  free((void*)(uintptr_t)image.start);
+  armed = true;
+}
+
 static const struct scenario {
   const char* name;
   void (*run)(void);
@@ -329,6 +361,7 @@ static const struct scenario {
     {"a task", a_task},
     {"cycles", cycles},
     {"budgets", budgets},
+    {"copies", copies},
     {"threads", threads},
     {"idle owner", idle_owner},
     {"look", look},

@@ -39,7 +39,7 @@ static char* piece(const copied* c, int i) {
   return c->at + c->image->size - (size_t)(i + 1) * PIECE;
 }
 
-static copied begin_copy(const rt_image* image, int stamp) {
+static inline copied begin_copy(const rt_image* image, int stamp) {
   copied c = {.task = compact(false), .image = image, .stamp = stamp};
   rt_enter(c.task);
   c.at = rt_put_image(image);
@@ -51,7 +51,7 @@ static copied begin_copy(const rt_image* image, int stamp) {
   return c;
 }
 
-static void end_copy(copied* c) {
+static inline void end_copy(copied* c) {
   for (int i = 0, n = (int)(c->image->bytes / PIECE); i < n; i++) {
     assert_memory_equal(piece(c, i), &c->stamp, sizeof c->stamp);
     assert_int_equal(piece(c, i)[PIECE - 1], n - 1 - i);
