@@ -34,14 +34,14 @@ typedef struct step {
 static step_t* last_step;
 static unsigned steps;
 
-/* Once there are many, in huge pages. */
+/* Once there are many, in huge pages, if there is so much to be had. */
 static char* map_step(size_t* size) {
   enum { HUGE_PAGE = 2 * 1024 * 1024 };
   bool many = ++steps > MANY && *size < HUGE_PAGE && !MI_SECURE;
-  if (!many) return map_guarded(*size, GUARD);
+  char* p = many ? os_map(HUGE_PAGE, HUGE_PAGE) : NULL;
+  if (p == NULL) return map_guarded(*size, GUARD);
   *size = HUGE_PAGE;
-  char* p = os_map(HUGE_PAGE, HUGE_PAGE);
-  if (p != NULL) (void)os_want_huge_pages(p, HUGE_PAGE);
+  (void)os_want_huge_pages(p, HUGE_PAGE);
   return p;
 }
 

@@ -547,11 +547,22 @@ static void test_thread_without_memory(void** state) {
   pthread_join(t, NULL);
 }
 
+/* Tasks without blocks need records only, which are to be had as long as some small mapping is. */
+static void test_small_mappings_do(void** state) {
+  (void)state;
+  enum { TASKS = 2000 };
+  static rt_task* tasks[TASKS];
+  map_most = MiB;
+  for (int i = 0; i < TASKS; i++) assert_non_null(tasks[i] = rt_task_new(NULL));
+  map_most = SIZE_MAX;
+  for (int i = 0; i < TASKS; i++) assert_int_equal(rt_task_end(tasks[i]), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_said_in_time),          cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_stderr_fails),          cmocka_unit_test(test_free_keeps_errno),
-      cmocka_unit_test(test_thread_without_memory),
+      cmocka_unit_test(test_thread_without_memory), cmocka_unit_test(test_small_mappings_do),
   };
   return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

@@ -45,8 +45,9 @@ static bool refused(void) {
   return fails;
 }
 
+static size_t map_most = SIZE_MAX;
 void* mmap(void* p, size_t size, int prot, int flags, int fd, off_t offset) {
-  if (refused()) return MAP_FAILED;
+  if (refused() || size > map_most) return MAP_FAILED;
   return (void*)syscall(SYS_mmap, p, size, prot, flags, fd, offset);
 }
 static bool unmaps_fail;
