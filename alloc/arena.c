@@ -138,6 +138,11 @@ size_t region_extend(arena_t* a, const char* p, size_t size, size_t new_size) {
 
 /* ---- Address space --------------------------------------------------------------------------- */
 
+void space_free_kept(void) {
+  huge_purge();
+  regions_purge();
+}
+
 static char* space_of_system(size_t size, size_t align, bool* zero) {
   *zero = true;
   return may_ask_system() ? os_map(size, align) : NULL;
@@ -244,7 +249,7 @@ static void discard(chunk_t* c) {
 static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
   chunk_t* c = new_chunk(arena);
   if (c == NULL && arena == &arena_main && may_ask_system()) {
-    huge_purge();
+    space_free_kept();
     c = new_chunk(arena);
   }
   if (c != NULL && dense && arena_may_purge(arena))

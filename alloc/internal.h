@@ -125,6 +125,7 @@ void slices_free(page_t* page); /* may purge others */
 ** *arena is whose it is then. NULL: there is none. */
 char* space_take(arena_t** arena, size_t* size, size_t align, bool* zero);
 void space_give(arena_t* arena, char* p, size_t size);
+void space_free_kept(void); /* what is kept for others is not missed where nothing is to be had */
 /* What was taken from a region at p becomes larger, by zero memory: the new size, of whole places. 0: what
 ** lies behind it is taken, or there is no memory. */
 size_t region_extend(arena_t* arena, const char* p, size_t size, size_t new_size);

@@ -121,11 +121,10 @@ static void regions_drop(uint32_t most, bool all) {
 void regions_decay(void) { regions_drop(UNMAPS_DECAY, false); }
 void regions_purge(void) { regions_drop(UINT32_MAX, true); }
 
-/* What is kept is not missed where nothing more is to be had. */
 static arena_t* region_new(void) {
   arena_t* arena = region_map();
   if (arena != NULL || !may_ask_system()) return arena;
-  regions_purge();
+  space_free_kept();
   return region_map();
 }
 

@@ -558,11 +558,32 @@ static void test_small_mappings_do(void** state) {
   for (int i = 0; i < TASKS; i++) assert_int_equal(rt_task_end(tasks[i]), 0);
 }
 
+/* The address space of a region that is kept is there for all: blocks of slices, and huge ones. */
+static void region_makes_room(size_t block) {
+  enum { BLOCKS = 20000 };
+  static void* blocks[BLOCKS];
+  int n = 0;
+  mi_collect(true);
+  rt_task* task = rt_task_new(&(rt_config){.compact = true, .repeatable_addresses = true});
+  assert_non_null(task);
+  assert_int_equal(rt_task_end(task), 0);
+  for (map_waits = true; map_waits && n < BLOCKS; n++)
+    assert_non_null(blocks[n] = mi_malloc(block));
+  assert_false(map_waits);
+  while (n > 0) mi_free(blocks[--n]);
+}
+static void test_regions_make_room(void** state) {
+  (void)state;
+  region_makes_room(64 * KiB);
+  region_makes_room(40 * MiB);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_said_in_time),          cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_stderr_fails),          cmocka_unit_test(test_free_keeps_errno),
       cmocka_unit_test(test_thread_without_memory), cmocka_unit_test(test_small_mappings_do),
+      cmocka_unit_test(test_regions_make_room),
   };
   return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }
