@@ -23,7 +23,8 @@
 ** not one for each. */
 #define REGION (4 * GiB)
 /* A region begins with a small chunk: its first slice has the records of so many slices, and behind them the first
-** block of a compact task, in the same page of the system. The next chunk is always at the second place. */
+** block of a compact task, in the same page of the system. It is always at the first place, and the next chunk at the
+** second one. */
 enum { START_SLICES = 16, START_RECORDS = START_SLICES * RECORD };
 enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of that */
 enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };

@@ -32,7 +32,7 @@ static arena_t* region_map(void) {
   if (arena == NULL) return NULL;
   *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
   for (size_t i = 0; i < REGION_PLACES; i++)
-    atomic_store_explicit(&arena->place[i], i == SECOND ? PLACE_USED : 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->place[i], i <= SECOND ? PLACE_USED : 0, memory_order_relaxed);
   arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
   if (arena->start != NULL) return arena;
   region_unmap(arena);
