@@ -422,8 +422,9 @@ typedef struct nest_group nest_group_t;
 /* For at least *size bytes, of any contents; *size is what it has. *cold: it is to be touched first. NULL: no memory. */
 char* nest_take(size_t* size, bool* cold, nest_group_t** group);
 void nest_give(nest_group_t* group, const char* nest);
-void nests_purge(void); /* no memory of free ones is resident */
-void nests_decay(void); /* now and then: what is not needed */
+bool nests_have(const void* p); /* does it point into one that is in use? O(groups) */
+void nests_purge(void);         /* no memory of free ones is resident */
+void nests_decay(void);         /* now and then: what is not needed */
 void nests_unmap(void);
 
 /* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */

@@ -230,3 +230,18 @@ void nest_give(nest_group_t* g, const char* nest) {
   if (idle > IDLE_LEAST + in_use / IDLE_SHARE) purge_one();
   pthread_mutex_unlock(&nests_lock);
 }
+
+/* ---- For those who only look ------------------------------------------------------------------ */
+
+static bool is_used(const nest_group_t* g, size_t offset) {
+  return (g->all & ~g->free) >> offset / g->size & 1;
+}
+
+bool nests_have(const void* p) {
+  pthread_mutex_lock(&nests_lock);
+  const nest_group_t* g = last_group;
+  while (g != NULL && (uintptr_t)p - (uintptr_t)g->base >= GROUP) g = g->before;
+  bool has = g != NULL && g->all != g->free && is_used(g, (size_t)((const char*)p - g->base));
+  pthread_mutex_unlock(&nests_lock);
+  return has;
+}

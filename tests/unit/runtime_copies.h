@@ -59,6 +59,7 @@ static inline void end_copy(copied* c) {
   for (int i = 0; i < 300; i++) assert_int_equal(c->own[i], (unsigned char)c->stamp);
   for (int i = 0; i < 8000 && c->large != NULL; i++)
     assert_int_equal(c->large[i], (unsigned char)c->stamp);
+  assert_true(mi_is_in_heap_region(c->own) && mi_is_in_heap_region(piece(c, 0)));
   rt_enter(c->task);
   if (c->stamp % 2) rt_free_sized(c->own, 300);
   assert_int_equal(rt_bytes(c->task),
