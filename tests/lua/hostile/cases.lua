@@ -23,6 +23,19 @@ case["numeric for"] = function() for _ = 1, math.maxinteger do end end
 case["numeric for, downwards"] = function() for _ = math.maxinteger, math.mininteger, -1 do end end
 case["numeric for, floats"] = function() for _ = 1.0, 1e300, 0.5 do end end
 case["numeric for, float that stands still"] = function() for _ = 1e17, math.huge do end end
+case["numeric for, when functions of floats are owed for"] = function()
+  local function f() end
+  local x, y, n, _ = 1e300, 3e-300, (1 << 57) + 2, nil
+  ready()
+  for k = 1, 252 do
+    for _ = 1, k do f() end
+    _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y
+    _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y
+    beat.ticks()
+    for i = 1, n do if i > 3 then break end end
+  end
+  spin()
+end
 case["nested for"] = function()
   for _ = 1, 1e6 do for _ = 1, 1e6 do for _ = 1, 1e6 do end end end
 end
