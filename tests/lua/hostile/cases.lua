@@ -660,6 +660,18 @@ end
 local function put(t, k, v) t[k] = v end
 case["colliding integers, one by one"] = function() collide(put, function(i) return i * 131071 end) end
 case["colliding integers, by rawset"] = function() collide(rawset, function(i) return i * 131071 end) end
+case["keys that come and go beside an array"] = function()
+  local t, names = array(1 << 18), {}
+  for i = 1, 64 do names[i] = "k" .. i end
+  ready()
+  while true do
+    for i = 1, 64, 2 do
+      local a, b = names[i], names[i + 1]
+      t[a], t[b] = 1, 1
+      t[a], t[b] = nil, nil
+    end
+  end
+end
 case["colliding floats"] = function() collide(put, function(i) return 1.5 + i * 2.0 ^ -52 end) end
 case["colliding integers when a table grows"] = function()
   local t = {}
