@@ -11,7 +11,7 @@ BASE   = $(CSTD) $(WARN) -fvisibility=hidden -fno-semantic-interposition -MMD -M
 PRELOAD = alloc/override.c alloc/operators.c
 CORE  = $(filter-out $(PRELOAD),$(wildcard alloc/*.c)) $(wildcard rc/*.c rc/data/*.c runtime/*.c)
 LUA_I = $(firstword $(wildcard /usr/include/lua5.4) /usr/include)
-# Statically, with numbers as text from number.c, what steps.c and chains.c count, what objects.c shortens, files.c's files, and its loop where lua.ld has it.
+# Statically, with numbers as text from number.c, what count/ counts, what objects.c shortens, files.c's files, and its loop where lua.ld has it.
 WRAPPED = snprintf __snprintf_chk strcoll luaT_gettm luaT_gettmbyobj luaT_getvarargs luaD_poscall luaS_eqlngstr \
           luaO_str2num luaH_finishset luaH_set luaH_setint luaS_newlstr luaH_realasize luaX_next \
           luaF_getlocalname luaC_newobj luaM_malloc_ luaM_realloc_ luaM_free_ luaH_new luaH_free luaH_resize \
@@ -117,7 +117,7 @@ amalgamation: $(B)/sluice.c ## the core as one C file, build/sluice.c
 # ---- Programs
 
 LUA_MAIN = demo-lang/slua.c demo-lang/run.c demo-lang/repl.c
-LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/lib/*.c demo-lang/math/*.c))
+LUA_LIB  = $(filter-out $(LUA_MAIN),$(wildcard demo-lang/*.c demo-lang/count/*.c demo-lang/lib/*.c demo-lang/math/*.c demo-lang/rc/*.c))
 $(foreach v,plain pic asan tsan,$(call objects,$(v),$(LUA_LIB) $(LUA_MAIN))): EXTRA = -I$(LUA_I)
 $(B)/slua: $(call objects,plain,$(LUA_LIB) $(LUA_MAIN)) $(B)/libsluice.a
 	$(CC) -pthread -o $@ $^ $(LUA_L) -lm -ldl -Wl,-E
@@ -150,7 +150,7 @@ $(B)/disturb.so: tests/determinism/disturb.c Makefile
 	$(CC) $(CSTD) $(WARN) -O2 -fPIC -shared -pthread $< -o $@
 
 # Reads and writes Lua's bytecode by itself: for the tests.
-$(B)/bytecode: tests/charge/bytecode.c demo-lang/bytecode.c demo-lang/bytecode.h Makefile
+$(B)/bytecode: tests/charge/bytecode.c demo-lang/count/bytecode.c demo-lang/count/bytecode.h Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(WARN) -I$(LUA_I) -O1 -g -fsanitize=address,undefined $(filter %.c,$^) -o $@ -l:liblua5.4.a -lm -ldl
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "demo-lang/guest.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 typedef struct guest_file {
   struct guest_file* next;

@@ -1,7 +1,7 @@
 /* guest.c: the allocator function, the seed, the hook, and the way out when a limit is reached. */
 #include "demo-lang/guest.h"
 #include "demo-lang/objects.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -8,7 +8,7 @@
 ** do.
 **
 ** What makes limits hold: in a state that is counted, calls are paid for before they run where liblua makes
-** them (steps.h), and loops by what is put into the bytecode (charge.h says what, meter.c who pays); if
+** them (count/steps.h), and loops by what is put into the bytecode (count/charge.h says what, count/meter.c who pays); if
 ** that is not what we expect, some instructions at a time by a count hook. A limit that is reached leaves Lua
 ** by a longjmp to guest_call, or sets the hook to the next instruction, which does. So no pcall, message handler or
 ** __close of the guest can hold it up, and the state, left in the middle of something, is not
@@ -67,7 +67,7 @@ typedef struct guest {
   uint64_t collect_above; /* bytes: more than that asks for a collection at the next instruction */
   uint64_t limit;         /* bytes; 0: none */
   jmp_buf* way_out;       /* of the call from the host that runs the guest now */
-  int64_t steps;          /* granted and not used (steps.h); running: the thread has them */
+  int64_t steps;          /* granted and not used (count/steps.h); running: the thread has them */
   uint64_t returned;      /* ticks that were taken back at a limit */
   lua_Integer seeds;      /* of math.randomseed(), so far */
   uint64_t unused;        /* ticks that were granted, and are not in `steps` */
@@ -187,7 +187,7 @@ bool number_hide_signs_of_nan(bool hidden);
 static inline lua_Number guest_number(lua_State* L, lua_Number x) {
   return x == x || !guest_of(L)->repeatable ? x : (lua_Number)NAN;
 }
-/* meter.c: finds out how a state that is counted can pay; false: no memory. */
+/* count/meter.c: finds out how a state that is counted can pay; false: no memory. */
 bool guest_open_meter(guest* g);
 /* The function at the top is replaced by one that pays; false: it stays, and the hook must pay. */
 bool guest_charge(lua_State* L);
@@ -234,7 +234,7 @@ const char* guest_tostring(lua_State* L, int index);
 void guest_address(lua_State* L, const void* p, char text[GUEST_ADDRESS]);
 /* lib/string.c: the library "string", as luaopen_string. */
 int guest_open_string(lua_State* L);
-/* rcmodule.c: the module "rc"; beat.c: the module "beat". */
+/* rc/module.c: the module "rc"; beat.c: the module "beat". */
 int luaopen_rc(lua_State* L);
 int luaopen_beat(lua_State* L);
 

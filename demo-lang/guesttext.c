@@ -1,6 +1,6 @@
 /* guesttext.c: tostring as Lua's, but an address is shown as its offset in the task's region, which is
 ** the same in every run. */
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 #include <stdio.h>
 

@@ -10,7 +10,7 @@
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 enum { SHORT_TEXT = 0x44, LONG_TEXT = 0x54, INTEGER = 0x03, FLOAT = 0x13, HASH = 12 };
 

@@ -2,7 +2,7 @@
 **
 ** An object is made by luaC_newobj, which calls luaM_malloc_, which calls the state's allocator function; one is freed
 ** by luaM_free_, which calls that; a table, of up to three blocks, by luaH_free. Here is all of that in one function for
-** each, where the linker sends liblua's calls (see steps.h), for our states and blocks that rt_alloc_quick has at hand.
+** each, where the linker sends liblua's calls (see count/steps.h), for our states and blocks that rt_alloc_quick has at hand.
 ** Otherwise liblua's own function is called, before anything has happened. A table gets its first array and nodes here, too.
 ** Blocks and bytes are the same in either case, and ticks, but that an array which stays as it is is not asked for again.
 **

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demo-lang/rcvalue.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/rc/value.h"
+#include "demo-lang/count/steps.h"
 
 enum { OUTPUT_BUFFER = 256 };
 enum { HOST_FUNCTION = 1, LOADED, FIRST_RESULT };

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "demo-lang/lib/strings.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 enum {
   SPEC = 32,              /* bytes of %, flags, width, precision, "ll", conversion and a zero */

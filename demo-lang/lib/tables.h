@@ -58,7 +58,7 @@ static inline size_t array_count(const table* t) {
 
 static inline bool has_nodes(const table* t) { return t->last_free != NULL; }
 
-/* chains.c: does this liblua look for keys where we do? */
+/* count/chains.c: does this liblua look for keys where we do? */
 bool chains_are_known(lua_State* L);
 /* Where the key's chain begins among 2^bits nodes; not for long texts that were not hashed. */
 size_t chains_place(unsigned type, uint64_t value, unsigned bits);

@@ -6,7 +6,7 @@
 ** call. What may run the guest's functions (metamethods) or C functions that the guest has put in
 ** their place pays a tick each time, so that no tree of calls is free.
 **
-** A string that is read as a number pays for that in steps.c, whoever has it read.
+** A string that is read as a number pays for that in count/steps.c, whoever has it read.
 **
 ** guest_tick may leave Lua by a longjmp: nothing that only C knows may be held across it. */
 #ifndef SLUICE_LIB_WORK_H

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demo-lang/bytecode.h"
+#include "demo-lang/count/bytecode.h"
 
 static const char* const names[] = {
     "MOVE",     "LOADI",    "LOADF",    "LOADK",    "LOADKX",     "LOADFALSE", "LFALSESKIP",

@@ -1,4 +1,4 @@
-/* bytecode.h: Lua 5.4's bytecode, as lua_dump writes it and lua_load reads it.
+/* count/bytecode.h: Lua 5.4's bytecode, as lua_dump writes it and lua_load reads it.
 **
 ** A function is read into a `proto`, changed there, and written again. Facts of the format: an
 ** instruction has 32 bits, the opcode in the lowest 7, then either A (8), k (1), B (8), C (8), or

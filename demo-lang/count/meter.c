@@ -1,4 +1,4 @@
-/* meter.c: what is granted to a guest ahead, and how its loops pay.
+/* count/meter.c: what is granted to a guest ahead, and how its loops pay.
 **
 ** Ticks are granted GRANT at a time, less when the limit is near: what the task has been charged
 ** is ahead of what the guest has used by less than a beat. When the task comes to its limit, what was
@@ -7,10 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "demo-lang/charge.h"
+#include "demo-lang/count/charge.h"
 #include "demo-lang/lib/tables.h"
 #include "demo-lang/lib/work.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 enum { GRANT = 250 };
 

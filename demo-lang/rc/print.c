@@ -1,8 +1,8 @@
-/* rcprint.c: what tostring shows of values: expressions that make them, cut off after LONGEST
+/* rc/print.c: what tostring shows of values: expressions that make them, cut off after LONGEST
 ** bytes. Nothing is made in Lua's memory before the text is complete. */
 #include <stdio.h>
 
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 enum { LONGEST = 1000, LONGEST_BIG = 512 /* bits of a big integer inside */ };
 

@@ -1,7 +1,7 @@
-/* charge.c: which instructions are put in where. The functions of a chunk are changed one by one:
+/* count/charge.c: which instructions are put in where. The functions of a chunk are changed one by one:
 ** a first pass finds out what there is to charge, a second one copies the code with additions and
 ** leaves work for stubs, which come last; then the jumps get their distances. */
-#include "demo-lang/charge.h"
+#include "demo-lang/count/charge.h"
 
 enum { NONE = -1 };
 

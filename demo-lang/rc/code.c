@@ -1,4 +1,4 @@
-/* rccode.c: values as bytes, to be kept or sent, and back.
+/* rc/code.c: values as bytes, to be kept or sent, and back.
 **
 **   "RC", 1             the format and its version
 **   value
@@ -20,7 +20,7 @@
 ** is made, levels against DEPTH, and whatever is no encoding is an error. */
 #include <errno.h>
 
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 enum { OF_NIL, OF_FALSE, OF_TRUE, OF_INTEGER, OF_FLOAT, OF_STRING };
 enum { OF_ROPE = OF_STRING + 1, OF_BIG, OF_LIST, OF_VECTOR, OF_MAP };

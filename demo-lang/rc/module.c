@@ -1,4 +1,4 @@
-/* rcmodule.c: the Lua module "rc": values outside of Lua's collector, and drafts of them.
+/* rc/module.c: the Lua module "rc": values outside of Lua's collector, and drafts of them.
 **
 **   rc.list([t]), rc.vector([t]), rc.map([t]), rc.rope([text]), rc.int(number or text [, base])
 **   rc.draft(v), rc.value(d)   a variable that holds v; the value that it holds
@@ -9,9 +9,9 @@
 **   rc.pending(), rc.drain([units]), rc.counters()
 **
 ** What takes a value first is a method, too, but for maps, whose fields are their keys.
-** rcvalue.h tells how handles work, rccollection.c what collections do. */
+** rc/value.h tells how handles work, rc/collection.c what collections do. */
 #include "demo-lang/lib/work.h"
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 /* ---- What all have --------------------------------------------------------------------------- */
 

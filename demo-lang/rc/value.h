@@ -1,4 +1,4 @@
-/* rcvalue.h: between Lua's values and the counted ones of rc/, for the module rc.
+/* rc/value.h: between Lua's values and the counted ones of rc/, for the module rc.
 **
 ** Lists, vectors, maps, ropes and big integers are values: none changes, and what holds one holds
 ** that value for ever. So they need no order among threads, and no cycle can be made. Lua sees a
@@ -10,8 +10,8 @@
 **     from then on makes nothing there until what it made is in a handle (update, memory_try);
 **   - what a collection gives to Lua waits in the guest's pocket, which owns it (word_give).
 ** An error of Lua's leaves nothing that is owned by nobody. */
-#ifndef SLUICE_RCVALUE_H
-#define SLUICE_RCVALUE_H
+#ifndef SLUICE_RC_VALUE_H
+#define SLUICE_RC_VALUE_H
 
 #include "demo-lang/guest.h"
 #include "demo-lang/lib/strings.h"
@@ -130,7 +130,7 @@ enum { ARGUMENTS = 3, UPDATED };
 int update(lua_State* L, unsigned kinds, bool (*attempt)(lua_State* L));
 handle* updated(lua_State* L);
 
-/* ---- rcorder.c: order, equality, hashes ------------------------------------------------------ */
+/* ---- rc/order.c: order, equality, hashes ------------------------------------------------------ */
 
 /* Below 0, 0, above 0: the order that demo-lang/README.md tells. With `equality`, 0 if they are
 ** equal and anything else if not. Throws if they nest too deeply. */
@@ -166,7 +166,7 @@ rc_map_ops map_ops(map_key* k);
 
 /* ---- The parts of the module ----------------------------------------------------------------- */
 
-/* rccollection.c: as rc_list_cons and rc_list_pop; and the list of n cells, taken also if it fails. */
+/* rc/collection.c: as rc_list_cons and rc_list_pop; and the list of n cells, taken also if it fails. */
 enum { CELLS, COUNT, LIST_FIELDS };
 static inline size_t list_count(rc_word list) {
   return list == RC_NIL ? 0 : (size_t)rc_to_int(rc_get(rc_to(list), COUNT));
@@ -178,7 +178,7 @@ bool list_push(rc_word* list, rc_word w);
 rc_word list_pop(rc_word* list);
 rc_word list_of(rc_word cells, size_t n);
 
-/* rccollection.c: what handles of all kinds do. collection_index has the table of methods as its
+/* rc/collection.c: what handles of all kinds do. collection_index has the table of methods as its
 ** upvalue; collection_pairs has collection_steps of them. */
 int collection_index(lua_State* L);
 int collection_length(lua_State* L);
@@ -189,7 +189,7 @@ extern const luaL_Reg collection_functions[], collection_methods[];
 /* rc_map_put, which takes key and value even if it fails; k is the key's. */
 bool map_put(rc_word* map, map_key* k, rc_word key, rc_word w);
 
-/* rcrope.c. The rope of n bytes, in pieces, which are paid for. text_rope is an attempt's: the rope of the text at index, which text_prepare has seen;
+/* rc/rope.c. The rope of n bytes, in pieces, which are paid for. text_rope is an attempt's: the rope of the text at index, which text_prepare has seen;
 ** NO_WORD: no memory. */
 rc_word rope_from(purse* p, const char* text, size_t n);
 void text_prepare(lua_State* L, int index);
@@ -202,17 +202,17 @@ int rope_step(lua_State* L);
 int rope_concat(lua_State* L);
 int rope_tostring(lua_State* L);
 
-/* rcbig.c */
+/* rc/big.c */
 extern const luaL_Reg big_operators[];
 int big_new(lua_State* L);
 int big_tointeger(lua_State* L);
 int big_tostring(lua_State* L);
 int big_digits(lua_State* L);
 
-/* rcmodule.c: makes all types by handle_type. */
+/* rc/module.c: makes all types by handle_type. */
 void types_open(lua_State* L);
 
-/* rccode.c, rcprint.c */
+/* rc/code.c, rc/print.c */
 int value_encode(lua_State* L);
 int value_decode(lua_State* L);
 int value_tostring(lua_State* L);

@@ -1,7 +1,7 @@
-/* rcrope.c: ropes. Where a text is wanted, a string, a number, a rope or a big integer will do. */
+/* rc/rope.c: ropes. Where a text is wanted, a string, a number, a rope or a big integer will do. */
 #include <errno.h>
 
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 static bool is_rope(lua_State* L, int index) {
   const handle* h = handle_test(L, index);

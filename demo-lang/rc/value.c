@@ -1,5 +1,5 @@
-/* rcvalue.c: handles, and the way of values into rc/ and back. */
-#include "demo-lang/rcvalue.h"
+/* rc/value.c: handles, and the way of values into rc/ and back. */
+#include "demo-lang/rc/value.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* rcbig.c: big integers. An operand may be a Lua integer, or a float that is an integer, too; the
+/* rc/big.c: big integers. An operand may be a Lua integer, or a float that is an integer, too; the
 ** result is big, however small. Quotients by // are rounded down, as Lua's; / takes any of Lua's numbers, and gives
 ** the float that is nearest to the true quotient.
 **
@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "demo-lang/lib/work.h"
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 enum { RESULT = 3 }; /* where an operation finds the handle for it */
 enum { LIMB_BITS = 64, PRODUCTS = 256, QUOTIENTS = 32 /* of limbs, for a tick */ };

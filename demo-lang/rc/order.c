@@ -1,4 +1,4 @@
-/* rcorder.c: the order of values, and hashes that agree with it.
+/* rc/order.c: the order of values, and hashes that agree with it.
 **
 ** nil, false, true, numbers, texts, lists, vectors, maps. Numbers go by value, whether they are
 ** Lua's integers, floats or big ones; NaN is below all others and equal to itself. Texts go by
@@ -9,7 +9,7 @@
 ** hashed. Recursion is once a level, DEPTH at most. */
 #include <math.h>
 
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 enum { STEPS_OF_ELEMENT = 1, STEPS_OF_LEVEL = 4, BYTES_OF_LIMB = 8 };
 

@@ -1,4 +1,4 @@
-/* chains.c: keys that collide, in tables and in Lua's table of short texts.
+/* count/chains.c: keys that collide, in tables and in Lua's table of short texts.
 **
 ** Lua looks for a key along a chain of nodes. Where a chain begins depends on the key in a way that
 ** anybody can compute, so a guest can make chains as long as it has keys, and each access takes as
@@ -14,7 +14,7 @@
 #include "demo-lang/keys.h"
 #include "demo-lang/lib/tables.h"
 #include "demo-lang/objects.h"
-#include "demo-lang/steps.h"
+#include "demo-lang/count/steps.h"
 
 /* Types of keys, as Lua has them in nodes. */
 enum {

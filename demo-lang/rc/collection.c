@@ -1,10 +1,10 @@
-/* rccollection.c: lists, vectors and maps, and what handles of all kinds do: be read by index, be
+/* rc/collection.c: lists, vectors and maps, and what handles of all kinds do: be read by index, be
 ** walked, and make new values or change as drafts. */
 #include <errno.h>
 
 #include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
-#include "demo-lang/rcvalue.h"
+#include "demo-lang/rc/value.h"
 
 enum { IS_SEQUENCE = IS_LIST | IS_VECTOR, IS_COLLECTION = IS_SEQUENCE | IS_MAP };
 

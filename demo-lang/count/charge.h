@@ -1,4 +1,4 @@
-/* charge.h: what a guest pays for its loops, put into its bytecode.
+/* count/charge.h: what a guest pays for its loops, put into its bytecode.
 **
 ** A tick is a call (steps.c counts those where they happen) or a turn of a loop. What else a function
 ** does is bounded by its size: in long ones, a turn and an activation cost one more for each 1,024
@@ -33,7 +33,7 @@
 #ifndef SLUICE_CHARGE_H
 #define SLUICE_CHARGE_H
 
-#include "demo-lang/bytecode.h"
+#include "demo-lang/count/bytecode.h"
 
 enum { FREE = 32 };
 

@@ -1,4 +1,4 @@
-/* steps.h: what a single instruction of Lua can cost, and who pays for it.
+/* count/steps.h: what a single instruction of Lua can cost, and who pays for it.
 **
 ** Most instructions do a bounded amount of work. The others call a function in another file of liblua, or in
 ** the C library, for each part of their work: a level of a chain of metatables, values that are copied,
@@ -38,7 +38,7 @@ static inline const guest* steps_guest(void) {
   return g != NULL && g->counted ? g : NULL;
 }
 
-/* meter.c: what is left is below 0, so more is bought. May leave Lua by a longjmp, or, if that is `allowed`,
+/* count/meter.c: what is left is below 0, so more is bought. May leave Lua by a longjmp, or, if that is `allowed`,
 ** by an error for a deadline. L runs; NULL: whatever coroutine does. */
 void steps_pay(lua_State* L, bool allowed);
 
@@ -48,7 +48,7 @@ static inline void steps_take_in(lua_State* L, uint64_t n, bool allowed) {
 /* Pays for so many steps; may leave Lua by a longjmp. */
 static inline void steps_take(uint64_t n) { steps_take_in(NULL, n, false); }
 
-/* meter.c: the instructions that pay (charge.h): the register, and the operand B. */
+/* count/meter.c: the instructions that pay (charge.h): the register, and the operand B. */
 struct slot;
 void meter_pay(lua_State* L, struct slot* r, int operand, int kind);
 /* Takes what functions of floats did, which cannot pay where they do it (math/real.h); steps_pay does. */

@@ -1,6 +1,6 @@
-/* steps.c: counts the work within instructions, where liblua calls across its own files. */
-#include "demo-lang/steps.h"
-#include "demo-lang/charge.h"
+/* count/steps.c: counts the work within instructions, where liblua calls across its own files. */
+#include "demo-lang/count/steps.h"
+#include "demo-lang/count/charge.h"
 #include "demo-lang/lib/tables.h"
 #include "demo-lang/math/real.h"
 

@@ -1,5 +1,5 @@
-/* bytecode.c: reading, writing and checking functions of Lua 5.4. */
-#include "demo-lang/bytecode.h"
+/* count/bytecode.c: reading, writing and checking functions of Lua 5.4. */
+#include "demo-lang/count/bytecode.h"
 
 #include <string.h>
 
