@@ -197,14 +197,6 @@ static inline page_t* slot_of(const void* p) {
   return (page_t*)((char*)page_table.none + (page_table.offset[a >> CHUNK_SHIFT] + (intptr_t)slot));
 }
 
-/* The same for what is known to be a block, and not a huge one: in plain builds the records begin where its chunk does. */
-static inline page_t* slot_of_block(const void* p) {
-  if (CHECKED) return slot_of(p);
-  uintptr_t a = (uintptr_t)p;
-  size_t slot = (a >> (SLICE_SHIFT - 7)) & ((CHUNK_SLICES - 1) * (size_t)RECORD);
-  return (page_t*)((a & -(uintptr_t)CHUNK) + slot);
-}
-
 /* ---- What is read and written of a record -------------------------------------------------------- */
 
 static inline bool page_is_huge(const page_t* page) { return page->span > LARGE_BLOCK_MAX; }

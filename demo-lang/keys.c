@@ -10,6 +10,7 @@
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"
+#include "demo-lang/count/steps.h"
 
 enum { SHORT_TEXT = 0x44, LONG_TEXT = 0x54, INTEGER = 0x03, FLOAT = 0x13, HASH = 12 };
 
@@ -188,10 +189,12 @@ static void resize(lua_State* L, table* t, uint32_t old_array, sizes to) {
   __wrap_luaM_free_(L, old.nodes, node_count(&old) * sizeof(node));
 }
 
-/* False: it would shrink, or get very large; nothing has happened. */
+/* False: it would shrink, or get very large; nothing has happened. To count an array is paid for here, since one that
+** stays is not asked for again, and nodes where they are allocated. */
 static bool grow(lua_State* L, table* t, unsigned type, uint64_t bits) {
-  enum { MOST = 1 << 24 };
+  enum { MOST = 1 << 24, SLOTS = 64 };
   size_t old = array_count(t);
+  steps_take(old / SLOTS);
   sizes to = sizes_with(t, old, type, bits);
   if (to.array < old || to.array > MOST || to.others > MOST) return false;
   t->array_limit = (uint32_t)old;

@@ -337,7 +337,7 @@ static __attribute__((noinline)) void free_known_slow(rc_object* shell, const vo
 
 void rc_free_known(rc_object* shell) {
   mi_task_t* task = tls.task;
-  page_t* page = slot_of_block(shell);
+  page_t* page = slot_of(shell);
   if (CHECKED ||
       unlikely((dead_word(shell) & COUNT_AND_KIND) != 1 || page_owner(page) != (uintptr_t)task)) {
     free_known_slow(shell, __builtin_return_address(0));
@@ -366,7 +366,7 @@ void rc_dec_last(rc_object* o) {
     return;
   }
   mi_task_t* task = tls.task;
-  page_t* page = slot_of_block(o);
+  page_t* page = slot_of(o);
   size_t n = o->n;
   if (unlikely(!has_no_objects(o, n) || page_owner(page) != (uintptr_t)task ||
                task->notes_pauses)) {

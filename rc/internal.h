@@ -264,7 +264,7 @@ static inline bool has_no_objects(const rc_object* o, size_t n) {
 
 /* Returns how many words the caller has to add to the task's room: the object's, or 0. */
 static inline size_t small_free(mi_task_t* task, rc_object* o, size_t words) {
-  page_t* page = slot_of_block(o);
+  page_t* page = slot_of(o);
   if (likely(!CHECKED && page_owner(page) == (uintptr_t)task)) {
     page_free_local(page, (block_t*)(void*)o);
     return words;

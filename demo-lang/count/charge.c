@@ -25,12 +25,35 @@ static int* find_jumps(arena* a, const proto* p) {
 /* Instructions that a tick buys. */
 enum { A_TICK = 1024 };
 
+/* As how many instructions one counts, by its time. */
+static int weight_of(instruction i) {
+  enum { REMAINDER = 4, POWER = 16, CONCATENATION = 16, VALUES = 8, NILS = 32 };
+  switch (op_of(i)) {
+    case OP_MOD:
+    case OP_MODK:
+      return REMAINDER;
+    case OP_POW:
+    case OP_POWK:
+      return POWER;
+    case OP_CONCAT:
+      return CONCATENATION;
+    case OP_LOADNIL:
+      return 1 + b_of(i) / NILS;
+    case OP_VARARG:
+      return 1 + c_of(i) / VALUES;
+    default:
+      return 1;
+  }
+}
+
 typedef struct facts {
   int* last_jump;
-  int64_t* before; /* instructions before each one, with all turns of the loops that are free */
+  int64_t*
+      before; /* the weight of what is before each instruction, with all turns of the loops that are free */
   bool* is_free;   /* FORPREP and FORLOOP of those */
   int depth;       /* of the other numeric for loops */
-  bool jumps_back; /* a jump that is no for loop's */
+  bool jumps_back; /* a jump that is no for loop's; of all of them: */
+  int64_t longest; /* the most weight between a target and a jump */
 } facts;
 
 static int more_ticks(const facts* f, int from, int to) {
@@ -68,9 +91,14 @@ static facts find_facts(arena* a, const proto* p) {
              .is_free = arena_alloc(a, size, sizeof *f.is_free)};
   int64_t sum = 0;
   for (int pc = 0; pc < p->code_size; pc++) {
-    f.before[pc] = sum++;
+    f.before[pc] = sum;
+    sum += weight_of(p->code[pc]);
     f.is_free[pc] = false;
-    f.jumps_back |= jumps_back(p->code[pc], pc);
+    if (jumps_back(p->code[pc], pc)) {
+      int64_t body = sum - f.before[jump_target(p->code[pc], pc)];
+      if (body > f.longest) f.longest = body;
+      f.jumps_back = true;
+    }
     if (op_of(p->code[pc]) == OP_FORLOOP) sum += weigh_loop(p, &f, pc);
   }
   for (int pc = 0, depth = 0; pc < p->code_size; pc++) {
@@ -180,9 +208,15 @@ static void charge(work* w, int ticks) {
   for (; ticks > 0; ticks -= MOST) emit_payment(w, PAY_TICKS, 0, ticks < MOST ? ticks : MOST);
 }
 
+/* All free turns together are a tick's worth. */
+static int free_turns(const facts* f) {
+  int64_t n = A_TICK / f->longest;
+  return n < FREE ? (int)n : FREE;
+}
+
 static void start_function(work* w) {
   if (w->facts.jumps_back) {
-    emit(w, op_asbx(OP_LOADI, w->turns, FREE));
+    emit(w, op_asbx(OP_LOADI, w->turns, free_turns(&w->facts)));
     emit(w, op_asbx(OP_LOADI, w->turns + 1, 0));
   }
   charge(w, more_ticks(&w->facts, 0, w->p->code_size - 1));

@@ -4,7 +4,8 @@
 ** does is bounded by its size: in long ones, a turn and an activation cost one more for each 1,024
 ** instructions. (What runs a second time in an activation lies between a jump backwards and its
 ** target.) A numeric for whose numbers are all literals is not a loop but as many instructions as all its
-** turns have, if these are 1,024 at most beyond its own. The charge comes before the work.
+** turns have, if these are 1,024 at most beyond its own. Some that take long are counted as up to 16, and 8 values
+** of `...` or 32 of nil as one. The charge comes before the work.
 **
 ** An instruction that pays is an MMBINI, which in Lua's own code comes after an addition and calls a metamethod
 ** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
@@ -17,7 +18,8 @@
 **   next one. A float loop has its limit in R[A+1], and is cut likewise.
 ** - A generic for pays with the calls of its iterator.
 ** - A jump backwards becomes a FORLOOP over a hidden control block: the instruction that jumps and
-**   counts down in one. It starts at FREE turns in each activation, which the call has paid for.
+**   counts down in one. It starts at FREE turns in each activation, which the call has paid for; at fewer in
+**   a function where these could be more than 1,024 instructions.
 **   Step is 0, so the register of the index keeps its value, and may be any (it is a parameter's). When
 **   the count is used up, FORLOOP does not jump; then PAY_TURNS buys FREE turns more. Those that are left
 **   at a return are lost.

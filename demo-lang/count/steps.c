@@ -85,11 +85,11 @@ void __wrap_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, vo
 void __wrap_luaT_trybiniTM(lua_State* L, slot* r, lua_Integer operand, int k, void* to, int event) {
   enum { COUNT = 1, STEP };
   int b = (int)operand + 127;
-  uint64_t left = (uint64_t)steps_now.left, turns = r[COUNT].value;
+  uint64_t left = steps_now.left > 0 ? (uint64_t)steps_now.left : 0, turns = r[COUNT].value;
   if (event >= PAYMENTS) {
     __real_luaT_trybiniTM(L, r, operand, k, to, event);
   } else if (event == PAY_LOOP && r[STEP].type == TYPE_INTEGER && turns <= left / STEPS) {
-    steps_now.left = (int64_t)(left - turns * STEPS);
+    steps_now.left -= (int64_t)(turns * STEPS);
     r[-b].type = TYPE_NIL;
   } else {
     meter_pay(L, r, b, event);

@@ -99,6 +99,18 @@ costs 44000 100 "$long load('local n, x, y = ..., 1, {} for _ in function() n = 
 costs 44000 100 "$long load('local n, x, y = ..., 1, {} ::a:: if n > 0 then n = n - 1 ' .. c .. ' goto a end')(n)"
 costs 12000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(1020) .. "return x") for i = 1, n do g() end'
 costs 8000 0 'local g = load("local x = 1 " .. ("x = 1 "):rep(1019) .. "return x") for i = 1, n do g() end'
+# Some instructions count more: x ^ y with what follows it 17, x % y 5, x .. y with its operands 19, `...` 1 for 8 values, nil for 32.
+for count in '59 "x = x ^ y "' '199 "x = x % y "' '48 "y = [[a]] .. [[b]] "' '38 "do local " .. ("a, "):rep(191) .. "b = ... end "' \
+  '118 "do local " .. ("a, "):rep(191) .. "b x = 1 x = 1 end "'; do
+  many=${count%% *} code=${count#* }
+  costs 8000 0 "local g = load('local x, y = 1, 2 ' .. ($code):rep($many)) for i = 1, n do g() end"
+  costs 12000 0 "local g = load('local x, y = 1, 2 ' .. ($code):rep($((many + 10)))) for i = 1, n do g() end"
+done
+# The free turns of a function are no more than 1,024 instructions.
+turns='for i = 1, n do g(30) end'
+costs 8000 0 "local g = load('local m = ... while m > 0 do m = m - 1 ' .. ('m = m '):rep(20) .. ' end') $turns"
+costs 136000 0 "local g = load('local m = ... while m > 0 do m = m - 1 ' .. ('local x = m '):rep(40) .. ' end') $turns"
+costs 136000 0 "local g = load('local m = ... ::a:: m = m - 1 ' .. ('local x = m '):rep(190) .. ' if m > 0 then goto a end') $turns"
 # Texts that are compared: 1 for each KiB, if they are, and a 64th.
 texts='local a, b, c = ("x"):rep(10240), ("x"):rep(10240), ("x"):rep(10241) for i = 1, n do local _ ='
 costs 44000 64 "$texts a == b end"

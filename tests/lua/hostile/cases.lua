@@ -23,6 +23,19 @@ case["numeric for"] = function() for _ = 1, math.maxinteger do end end
 case["numeric for, downwards"] = function() for _ = math.maxinteger, math.mininteger, -1 do end end
 case["numeric for, floats"] = function() for _ = 1.0, 1e300, 0.5 do end end
 case["numeric for, float that stands still"] = function() for _ = 1e17, math.huge do end end
+case["numeric for, when functions of floats are owed for"] = function()
+  local function f() end
+  local x, y, n, _ = 1e300, 3e-300, (1 << 57) + 2, nil
+  ready()
+  for k = 1, 252 do
+    for _ = 1, k do f() end
+    _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y
+    _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y _ = x % y
+    beat.ticks()
+    for i = 1, n do if i > 3 then break end end
+  end
+  spin()
+end
 case["nested for"] = function()
   for _ = 1, 1e6 do for _ = 1, 1e6 do for _ = 1, 1e6 do end end end
 end
@@ -647,6 +660,18 @@ end
 local function put(t, k, v) t[k] = v end
 case["colliding integers, one by one"] = function() collide(put, function(i) return i * 131071 end) end
 case["colliding integers, by rawset"] = function() collide(rawset, function(i) return i * 131071 end) end
+case["keys that come and go beside an array"] = function()
+  local t, names = array(1 << 18), {}
+  for i = 1, 64 do names[i] = "k" .. i end
+  ready()
+  while true do
+    for i = 1, 64, 2 do
+      local a, b = names[i], names[i + 1]
+      t[a], t[b] = 1, 1
+      t[a], t[b] = nil, nil
+    end
+  end
+end
 case["colliding floats"] = function() collide(put, function(i) return 1.5 + i * 2.0 ^ -52 end) end
 case["colliding integers when a table grows"] = function()
   local t = {}
