@@ -138,6 +138,11 @@ size_t region_extend(arena_t* a, const char* p, size_t size, size_t new_size) {
 
 /* ---- Address space --------------------------------------------------------------------------- */
 
+void space_free_kept(void) {
+  huge_purge();
+  regions_purge();
+}
+
 static char* space_of_system(size_t size, size_t align, bool* zero) {
   *zero = true;
   return may_ask_system() ? os_map(size, align) : NULL;
@@ -159,7 +164,7 @@ void space_give(arena_t* a, char* p, size_t size) {
   }
   size_t first = (size_t)(p - a->start) / CHUNK, end = first + places_for(size);
   for (size_t i = first; i < end; i++) place_give(a, i);
-  if (!arena_is_region(a) || first != SECOND) places_free(a, first, end);
+  if (!arena_is_region(a) || first > SECOND) places_free(a, first, end);
 }
 
 /* What an arena of the program's has is the process's. */
@@ -194,12 +199,13 @@ static void keep_start_sparse(arena_t* arena, char* base, size_t size) {
     os_want_no_huge_pages(base, START);
 }
 
-/* The second chunk of a region is at its second place, whether there was one when another task had the region or not. */
-static char* second_take(arena_t* arena, size_t* size, bool* zero) {
-  char* base = place_start(arena, SECOND);
-  if (!place_commit(arena, SECOND)) return NULL;
-  *size = CHUNK;
-  *zero = (place_get(arena, SECOND) & PLACE_DIRTY) == 0;
+/* The first two chunks of a region are at its first two places, whatever was allocated before them, and whether they were
+** there when another task had the region or not. */
+static char* own_place_take(arena_t* arena, size_t i, size_t* size, bool* zero) {
+  char* base = place_start(arena, i);
+  if (!place_commit(arena, i)) return NULL;
+  *size = i == 0 ? START_SLICES * SLICE : CHUNK;
+  *zero = (place_get(arena, i) & PLACE_DIRTY) == 0;
   if (!*zero) memset(base, 0, SLICE);
   return base;
 }
@@ -208,11 +214,10 @@ static char* second_take(arena_t* arena, size_t* size, bool* zero) {
 static char* space_for_chunk(arena_t* arena, size_t* size, bool* zero) {
   *size = arena->start != NULL ? 2 * SLICE : CHUNK;
   if (arena->start == NULL) return space_of_system(*size, CHUNK, zero);
-  chunk_t* first = arena_is_region(arena) ? first_chunk(arena) : NULL;
-  if (first != NULL && next_chunk(first) == NULL) return second_take(arena, size, zero);
-  char* base = area_take(arena, size, CHUNK, zero);
-  if (arena_is_region(arena) && first == NULL) *size = START_SLICES * SLICE;
-  return base;
+  chunk_t* first = first_chunk(arena);
+  bool early = arena_is_region(arena) && (first == NULL || next_chunk(first) == NULL);
+  if (early) return own_place_take(arena, first == NULL ? 0 : SECOND, size, zero);
+  return area_take(arena, size, CHUNK, zero);
 }
 
 static chunk_t* new_chunk(arena_t* arena) {
@@ -244,7 +249,7 @@ static void discard(chunk_t* c) {
 static bool grow(arena_t* arena, _Atomic(chunk_t*)* seen, bool dense) {
   chunk_t* c = new_chunk(arena);
   if (c == NULL && arena == &arena_main && may_ask_system()) {
-    huge_purge();
+    space_free_kept();
     c = new_chunk(arena);
   }
   if (c != NULL && dense && arena_may_purge(arena))

@@ -34,14 +34,14 @@ typedef struct step {
 static step_t* last_step;
 static unsigned steps;
 
-/* Once there are many, in huge pages. */
+/* Once there are many, in huge pages, if there is so much to be had. */
 static char* map_step(size_t* size) {
   enum { HUGE_PAGE = 2 * 1024 * 1024 };
   bool many = ++steps > MANY && *size < HUGE_PAGE && !MI_SECURE;
-  if (!many) return map_guarded(*size, GUARD);
+  char* p = many ? os_map(HUGE_PAGE, HUGE_PAGE) : NULL;
+  if (p == NULL) return map_guarded(*size, GUARD);
   *size = HUGE_PAGE;
-  char* p = os_map(HUGE_PAGE, HUGE_PAGE);
-  if (p != NULL) (void)os_want_huge_pages(p, HUGE_PAGE);
+  (void)os_want_huge_pages(p, HUGE_PAGE);
   return p;
 }
 
@@ -117,9 +117,16 @@ bool table_has(const char* base) {
   return has;
 }
 
+/* A chunk that ends early may have a block where the records of more slices would be: then its first record is in use. */
+static bool is_record(const page_t* slot, size_t index) {
+  const chunk_t* c = index < START_SLICES ? NULL : slot[-(ptrdiff_t)index].chunk;
+  return c == NULL || index < c->size / SLICE;
+}
+
 page_t* page_of(const void* p) {
   if ((uintptr_t)p >> ADDRESS_BITS != 0) return NULL;
   page_t* slot = slot_of(p);
+  if (!is_record(slot, ((uintptr_t)p >> SLICE_SHIFT) % CHUNK_SLICES)) return NULL;
   if (page_figure(&slot->slices) == 0) return NULL;
   return slot - page_behind(slot);
 }

@@ -23,7 +23,8 @@
 ** not one for each. */
 #define REGION (4 * GiB)
 /* A region begins with a small chunk: its first slice has the records of so many slices, and behind them the first
-** block of a compact task, in the same page of the system. The next chunk is always at the second place. */
+** block of a compact task, in the same page of the system. It is always at the first place, and the next chunk at the
+** second one. */
 enum { START_SLICES = 16, START_RECORDS = START_SLICES * RECORD };
 enum { REGION_PLACES = REGION / CHUNK, SECOND = 1 }; /* the place of that */
 enum { PLACE_USED = 1, PLACE_COMMITTED = 2, PLACE_DIRTY = 4 };
@@ -165,8 +166,8 @@ struct mi_heap_s {
   bool by_grant; /* its task's byte limit counts what is granted here */
   bool adopts;   /* what ended threads left, so it cannot end with its blocks */
   uint8_t tag;   /* it adopts pages of the same tag */
-  uint64_t
-      classes; /* bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0 */
+  /* Bit c: list[c], queue[c] and stat[c] were used in this life; the others are 0. The owner's alone. */
+  uint64_t classes;
   class_stat_t stat[CLASS_COUNT];
   class_survey_t* survey;  /* CLASS_COUNT; NULL: there was none yet, or no memory for it */
   unsigned deferred_count; /* callbacks of this heap; its task's alone */

@@ -207,7 +207,7 @@ static chunk_t* mapping(arena_t* arena, size_t size, size_t align, bool* zero) {
   chunk_t* c = cache_take(size, align, zero);
   if (c == NULL) c = mapping_new(arena, size, align, zero);
   if (c != NULL || !may_ask_system()) return c;
-  huge_purge();
+  space_free_kept();
   return mapping_new(arena, size, align, zero);
 }
 

@@ -125,6 +125,7 @@ void slices_free(page_t* page); /* may purge others */
 ** *arena is whose it is then. NULL: there is none. */
 char* space_take(arena_t** arena, size_t* size, size_t align, bool* zero);
 void space_give(arena_t* arena, char* p, size_t size);
+void space_free_kept(void); /* what is kept for others is not missed where nothing is to be had */
 /* What was taken from a region at p becomes larger, by zero memory: the new size, of whole places. 0: what
 ** lies behind it is taken, or there is no memory. */
 size_t region_extend(arena_t* arena, const char* p, size_t size, size_t new_size);
@@ -421,8 +422,9 @@ typedef struct nest_group nest_group_t;
 /* For at least *size bytes, of any contents; *size is what it has. *cold: it is to be touched first. NULL: no memory. */
 char* nest_take(size_t* size, bool* cold, nest_group_t** group);
 void nest_give(nest_group_t* group, const char* nest);
-void nests_purge(void); /* no memory of free ones is resident */
-void nests_decay(void); /* now and then: what is not needed */
+bool nests_have(const void* p); /* does it point into one that is in use? O(groups) */
+void nests_purge(void);         /* no memory of free ones is resident */
+void nests_decay(void);         /* now and then: what is not needed */
 void nests_unmap(void);
 
 /* ---- nursery.c: blocks of known size in a compact task ---------------------------------------- */

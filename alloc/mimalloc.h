@@ -376,6 +376,7 @@ mi_nodiscard mi_heap_t* mi_heap_new_ex(int heap_tag, bool allow_destroy, mi_aren
 mi_heap_t* mi_heap_of(const void* p);
 bool mi_heap_contains(const mi_heap_t* heap, const void* p);
 bool mi_any_heap_contains(const void* p);
+/* Or into the first blocks of a task that began as a copy (rt_put_image), which are no heap's: O(such tasks). */
 bool mi_is_in_heap_region(const void* p);
 bool mi_heap_check_owned(mi_heap_t* heap, const void* p);
 /* Of the default heap. */

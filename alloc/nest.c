@@ -1,4 +1,5 @@
-/* nest.c: where tasks that begin as copies have their first blocks: NESTs of 32 or 36 KiB, side by side.
+/* nest.c: where tasks that begin as copies have their first blocks: NESTs of 32 or 36 KiB (or, where that is
+** none, the next whole number of the system's pages: they are given back one by one), side by side.
 **
 ** A page of the system that is touched first costs more than all else that a copy takes, and to give it back is half of
 ** that: so where tasks are many they should share huge ones. Nests are what they fill: the system's huge page is a GROUP
@@ -48,6 +49,11 @@ static uint64_t idle_bits(const nest_group_t* g) { return g->free & ~g->clean; }
 static size_t idle_in(const nest_group_t* g) { return (size_t)__builtin_popcountll(idle_bits(g)); }
 
 static unsigned index_of(uint32_t size) { return size > sizes[0]; }
+
+static size_t nest_size(size_t least) {
+  size_t page = os_page_size();
+  return (sizes[index_of((uint32_t)least)] + page - 1) & ~(page - 1);
+}
 
 static nest_group_t** list_of(const nest_group_t* g) {
   mi_assert((g->clean & ~g->free) == 0 && (g->free & ~g->all) == 0);
@@ -204,7 +210,7 @@ static char* take_from(nest_group_t* g, bool* cold) {
 }
 
 char* nest_take(size_t* size, bool* cold, nest_group_t** group) {
-  *size = sizes[index_of((uint32_t)*size)];
+  *size = nest_size(*size);
   pthread_mutex_lock(&nests_lock);
   nest_group_t* g = *group = find((uint32_t)*size);
   if (g != NULL && g->list == &clear) open(g, (uint32_t)*size);
@@ -223,4 +229,19 @@ void nest_give(nest_group_t* g, const char* nest) {
   settle(g);
   if (idle > IDLE_LEAST + in_use / IDLE_SHARE) purge_one();
   pthread_mutex_unlock(&nests_lock);
+}
+
+/* ---- For those who only look ------------------------------------------------------------------ */
+
+static bool is_used(const nest_group_t* g, size_t offset) {
+  return (g->all & ~g->free) >> offset / g->size & 1;
+}
+
+bool nests_have(const void* p) {
+  pthread_mutex_lock(&nests_lock);
+  const nest_group_t* g = last_group;
+  while (g != NULL && (uintptr_t)p - (uintptr_t)g->base >= GROUP) g = g->before;
+  bool has = g != NULL && g->all != g->free && is_used(g, (size_t)((const char*)p - g->base));
+  pthread_mutex_unlock(&nests_lock);
+  return has;
 }

@@ -32,7 +32,7 @@ static arena_t* region_map(void) {
   if (arena == NULL) return NULL;
   *arena = (arena_t){.all = arena->all, .size = REGION, .lazy = true};
   for (size_t i = 0; i < REGION_PLACES; i++)
-    atomic_store_explicit(&arena->place[i], i == SECOND ? PLACE_USED : 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->place[i], i <= SECOND ? PLACE_USED : 0, memory_order_relaxed);
   arena->start = may_ask_system() ? os_reserve(REGION, REGION) : NULL;
   if (arena->start != NULL) return arena;
   region_unmap(arena);
@@ -121,11 +121,10 @@ static void regions_drop(uint32_t most, bool all) {
 void regions_decay(void) { regions_drop(UNMAPS_DECAY, false); }
 void regions_purge(void) { regions_drop(UINT32_MAX, true); }
 
-/* What is kept is not missed where nothing more is to be had. */
 static arena_t* region_new(void) {
   arena_t* arena = region_map();
   if (arena != NULL || !may_ask_system()) return arena;
-  regions_purge();
+  space_free_kept();
   return region_map();
 }
 

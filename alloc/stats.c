@@ -206,7 +206,7 @@ void mi_heap_stats_merge_to_subproc(mi_heap_t* heap) {
   bool ok = is_alive(heap);
   if (ok) survey();
   if (ok && heap->survey != NULL) {
-    subproc_add_ended(heap->task->subproc, heap->classes, heap->stat, heap->survey);
+    subproc_add_ended(heap->task->subproc, ALL_CLASSES, heap->stat, heap->survey);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
       stat_add_shared(&heap->task->subproc->ended[c].total, -heap->survey[c].live);
     begin_anew(heap->stat, heap->survey, true);

@@ -36,7 +36,7 @@ bool mi_heap_check_owned(mi_heap_t* heap, const void* p) {
 }
 
 bool mi_check_owned(const void* p) { return mi_heap_check_owned(mi_heap_get_default(), p); }
-bool mi_is_in_heap_region(const void* p) { return page_around(p) != NULL; }
+bool mi_is_in_heap_region(const void* p) { return page_around(p) != NULL || nests_have(p); }
 mi_heap_t* mi_heap_of(const void* p) { return heap_of(p); }
 bool mi_heap_contains(const mi_heap_t* heap, const void* p) {
   return heap != NULL && heap_of(p) == heap;

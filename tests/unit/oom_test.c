@@ -5,6 +5,7 @@
 ** is, and all works again afterwards. What the library says meanwhile goes to a function that
 ** allocates. */
 #include "oom_tools.h"
+#include "runtime_copies.h"
 
 /* Injections into each scenario; the plain build has the most. */
 #if defined(__SANITIZE_THREAD__)
@@ -316,6 +317,37 @@ static void budgets(void) {
   require(rt_task_end(t) == 0);
 }
 
+/* Who cannot have a nest has the copy elsewhere. */
+static void end_copied(rt_task* t, const char* last, int stamp) {
+  if (t == NULL) return;
+  for (int i = 0; i < PIECE; i++) require(last[i] == (char)stamp);
+  require(rt_task_end(t) == 0);
+}
+static void copies(void) {
+  enum { COPIES = 40 };
+  armed = false;
+  rt_image image = make_image(30);
+  armed = true;
+  rt_task* tasks[COPIES];
+  char* last[COPIES];
+  for (int i = 0; i < COPIES; i++) {
+    tasks[i] = rt_task_new(&(rt_config){.compact = true});
+    if (tasks[i] == NULL) continue;
+    require(rt_enter(tasks[i]) == 0);
+    char* copy = rt_put_image(&image);
+    require(copy != NULL);
+    last[i] = memset(copy + image.size - PIECE, i, PIECE);
+    used(rt_alloc(8000), 8000, false);
+    rt_leave();
+  }
+  for (int i = 1; i < COPIES; i += 2) end_copied(tasks[i], last[i], i);
+  mi_collect(true);
+  for (int i = 0; i < COPIES; i += 2) end_copied(tasks[i], last[i], i);
+  armed = false;
+  free((void*)(uintptr_t)image.start);
+  armed = true;
+}
+
 static const struct scenario {
   const char* name;
   void (*run)(void);
@@ -329,6 +361,7 @@ static const struct scenario {
     {"a task", a_task},
     {"cycles", cycles},
     {"budgets", budgets},
+    {"copies", copies},
     {"threads", threads},
     {"idle owner", idle_owner},
     {"look", look},
@@ -514,11 +547,43 @@ static void test_thread_without_memory(void** state) {
   pthread_join(t, NULL);
 }
 
+/* Tasks without blocks need records only, which are to be had as long as some small mapping is. */
+static void test_small_mappings_do(void** state) {
+  (void)state;
+  enum { TASKS = 2000 };
+  static rt_task* tasks[TASKS];
+  map_most = MiB;
+  for (int i = 0; i < TASKS; i++) assert_non_null(tasks[i] = rt_task_new(NULL));
+  map_most = SIZE_MAX;
+  for (int i = 0; i < TASKS; i++) assert_int_equal(rt_task_end(tasks[i]), 0);
+}
+
+/* The address space of a region that is kept is there for all: blocks of slices, and huge ones. */
+static void region_makes_room(size_t block) {
+  enum { BLOCKS = 20000 };
+  static void* blocks[BLOCKS];
+  int n = 0;
+  mi_collect(true);
+  rt_task* task = rt_task_new(&(rt_config){.compact = true, .repeatable_addresses = true});
+  assert_non_null(task);
+  assert_int_equal(rt_task_end(task), 0);
+  for (map_waits = true; map_waits && n < BLOCKS; n++)
+    assert_non_null(blocks[n] = mi_malloc(block));
+  assert_false(map_waits);
+  while (n > 0) mi_free(blocks[--n]);
+}
+static void test_regions_make_room(void** state) {
+  (void)state;
+  region_makes_room(64 * KiB);
+  region_makes_room(40 * MiB);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_said_in_time),          cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_stderr_fails),          cmocka_unit_test(test_free_keeps_errno),
-      cmocka_unit_test(test_thread_without_memory),
+      cmocka_unit_test(test_thread_without_memory), cmocka_unit_test(test_small_mappings_do),
+      cmocka_unit_test(test_regions_make_room),
   };
   return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

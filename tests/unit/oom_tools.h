@@ -45,12 +45,15 @@ static bool refused(void) {
   return fails;
 }
 
+static size_t map_most = SIZE_MAX;
+static bool map_waits; /* nothing more is mapped before much is unmapped */
 void* mmap(void* p, size_t size, int prot, int flags, int fd, off_t offset) {
-  if (refused()) return MAP_FAILED;
+  if (refused() || size > map_most || map_waits) return MAP_FAILED;
   return (void*)syscall(SYS_mmap, p, size, prot, flags, fd, offset);
 }
 static bool unmaps_fail;
 int munmap(void* p, size_t size) {
+  if (size >= GiB) map_waits = false;
   return refused() || unmaps_fail ? -1 : (int)syscall(SYS_munmap, p, size);
 }
 void* mremap(void* p, size_t size, size_t new_size, int flags, ...) {

@@ -10,13 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/runtime.h"
-
-static rt_task* compact(bool repeatable) {
-  const rt_config config = {.compact = true, .repeatable_addresses = repeatable};
-  rt_task* t = rt_task_new(&config);
-  assert_non_null(t);
-  return t;
-}
+#include "tests/unit/runtime_copies.h"
 
 /* ---- A random program: each block is filled with its slot's number --------------------------- */
 
@@ -189,6 +183,24 @@ static void copies_go_on(void** unused) {
   assert_true(nothing_lives());
 }
 
+/* Which addresses are the heap's does not depend on what the program writes into its first blocks. */
+static void what_is_written_is_no_record(void** unused) {
+  (void)unused;
+  enum { SLICE_BYTES = 64 * 1024, START = 1 << 20, NEXT = 32 << 20 };
+  rt_task* t = compact(true);
+  rt_enter(t);
+  char* last = NULL;
+  for (int i = 0; i < 60; i++) last = memset(rt_alloc(1000), 0x5a + i, 1000);
+  char* region = last - rt_offset(t, last);
+  assert_true(mi_is_in_heap_region(last) && mi_heap_of(last) != NULL);
+  for (size_t at = START; at < NEXT; at += SLICE_BYTES) {
+    assert_false(mi_is_in_heap_region(region + at));
+    assert_null(mi_heap_of(region + at));
+  }
+  rt_leave();
+  assert_int_equal(rt_task_end(t), 0);
+}
+
 /* What stands in the way of an image: nothing, a block that is too large, others' blocks, the end of it. */
 static void image_of(int what, bool there) {
   rt_task* t = compact(false);
@@ -246,65 +258,6 @@ static void images_are_whole(void** unused) {
 }
 
 /* ---- Copies that fill a nest ----------------------------------------------------------------- */
-
-enum { PIECE = 1024 };
-/* Sizes of images below, in and above those of nests. */
-static const int pieces_of[] = {20, 26, 30, 34, 36};
-enum { IMAGES = sizeof pieces_of / sizeof pieces_of[0] };
-
-static rt_image make_image(int pieces) {
-  rt_image image;
-  rt_task* t = compact(false);
-  rt_enter(t);
-  for (int i = 0; i < pieces; i++) memset(rt_alloc(PIECE), i, PIECE);
-  rt_leave();
-  assert_true(rt_get_image(t, &image));
-  image.start = memcpy(malloc(image.size), image.start, image.size);
-  assert_int_equal(rt_task_end(t), 0);
-  return image;
-}
-
-/* A copy writes a number in each piece, and has blocks of its own behind them. */
-typedef struct copied {
-  rt_task* task;
-  const rt_image* image;
-  char* at;
-  unsigned char *own, *large;
-  int stamp;
-} copied;
-
-static char* piece(const copied* c, int i) {
-  return c->at + c->image->size - (size_t)(i + 1) * PIECE;
-}
-
-static copied begin_copy(const rt_image* image, int stamp) {
-  copied c = {.task = compact(false), .image = image, .stamp = stamp};
-  rt_enter(c.task);
-  c.at = rt_put_image(image);
-  assert_non_null(c.at);
-  for (int i = 0; i < (int)(image->bytes / PIECE); i++) memcpy(piece(&c, i), &stamp, sizeof stamp);
-  c.own = memset(rt_alloc(300), stamp, 300);
-  if (stamp % 8 == 0) c.large = memset(rt_alloc(8000), stamp, 8000);
-  rt_leave();
-  return c;
-}
-
-static void end_copy(copied* c) {
-  for (int i = 0, n = (int)(c->image->bytes / PIECE); i < n; i++) {
-    assert_memory_equal(piece(c, i), &c->stamp, sizeof c->stamp);
-    assert_int_equal(piece(c, i)[PIECE - 1], n - 1 - i);
-  }
-  for (int i = 0; i < 300; i++) assert_int_equal(c->own[i], (unsigned char)c->stamp);
-  for (int i = 0; i < 8000 && c->large != NULL; i++)
-    assert_int_equal(c->large[i], (unsigned char)c->stamp);
-  rt_enter(c->task);
-  if (c->stamp % 2) rt_free_sized(c->own, 300);
-  assert_int_equal(rt_bytes(c->task),
-                   c->image->bytes + (c->stamp % 2 ? 0 : 300) + (c->large != NULL ? 8000 : 0));
-  rt_leave();
-  assert_int_equal(rt_task_end(c->task), 0);
-  c->task = NULL;
-}
 
 enum { COPIES_MOST = 2000 };
 static copied copied_at[COPIES_MOST];
@@ -408,7 +361,7 @@ int main(void) {
       cmocka_unit_test(limits_are_exact),           cmocka_unit_test(copies_go_on),
       cmocka_unit_test(images_are_whole),           cmocka_unit_test(what_is_given_up_is_cleared),
       cmocka_unit_test(copies_are_apart),           cmocka_unit_test(copies_are_given_back),
-      cmocka_unit_test(little_is_resident),
+      cmocka_unit_test(little_is_resident),         cmocka_unit_test(what_is_written_is_no_record),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,28 @@ static void test_offsets_repeat(void** state) {
   end(between);
 }
 
+static uint64_t offset_of_first(size_t size) {
+  rt_task* t = begin(&repeatable);
+  uint64_t offset = rt_offset(t, rt_alloc(size));
+  assert_int_not_equal(offset, 0);
+  end(t);
+  return offset;
+}
+
+/* The first block, too, lies where it does in a region that no task had before. */
+static void test_offsets_of_first(void** state) {
+  (void)state;
+  static const size_t sizes[] = {20, 5000, 100000, 2000000, 20000000, 40000000};
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    mi_collect(true);
+    uint64_t fresh = offset_of_first(sizes[i]);
+    offset_of_first(20);
+    assert_int_equal(offset_of_first(sizes[i]), fresh);
+    offset_of_first(2000000);
+    assert_int_equal(offset_of_first(sizes[i]), fresh);
+  }
+}
+
 /* In turn with another one, each in its region, and whatever the thread's own task does. */
 static void test_offsets_side_by_side(void** state) {
   (void)state;
@@ -344,15 +366,11 @@ static void test_collect_purges_the_region(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_offsets_repeat),
-      cmocka_unit_test(test_offsets_side_by_side),
-      cmocka_unit_test(test_offsets_in_threads),
-      cmocka_unit_test(test_offset_of_strangers),
-      cmocka_unit_test(test_region_is_full),
-      cmocka_unit_test(test_huge_blocks_grow),
-      cmocka_unit_test(test_tasks_leave_nothing),
-      cmocka_unit_test(test_many_regions),
-      cmocka_unit_test(test_collect_purges_the_region),
+      cmocka_unit_test(test_offsets_repeat),       cmocka_unit_test(test_offsets_of_first),
+      cmocka_unit_test(test_offsets_side_by_side), cmocka_unit_test(test_offsets_in_threads),
+      cmocka_unit_test(test_offset_of_strangers),  cmocka_unit_test(test_region_is_full),
+      cmocka_unit_test(test_huge_blocks_grow),     cmocka_unit_test(test_tasks_leave_nothing),
+      cmocka_unit_test(test_many_regions),         cmocka_unit_test(test_collect_purges_the_region),
   };
   return cmocka_run_group_tests_name("runtime region", tests, NULL, NULL);
 }

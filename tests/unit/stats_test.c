@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,10 +377,41 @@ static void test_tables(void** state) {
   mi_heap_destroy(heap);
 }
 
+static _Atomic(mi_heap_t*) busy;
+static atomic_bool enough;
+
+static void* keep_busy(void* unused) {
+  (void)unused;
+  mi_heap_t* heap = mi_heap_new();
+  atomic_store(&busy, heap);
+  for (size_t size = 8; !atomic_load(&enough); size = size % 40000 * 2) {
+    void* p = mi_heap_malloc(heap, size);
+    mi_free(p);
+  }
+  mi_heap_delete(heap);
+  return NULL;
+}
+
+/* Of a heap that is another thread's, and begins to use further classes meanwhile. */
+static void test_merge_of_others(void** state) {
+  (void)state;
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, keep_busy, NULL), 0);
+  while (atomic_load(&busy) == NULL) sched_yield();
+  for (int i = 0; i < 100; i++) mi_heap_stats_merge_to_subproc(atomic_load(&busy));
+  atomic_store(&enough, true);
+  pthread_join(thread, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_heap),  cmocka_unit_test(test_peaks), cmocka_unit_test(test_subproc),
-      cmocka_unit_test(test_reset), cmocka_unit_test(test_forms), cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_heap),
+      cmocka_unit_test(test_peaks),
+      cmocka_unit_test(test_subproc),
+      cmocka_unit_test(test_reset),
+      cmocka_unit_test(test_forms),
+      cmocka_unit_test(test_tables),
+      cmocka_unit_test(test_merge_of_others),
   };
   return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
 }
