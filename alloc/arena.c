@@ -199,8 +199,8 @@ static void keep_start_sparse(arena_t* arena, char* base, size_t size) {
     os_want_no_huge_pages(base, START);
 }
 
-/* The first two chunks of a region are at its first two places, whatever was allocated before them, and whether they were
-** there when another task had the region or not. */
+/* The first two chunks of a region are at its first two places, whatever was allocated before them, and whether
+** they were there when another task had the region or not. */
 static char* own_place_take(arena_t* arena, size_t i, size_t* size, bool* zero) {
   char* base = place_start(arena, i);
   if (!place_commit(arena, i)) return NULL;

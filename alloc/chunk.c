@@ -117,7 +117,8 @@ bool table_has(const char* base) {
   return has;
 }
 
-/* A chunk that ends early may have a block where the records of more slices would be: then its first record is in use. */
+/* A chunk that ends early may have a block where the records of more slices would be: then its first record is
+** in use. */
 static bool is_record(const page_t* slot, size_t index) {
   const chunk_t* c = index < START_SLICES ? NULL : slot[-(ptrdiff_t)index].chunk;
   return c == NULL || index < c->size / SLICE;

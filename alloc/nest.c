@@ -1,10 +1,10 @@
 /* nest.c: where tasks that begin as copies have their first blocks: NESTs of 32 or 36 KiB (or, where that is
 ** none, the next whole number of the system's pages: they are given back one by one), side by side.
 **
-** A page of the system that is touched first costs more than all else that a copy takes, and to give it back is half of
-** that: so where tasks are many they should share huge ones. Nests are what they fill: the system's huge page is a GROUP
-** of nests of one size, with a word that has a bit for each. The first few groups do without, for programs that have few
-** tasks.
+** A page of the system that is touched first costs more than all else that a copy takes, and to give it back is
+** half of that: so where tasks are many they should share huge ones. Nests are what they fill: the system's
+** huge page is a GROUP of nests of one size, with a word that has a bit for each. The first few groups do
+** without, for programs that have few tasks.
 **
 ** A free nest is CLEAN, if it has no memory, else IDLE. A group with a huge page has no clean ones. Its page is
 ** given back as a whole when all nests are free; only if there are more idle nests than a share of those in use, and

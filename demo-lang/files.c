@@ -1,8 +1,8 @@
 /* files.c: the files that a guest has open: those of its io library, and sources that are compiled.
 **
-** A guest that was stopped is not entered again, not even by its finalizers; and it is stopped by a longjmp, within
-** any call of Lua. So its state knows each file from the moment in which it is open: liblua's calls of the C library come
-** here (the linker's option --wrap), and what is open at the end is closed without Lua. */
+** A guest that was stopped is not entered again, not even by its finalizers; and it is stopped by a longjmp,
+** within any call of Lua. So its state knows each file from the moment in which it is open: liblua's calls of
+** the C library come here (the linker's option --wrap), and what is open at the end is closed without Lua. */
 #include <errno.h>
 #include <stdlib.h>
 

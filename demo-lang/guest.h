@@ -8,11 +8,11 @@
 ** do.
 **
 ** What makes limits hold: in a state that is counted, calls are paid for before they run where liblua makes
-** them (count/steps.h), and loops by what is put into the bytecode (count/charge.h says what, count/meter.c who pays); if
-** that is not what we expect, some instructions at a time by a count hook. A limit that is reached leaves Lua
-** by a longjmp to guest_call, or sets the hook to the next instruction, which does. So no pcall, message handler or
-** __close of the guest can hold it up, and the state, left in the middle of something, is not
-** entered again. */
+** them (count/steps.h), and loops by what is put into the bytecode (count/charge.h says what, count/meter.c who
+** pays); if that is not what we expect, some instructions at a time by a count hook. A limit that is reached
+** leaves Lua by a longjmp to guest_call, or sets the hook to the next instruction, which does. So no pcall,
+** message handler or __close of the guest can hold it up, and the state, left in the middle of something, is
+** not entered again. */
 #ifndef SLUICE_GUEST_H
 #define SLUICE_GUEST_H
 
@@ -124,8 +124,8 @@ void template_begin(guest* g);
 /* From two states of one kind that were made so, with their libraries, in compact tasks. NULL: they differ in what a
 ** copy could not be given, or there is no memory. */
 template* template_new(const guest* a, const guest* b);
-/* Instead of guest_make, and of opening the libraries. False: with the limits of this one, these may do something else
-** (or the task is not compact); nothing has happened. */
+/* Instead of guest_make, and of opening the libraries. False: with the limits of this one, these may do
+** something else (or the task is not compact); nothing has happened. */
 bool template_copy(const template* t, guest* g);
 
 /* ---- For the libraries, within a call of Lua ------------------------------------------------- */

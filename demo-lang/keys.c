@@ -1,12 +1,12 @@
 /* keys.c: a new key comes into a table; and how texts are looked for.
 **
-** Lua keeps keys in nodes, by Brent's variation of chained scatter tables: a node is at its main place unless one that
-** belongs there had it first; who is in the way elsewhere moves to a free node (Brent: "Reducing the retrieval time of
-** scatter storage techniques", 1973). When no node is free all keys are counted, and the table gets the largest array of
-** which more than a half is used, and nodes for the others. liblua's own function does it for all types of keys and
-** tables, a call for each part; this one for the usual ones: a key that needs no conversion, a table whose array does
-** not shrink. Nodes, arrays and their order come out the same, which known.c verifies; work that is not done costs no
-** ticks. */
+** Lua keeps keys in nodes, by Brent's variation of chained scatter tables: a node is at its main place unless
+** one that belongs there had it first; who is in the way elsewhere moves to a free node (Brent: "Reducing the
+** retrieval time of scatter storage techniques", 1973). When no node is free all keys are counted, and the
+** table gets the largest array of which more than a half is used, and nodes for the others. liblua's own
+** function does it for all types of keys and tables, a call for each part; this one for the usual ones: a key
+** that needs no conversion, a table whose array does not shrink. Nodes, arrays and their order come out the
+** same, which known.c verifies; work that is not done costs no ticks. */
 #include "demo-lang/keys.h"
 
 #include "demo-lang/objects.h"
@@ -68,8 +68,8 @@ static inline bool is_white(uint64_t at) {
   return (((const struct object*)(uintptr_t)at)->marked & WHITES) != 0;
 }
 
-/* A key that is not in the table; false: no node is free. What the collector must know of the value is told by who calls
-** luaH_finishset. */
+/* A key that is not in the table; false: no node is free. What the collector must know of the value is told by
+** who calls luaH_finishset. */
 static inline bool put_key(lua_State* L, table* t, unsigned type, uint64_t bits,
                            const slot* value) {
   if (!has_nodes(t)) return false;

@@ -1,10 +1,11 @@
 /* objects.c: what Lua allocates and frees most, without detours.
 **
-** An object is made by luaC_newobj, which calls luaM_malloc_, which calls the state's allocator function; one is freed
-** by luaM_free_, which calls that; a table, of up to three blocks, by luaH_free. Here is all of that in one function for
-** each, where the linker sends liblua's calls (see count/steps.h), for our states and blocks that rt_alloc_quick has at hand.
-** Otherwise liblua's own function is called, before anything has happened. A table gets its first array and nodes here, too.
-** Blocks and bytes are the same in either case, and ticks, but that an array which stays as it is is not asked for again.
+** An object is made by luaC_newobj, which calls luaM_malloc_, which calls the state's allocator function; one
+** is freed by luaM_free_, which calls that; a table, of up to three blocks, by luaH_free. Here is all of that
+** in one function for each, where the linker sends liblua's calls (see count/steps.h), for our states and
+** blocks that rt_alloc_quick has at hand. Otherwise liblua's own function is called, before anything has
+** happened. A table gets its first array and nodes here, too. Blocks and bytes are the same in either case, and
+** ticks, but that an array which stays as it is is not asked for again.
 **
 ** What they keep of a state in memory is verified once (known.c); else nothing is done here. */
 #include "demo-lang/objects.h"
@@ -111,8 +112,8 @@ bool objects_grow_array(lua_State* L, table* t, uint32_t old, uint32_t size) {
   return true;
 }
 
-/* A table without nodes gets some, and an array that is not smaller. The nodes are the table's before the array is asked
-** for, which may be an error. */
+/* A table without nodes gets some, and an array that is not smaller. The nodes are the table's before the array
+** is asked for, which may be an error. */
 static void fill(lua_State* L, table* t, uint32_t array, uint32_t nodes) {
   uint32_t old = t->array_limit;
   if (nodes != 0) objects_new_nodes(L, t, nodes > 1 ? 32 - (unsigned)__builtin_clz(nodes - 1) : 0);

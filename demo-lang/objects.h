@@ -1,4 +1,5 @@
-/* objects.h: what Lua allocates and frees most, without detours, see objects.c; and what it keeps of a state in memory. */
+/* objects.h: what Lua allocates and frees most, without detours, see objects.c; and what it keeps of a state in
+** memory. */
 #ifndef SLUICE_OBJECTS_H
 #define SLUICE_OBJECTS_H
 
@@ -9,8 +10,8 @@ typedef struct object {
   uint8_t type, marked;
 } object;
 
-/* What all coroutines share. What is allocated is `total` and `debt` together; of the two whites that an object can have
-** the current one is a bit of `white`. */
+/* What all coroutines share. What is allocated is `total` and `debt` together; of the two whites that an object
+** can have the current one is a bit of `white`. */
 typedef struct global {
   lua_Alloc allocate;
   void* arg;
@@ -39,8 +40,8 @@ extern table objects_empty; /* a table that is new */
 static inline global* global_of(lua_State* L) { return ((coroutine*)L)->global; }
 static inline bool is_known(const global* g) { return g->allocate == objects_allocate; }
 
-/* known.c: the states whose allocator function is `f` get it, if liblua is as expected. Once, before the first of them is
-** made. */
+/* known.c: the states whose allocator function is `f` get it, if liblua is as expected. Once, before the first
+** of them is made. */
 void objects_begin(lua_Alloc f);
 
 /* Nodes without a key for a table that has none, or an error. */

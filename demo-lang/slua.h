@@ -1,9 +1,9 @@
 /* slua.h: Lua states for scripts that a host does not trust, or wants many of.
 **
-** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as
-** many as it likes, on as many threads: a state is used by one thread at a time, and any thread may
-** be the next, if it has a stack of 1 MiB (scripts can use half of that). Nothing but these functions runs the guest, and each comes back: with a value, an
-** error, a yield, or the limit that stopped it.
+** A state has its memory, its work and its limits to itself, as a task of runtime/. A host makes as many as it
+** likes, on as many threads: a state is used by one thread at a time, and any thread may be the next, if it has
+** a stack of 1 MiB (scripts can use half of that). Nothing but these functions runs the guest, and each comes
+** back: with a value, an error, a yield, or the limit that stopped it.
 **
 **   slua_config config = {.limits = {.heartbeats = 1000, .bytes = 16 << 20}, .repeatable = true};
 **   slua* s = slua_new(&config);
@@ -41,8 +41,8 @@ enum {
 typedef void slua_output(void* arg, const char* text, size_t length);
 
 typedef struct slua_config {
-  /* With heartbeats or ticks it is `counted`. `collects`, `repeatable_addresses` and `take_back` are set here, and `depth`
-  ** is not looked at: calls nest as deep as Lua lets them, some 200,000. */
+  /* With heartbeats or ticks it is `counted`. `collects`, `repeatable_addresses` and `take_back` are set here,
+  ** and `depth` is not looked at: calls nest as deep as Lua lets them, some 200,000. */
   rt_config limits;
   unsigned may; /* SLUA_MAY_* */
   bool
@@ -55,11 +55,11 @@ typedef struct slua_config {
   void* output_arg;
 } slua_config;
 
-/* A new state, the caller's until slua_close. It is a copy of one that is kept, from the second on with the same
-** `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call; NULL: zero everywhere.
-** NULL and errno: ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with a limit, or a period
-** that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If there are fewer
-** heartbeats than the libraries take, it is stopped from the start. */
+/* A new state, the caller's until slua_close. It is a copy of one that is kept, from the second on with the
+** same `may`, `repeatable`, `counted` and so on: some microseconds. `config` is borrowed for the call; NULL:
+** zero everywhere. NULL and errno: ENOMEM (a limit of bytes can be the reason), EINVAL (SLUA_MAY_ANYTHING with
+** a limit, or a period that runtime.h does not allow), ENOTSUP (this liblua cannot be made repeatable). If
+** there are fewer heartbeats than the libraries take, it is stopped from the start. */
 slua* slua_new(const slua_config* config);
 /* Ends a state with all that it has. If a finalizer waits for the end, slua_finish
 ** comes first; else it is O(pages). 0, or EBUSY: a slua_* function runs for it. NULL is fine. */

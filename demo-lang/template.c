@@ -1,15 +1,15 @@
 /* template.c: new states as copies of one that is kept.
 **
-** To open the libraries takes 250,000 instructions or more, and what comes of it is the same in all states that may do
-** the same. In a compact task it lies in one piece: so of each kind of states one is kept as bytes, and the next ones
-** are a memcpy. A word in it that points into the piece, or to the guest or its output, gets the copy's address
-** instead.
+** To open the libraries takes 250,000 instructions or more, and what comes of it is the same in all states that
+** may do the same. In a compact task it lies in one piece: so of each kind of states one is kept as bytes, and
+** the next ones are a memcpy. A word in it that points into the piece, or to the guest or its output, gets the
+** copy's address instead.
 **
-** Which words these are is found by making two: a word is equal in both, or it leads to the same place from where each
-** of them is. If there is any other there are no copies. So that this is not left to what padding happens to hold, these
-** two keep their memory clear. Tables must not depend on addresses: the hash seed is the same in both and in all copies, and no
-** table of the libraries has a key that is hashed by its address in the piece. In repeatable states the lower half of
-** it, which Lua hashes, is the same anyway.
+** Which words these are is found by making two: a word is equal in both, or it leads to the same place from
+** where each of them is. If there is any other there are no copies. So that this is not left to what padding
+** happens to hold, these two keep their memory clear. Tables must not depend on addresses: the hash seed is the
+** same in both and in all copies, and no table of the libraries has a key that is hashed by its address in the
+** piece. In repeatable states the lower half of it, which Lua hashes, is the same anyway.
 **
 ** The generator of math.random is not copied, but seeded anew, unless states are to repeat; in a child process, too. */
 #include <pthread.h>

@@ -5,8 +5,9 @@
 ** In front of it are a few slots, by a hash of the address, with what changed since, so a reference that comes and
 ** goes costs finding a slot. Objects are addresses here and nothing else, and sums stay right when one is used again.
 **
-** What came into the task without rc_adopt, and is given up in it, would make a sum negative: it is 0 then. So an
-** account has never more than the task holds, if all that left it went through rc_share; less, if there was no memory. */
+** What came into the task without rc_adopt, and is given up in it, would make a sum negative: it is 0 then. So
+** an account has never more than the task holds, if all that left it went through rc_share; less, if there was
+** no memory. */
 #include "rc/internal.h"
 
 enum { RECENT = 64 };

@@ -222,8 +222,8 @@ static void search_end(rc_cycles* c, mi_task_t* task) {
   if (state_of(task)->pending == 0) cycles_drained(task);
 }
 
-/* Where less than half of the members were looked at before, a search looks at each twice; where it is more, rounds grow
-** so that all of them look at no more than 4/3 of what the last does. */
+/* Where less than half of the members were looked at before, a search looks at each twice; where it is more,
+** rounds grow so that all of them look at no more than 4/3 of what the last does. */
 static void round_end(rc_cycles* c, mi_task_t* task) {
   enum { GROWTH = 4 };
   c->phase = CYCLE_IDLE;

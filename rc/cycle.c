@@ -1,7 +1,7 @@
 /* cycle.c: what the program tells the search for dead cycles, and why that is right. (collect.c searches.)
 **
-** Trial deletion, after Bacon and Rajan, "Concurrent Cycle Collection in Reference Counted Systems" (ECOOP 2001), here
-** for one thread, in slices between which the program goes on.
+** Trial deletion, after Bacon and Rajan, "Concurrent Cycle Collection in Reference Counted Systems" (ECOOP
+** 2001), here for one thread, in slices between which the program goes on.
 **
 ** A candidate is an object that lost a reference, or to which one was moved into a field, and that has others. A
 ** round makes some of the candidates, and all cyclic objects that they reach, its members. A member's shadow
@@ -15,13 +15,14 @@
 **   waits to be released nobody reaches.
 ** So no reference leads to D from outside, and none can be made, since rc_upgrade answers NULL from then on.
 **
-** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate, and some round
-** makes that a member. If it became one before that round began, nothing of the cycle was touched in it. If it was later,
-** that object is a candidate again when the round has ended.
+** No dead cycle is overlooked: with its last reference from outside one of its objects became a candidate, and
+** some round makes that a member. If it became one before that round began, nothing of the cycle was touched in
+** it. If it was later, that object is a candidate again when the round has ended.
 **
-** The objects of D lose their weak references; when all have, those with a finalizer are queued for it, which makes them
-** live, with what they reach. Not before, since finalizers make new weak references, to objects of D too; who asks for
-** one touches the object. Of the others the fields are released one by one, and so they die as all objects do. */
+** The objects of D lose their weak references; when all have, those with a finalizer are queued for it, which
+** makes them live, with what they reach. Not before, since finalizers make new weak references, to objects of D
+** too; who asks for one touches the object. Of the others the fields are released one by one, and so they die
+** as all objects do. */
 #include "rc/cycle.h"
 
 /* ---- Notes ------------------------------------------------------------------------------------- */

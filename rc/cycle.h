@@ -4,9 +4,9 @@
 
 #include "rc/internal.h"
 
-/* Where a note is: in one of these lists. All but the first two are of members. Who touches a member moves it to
-** NOTE_LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The object of a
-** note has one of KIND_NOTED set, and no other has. */
+/* Where a note is: in one of these lists. All but the first two are of members. Who touches a member moves it
+** to NOTE_LIVE, if it is not there or behind; a condemned one only until the first of them is taken apart. The
+** object of a note has one of KIND_NOTED set, and no other has. */
 enum place {
   NOTE_ROOT,      /* candidates */
   NOTE_SAMPLE,    /* some of those that earlier rounds of the search found alive */
@@ -46,8 +46,9 @@ enum phase {
 };
 
 /* A *search* looks at all candidates that there were when it began, in rounds: each takes of them until it has
-** `members_most` members, and what these reach. So notes are few, and near each other, if what hangs together is small.
-** If it is large, rounds look at the same again and again, which their meeting with the sample tells: then they grow. */
+** `members_most` members, and what these reach. So notes are few, and near each other, if what hangs together
+** is small. If it is large, rounds look at the same again and again, which their meeting with the sample tells:
+** then they grow. */
 struct rc_cycles {
   rc_table table;
   note list[NOTE_PLACES]; /* in a ring with its notes */

@@ -355,7 +355,8 @@ void dec_last_at(rc_object* o, const void* caller) {
   dec_last_slow(o);
 }
 
-/* The usual case, which has no call: a leaf of up to 7 fields, as its header tells. An owned page tells that there is a task. */
+/* The usual case, which has no call: a leaf of up to 7 fields, as its header tells. An owned page tells that
+** there is a task. */
 void rc_dec_last(rc_object* o) {
   if (CHECKED) {
     if (check_lives(o, "rc_dec")) dec_last_at(o, __builtin_return_address(0));

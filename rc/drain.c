@@ -159,11 +159,11 @@ static size_t price_of(rc_object* o) {
   return object_fields(o, bits & DEAD_KIND) - dead_first(o, bits) + 1;
 }
 
-/* The class that ran dry comes first: its blocks are what is asked for. Else the one with the object that was pushed
-** last, so that what hangs on an object is released after it, while it is in the cache (of versions that share
-** much, in half the time). But while an object is in progress, no other is begun that would not be finished now: units
-** that are sunk in unfinished objects give no memory back, so there is one at most (P in the bounds). 0: the one in
-** progress, or nothing waits. */
+/* The class that ran dry comes first: its blocks are what is asked for. Else the one with the object that was
+** pushed last, so that what hangs on an object is released after it, while it is in the cache (of versions that
+** share much, in half the time). But while an object is in progress, no other is begun that would not be
+** finished now: units that are sunk in unfinished objects give no memory back, so there is one at most (P in
+** the bounds). 0: the one in progress, or nothing waits. */
 static inline unsigned next_class(rc_state* s, unsigned class, size_t units) {
   bool wanted = s->dead[class] != NULL;
   if (unlikely(s->current != NULL) && !(wanted && price_of(s->dead[class]) <= units)) return 0;
@@ -175,9 +175,9 @@ static inline unsigned next_class(rc_state* s, unsigned class, size_t units) {
 
 /* ---- A run: small objects of one class, one after the other --------------------------------------
 **
-** Of those that die with their parent the last one comes next, without being put on the stack: most objects go from hand
-** to hand that way, and what was built from its parts is walked as it lies in memory. The first of the stack is at
-** hand meanwhile. */
+** Of those that die with their parent the last one comes next, without being put on the stack: most objects go
+** from hand to hand that way, and what was built from its parts is walked as it lies in memory. The first of
+** the stack is at hand meanwhile. */
 
 typedef struct run {
   mi_task_t* task;
@@ -211,8 +211,8 @@ static inline rc_object* run_pop(run_t* r) {
   return o;
 }
 
-/* Of a child that is no small object of the run's class. A leaf is freed at once, if `units` suffice: returns its units.
-** 0: what is dead was pushed. */
+/* Of a child that is no small object of the run's class. A leaf is freed at once, if `units` suffice: returns
+** its units. 0: what is dead was pushed. */
 static __attribute__((noinline)) size_t other_dec(mi_task_t* task, rc_object* child, size_t units) {
   sink_t to = {.task = task};
   size_t words = child->n + 1u;

@@ -1,9 +1,9 @@
 /* internal.h: what rc/ keeps for each task and of each object, and what holds of it.
 **
-** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die; drain.c goes on with that; last.c
-** does what some objects need then: weak references and finalizers; cycle.c and collect.c find dead cycles; own.c
-** changes in place; shared.c counts what several threads have, account.c which of them a task holds, share.c makes objects so; inspect.c looks at what
-** lives, leaks.c at why. */
+** The files, from below: table.c is a hash table; check.c finds misuse; rc.c constructs; defer.c lets die;
+** drain.c goes on with that; last.c does what some objects need then: weak references and finalizers; cycle.c
+** and collect.c find dead cycles; own.c changes in place; shared.c counts what several threads have, account.c
+** which of them a task holds, share.c makes objects so; inspect.c looks at what lives, leaks.c at why. */
 #ifndef SLUICE_RC_INTERNAL_H
 #define SLUICE_RC_INTERNAL_H
 
@@ -20,13 +20,14 @@
 ** other threads may read the byte then, so it is changed atomically. An object with a kind above RC_BYTES is
 ** looked at when its last reference goes (object_ends), others just die.
 **
-** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, a
-** member of the round in progress, or one of the sample of what was found alive (cycle.c). All four are changed by the
+** KIND_CYCLIC tells that a count below 0 is local and plain; an object that has it may be a candidate, a member
+** of the round in progress, or one of the sample of what was found alive (cycle.c). All four are changed by the
 ** object's thread alone.
 **
-** A typed object whose type has a trace or a finalizer has words of the library's behind its bytes, the tail. The
-** first one is the next object in the queue while it waits for its finalizer; when dead, the cursor of the trace. Before, in
-** a task of runtime/, the two of an object with a finalizer are the older and the newer one (last.c). */
+** A typed object whose type has a trace or a finalizer has words of the library's behind its bytes, the tail.
+** The first one is the next object in the queue while it waits for its finalizer; when dead, the cursor of the
+** trace. Before, in a task of runtime/, the two of an object with a finalizer are the older and the newer one
+** (last.c). */
 enum {
   KIND_MASK = 3,
   KIND_SAMPLE = 0x04,
@@ -243,8 +244,8 @@ void shell_ends(mi_task_t* task, rc_object* shell); /* its weak reference, if it
 
 /* ---- Small objects, without a call: what is here does as the above would ------------------------------
 **
-** They are of kind RC_FIELDS, without more, and have up to 7 fields: a class for each number of words. The upper half of the
-** header is read alone: a count that was just stored would delay a load of the whole. */
+** They are of kind RC_FIELDS, without more, and have up to 7 fields: a class for each number of words. The
+** upper half of the header is read alone: a count that was just stored would delay a load of the whole. */
 enum { SMALL_FIELDS = 7 };
 static inline bool is_small(const rc_object* o) {
   uint32_t upper;

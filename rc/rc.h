@@ -248,10 +248,10 @@ rc_object* rc_drop_reuse(rc_object* o);
 rc_object* rc_reuse(rc_object* shell, uint8_t tag, size_t n);
 /* Frees an owned shell. 1 unit. */
 void rc_free_known(rc_object* shell);
-/* Takes an owned object, not a typed one (NULL and EINVAL), and returns one with the same contents and no other reference: the same
-** one if it is unique, else a copy, which is not cyclic; of n words, first up to n units are drained, since a pending decrement
-** may be what keeps it from being unique. NULL and ENOMEM: o is still the caller's. Charged like its
-** construction, copied or not: so charges do not depend on what is pending. */
+/* Takes an owned object, not a typed one (NULL and EINVAL), and returns one with the same contents and no other
+** reference: the same one if it is unique, else a copy, which is not cyclic; of n words, first up to n units
+** are drained, since a pending decrement may be what keeps it from being unique. NULL and ENOMEM: o is still
+** the caller's. Charged like its construction, copied or not: so charges do not depend on what is pending. */
 rc_object* rc_make_unique(rc_object* o);
 
 /* ---- Weak references ------------------------------------------------------------------------------
@@ -268,30 +268,32 @@ rc_object* rc_upgrade(rc_object* w);
 
 /* ---- Finalizers ------------------------------------------------------------------------------------ */
 
-/* Runs finalizers of dead objects, at most so many (SIZE_MAX: all), in the order in which they died; returns how many. Call it
-** at safepoints: they are the guest's code. Not from a finalizer (0). With RC_ON_BEATS: those that are due. In a thread's own task also those of
-** shared objects. What a finalizer allocates is charged to the caller's task. */
+/* Runs finalizers of dead objects, at most so many (SIZE_MAX: all), in the order in which they died; returns
+** how many. Call it at safepoints: they are the guest's code. Not from a finalizer (0). With RC_ON_BEATS: those
+** that are due. In a thread's own task also those of shared objects. What a finalizer allocates is charged to
+** the caller's task. */
 size_t rc_poll(size_t most);
-/* Queues all objects of the calling task of runtime/ that live and have a finalizer which was not called yet, the newest
-** first, as if they had died; returns how many. For the end of a task: rt_task_end calls no finalizer, so who wants what
-** they stand for (files) to be given up calls this and rc_poll before. A thread's own task: 0. O(number). */
+/* Queues all objects of the calling task of runtime/ that live and have a finalizer which was not called yet,
+** the newest first, as if they had died; returns how many. For the end of a task: rt_task_end calls no
+** finalizer, so who wants what they stand for (files) to be given up calls this and rc_poll before. A thread's
+** own task: 0. O(number). */
 size_t rc_finalize_all(void);
 /* Objects of the calling task that wait for their finalizer. O(1). They and what they hold are alive until then. */
 size_t rc_finalizers_pending(void);
 
 /* ---- Cycles -----------------------------------------------------------------------------------------
 **
-** A cycle dies of itself if each object that lies on it was marked, and since then its fields were changed
-** by rc_exchange or rc_replace alone. Marked objects that lost a reference, or were stored, are candidates; while there are
-** many, refills look, 512 units at most each, whether candidates and what they reach are dead, and release
-** what is. (After Bacon and Rajan, ECOOP 2001; rc/README.md has the bounds.) A dead cycle's weak references are
-** cleared at once; if it has finalizers, these objects are queued for them, and what they reach lives until
-** they ran. Counting a marked object costs a call; other objects count as without this.
+** A cycle dies of itself if each object that lies on it was marked, and since then its fields were changed by
+** rc_exchange or rc_replace alone. Marked objects that lost a reference, or were stored, are candidates; while
+** there are many, refills look, 512 units at most each, whether candidates and what they reach are dead, and
+** release what is. (After Bacon and Rajan, ECOOP 2001; rc/README.md has the bounds.) A dead cycle's weak
+** references are cleared at once; if it has finalizers, these objects are queued for them, and what they reach
+** lives until they ran. Counting a marked object costs a call; other objects count as without this.
 **
 ** Shared objects on a cycle are not collected, nor those of an ended thread, unless another thread touches them. */
 
-/* Marks a fresh object of n fields, an array, or a typed object without a trace (else it does nothing), before its fields
-** are stored by rc_init or after. Its own address must not be stored in it by rc_init. */
+/* Marks a fresh object of n fields, an array, or a typed object without a trace (else it does nothing), before
+** its fields are stored by rc_init or after. Its own address must not be stored in it by rc_init. */
 void rc_cyclic(rc_object* o);
 /* Replaces field i of any object: takes w, returns what was there, owned. */
 rc_word rc_exchange(rc_object* o, size_t i, rc_word w);
@@ -313,25 +315,26 @@ size_t rc_candidates(void);
 ** by refills of all threads, or rc_drain. (Atomic where it must be only: after Choi et al., "Biased reference
 ** counting", PACT 2018, and Lean's negative counts.)
 **
-** A task of runtime/ holds the references to shared objects that are made in it: by rc_inc, rc_weak and rc_upgrade. Those
-** that it did not give up end with it, wherever they are: in its objects, in variables, or on a stack that was left. So
-** a reference that leaves the task to be used longer goes through rc_share, one that comes in through rc_adopt: from
-** then on it is nobody's, or the task's. Without rc_adopt, what the task still has at its end is never freed; without
-** rc_share, what left it is given up twice. A thread's own task holds nothing, since its objects outlive it.
+** A task of runtime/ holds the references to shared objects that are made in it: by rc_inc, rc_weak and
+** rc_upgrade. Those that it did not give up end with it, wherever they are: in its objects, in variables, or on
+** a stack that was left. So a reference that leaves the task to be used longer goes through rc_share, one that
+** comes in through rc_adopt: from then on it is nobody's, or the task's. Without rc_adopt, what the task still
+** has at its end is never freed; without rc_share, what left it is given up twice. A thread's own task holds
+** nothing, since its objects outlive it.
 **
 ** An object of a thread's own task that is not shared may be handed on to another thread as it is, with all
 ** that it holds, if no reference stays behind: neither a weak one nor one of an object that is dead and waits
-** (there is none when rc_pending() is 0); and if it holds cyclic objects, right after rc_collect_cycles(SIZE_MAX), when
-** none of them is noted as a candidate. */
+** (there is none when rc_pending() is 0); and if it holds cyclic objects, right after
+** rc_collect_cycles(SIZE_MAX), when none of them is noted as a candidate. */
 
-/* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of
-** runtime/, which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is
+/* Takes an owned object and returns it shared, with all that it holds: the same one, or, in a task of runtime/,
+** which ends with its memory, a copy outside of it. The task does not hold the reference. A weak reference is
 ** shared with its target; a copied one leads to its target's copy, or to nothing, if o does not hold that. NULL
-** and ENOMEM, or EINVAL if objects of a type with a trace or a finalizer were to be copied: o is still the caller's, as
-** it was. O(size of what is not shared yet); in steps: rc_share_begin. */
+** and ENOMEM, or EINVAL if objects of a type with a trace or a finalizer were to be copied: o is still the
+** caller's, as it was. O(size of what is not shared yet); in steps: rc_share_begin. */
 rc_object* rc_share(rc_object* o);
-/* Takes an owned object and returns it: if it is shared, the calling task of runtime/ holds the reference from now on.
-** O(1). If there is no memory to note that, it does not. */
+/* Takes an owned object and returns it: if it is shared, the calling task of runtime/ holds the reference from
+** now on. O(1). If there is no memory to note that, it does not. */
 rc_object* rc_adopt(rc_object* o);
 /* rc_share for objects that are never to be freed. Objects of tasks of runtime/ are copied. */
 rc_object* rc_immortal(rc_object* o);
@@ -339,8 +342,9 @@ static inline bool rc_is_shared(const rc_object* o) {
   int32_t count = rc_count(o);
   return count < 0 && count != RC_OVERFLOWED && !rc_is_cyclic(o);
 }
-/* In steps: begin, then step until it answers true, then end, which does what is left, frees `s` and returns what rc_share
-** does. All within one task. Meanwhile the program leaves the graph alone. A step looks at up to `units` references. */
+/* In steps: begin, then step until it answers true, then end, which does what is left, frees `s` and returns
+** what rc_share does. All within one task. Meanwhile the program leaves the graph alone. A step looks at up to
+** `units` references. */
 typedef struct rc_sharing rc_sharing;
 rc_sharing* rc_share_begin(rc_object* o); /* takes o; NULL and ENOMEM: it is still the caller's */
 bool rc_share_step(rc_sharing* s, size_t units);
@@ -365,10 +369,10 @@ typedef struct rc_pacing {
                           least when a tenth is */
   uint32_t quantum;    /* words; default and most 256 */
   uint64_t debt_limit; /* units; RC_DEBT_AUTO: a quarter of the largest live size, in words */
-  /* When what waits is paid for. RC_AT_REQUESTS: while objects wait, constructors pay, by what they are asked for
-  ** alone, up to 512 units at once and owe the rest; refills pay nothing. RC_ON_BEATS: they owe all, each beat pays all
-  ** that is owed, and rc_poll runs the finalizers that were queued when the last beat had paid. So when an object dies
-  ** (and is finalized, and its weak reference cleared) depends on the program only. */
+  /* When what waits is paid for. RC_AT_REQUESTS: while objects wait, constructors pay, by what they are asked
+  ** for alone, up to 512 units at once and owe the rest; refills pay nothing. RC_ON_BEATS: they owe all, each
+  ** beat pays all that is owed, and rc_poll runs the finalizers that were queued when the last beat had paid.
+  ** So when an object dies (and is finalized, and its weak reference cleared) depends on the program only. */
   rc_moments deterministic;
 } rc_pacing;
 #define RC_DEBT_AUTO UINT64_MAX
@@ -396,9 +400,10 @@ void rc_get_counters(rc_counters* out);
 
 /* ---- What is alive: for the debug and the secure library; others answer ENOTSUP --------------------
 **
-** Both first free all that waits. They tell of the calling task's objects, with those that it shared; meanwhile no
-** other thread may drop these, or use objects that were handed on. They return 0, or an error number: the stream's,
-** or ENOMEM (they need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the thread's own heap). */
+** Both first free all that waits. They tell of the calling task's objects, with those that it shared; meanwhile
+** no other thread may drop these, or use objects that were handed on. They return 0, or an error number: the
+** stream's, or ENOMEM (they need 40 bytes for each page of 64 KiB, a leak report 20 for each object, from the
+** thread's own heap). */
 
 /* A line of JSON for each object: {"id": ..., "kind": "fields", "array", "bytes" or "typed", "type": its name or
 ** null, "tag": ..., "count": ..., "bytes": ..., "refs": [ids, as often as it refers to them]} and, if there are any,
@@ -432,8 +437,8 @@ rc_object* rc_alloc_charged(uint8_t tag, size_t n);
 rc_object* rc_alloc_at_limit(uint8_t tag, size_t n);
 void rc_beat(void);
 
-/* The header of a fresh object of kind RC_FIELDS, stored as one word: what is read of it soon, wherever that begins, comes
-** out of that store. */
+/* The header of a fresh object of kind RC_FIELDS, stored as one word: what is read of it soon, wherever that
+** begins, comes out of that store. */
 static inline __attribute__((always_inline)) void rc_head(rc_object* o, uint8_t tag, size_t n) {
   uint64_t head = (uint64_t)n << 48 | (uint64_t)RC_FIELDS << 40 | (uint64_t)tag << 32 | 1;
   __builtin_memcpy(o, &head, sizeof head);

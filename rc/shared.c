@@ -68,9 +68,10 @@ bool shared_inc_if_alive(rc_object* o) {
 ** left by a thread that is not there in this process. Only who has claimed it reads and writes what `pending`
 ** heads; others look whether it is NULL.
 **
-** The hook is set, or about to be set by who pushed or left something last, or by who clears it, whenever a stack is not
-** empty. All that change it do so by one read-modify-write: so who clears it sees, by acquire, what was pushed and
-** left before any of the settings until then (they are one release sequence), and looks again. */
+** The hook is set, or about to be set by who pushed or left something last, or by who clears it, whenever a
+** stack is not empty. All that change it do so by one read-modify-write: so who clears it sees, by acquire,
+** what was pushed and left before any of the settings until then (they are one release sequence), and looks
+** again. */
 enum { STACKS = 16 };
 typedef struct shared_stack {
   _Alignas(64) _Atomic(rc_object*) pushed;

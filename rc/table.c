@@ -1,7 +1,8 @@
-/* table.c: a hash table of nodes by address. Chains grow by linear hashing (Litwin, VLDB 1980): for each node that is
-** added up to two chains are split, and when there are more than twice as many as nodes, two are put together for each
-** that is removed, but for those that the table is to keep. They are in blocks of 4 KiB. So no call is long, whatever the
-** table has. If there is no memory to grow, the chains get longer, and no insertion fails.
+/* table.c: a hash table of nodes by address. Chains grow by linear hashing (Litwin, VLDB 1980): for each node
+** that is added up to two chains are split, and when there are more than twice as many as nodes, two are put
+** together for each that is removed, but for those that the table is to keep. They are in blocks of 4 KiB. So
+** no call is long, whatever the table has. If there is no memory to grow, the chains get longer, and no
+** insertion fails.
 **
 ** Addresses of one page of 4 KiB are in chains beside each other, since they are mostly looked up together. */
 #include "rc/internal.h"

@@ -1,11 +1,10 @@
 /* runtime.h: tasks, and limits that stop a program at the same point in every run.
 **
-** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h)
-** and limits. It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread
-** allocates meanwhile (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with
-** tasks has a malloc of its own, not this library's (libsluice-preload.so): what libc keeps, such as
-** a FILE, would end with the task. A process that forks has in its child copies of the tasks that nobody, or the forking
-** thread, had entered.
+** A task is one run of guest code. It has heaps, a count of the work it did (ticks, see mimalloc.h) and limits.
+** It runs in one thread at a time, between rt_enter and rt_leave; whatever that thread allocates meanwhile
+** (mi_*, rc_*, rt_*) belongs to the task and is charged to it. So a process with tasks has a malloc of its own,
+** not this library's (libsluice-preload.so): what libc keeps, such as a FILE, would end with the task. A
+** process that forks has in its child copies of the tasks that nobody, or the forking thread, had entered.
 **
 ** Limits hold for the task as a whole and, nested in that, for scopes: parts of its run that the
 ** host bounds further. The charge that carries the ticks to a limit makes its scope run out, and so
@@ -130,8 +129,8 @@ rt_task* rt_current(void);
 ** (rc/rc.h): O(pages + such objects). Other threads must have stopped using its blocks, and its
 ** children must have ended. 0, or EBUSY. A child's budget is not returned: rt_task_join. */
 int rt_task_end(rt_task* task);
-/* Any thread, or a signal handler: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end or beat,
-** whatever its scope, and for good. The task must not end meanwhile. Its children go on. */
+/* Any thread, or a signal handler: the task expires (RT_CANCELLED) at its next rt_tick, rt_poll, rt_scope_end
+** or beat, whatever its scope, and for good. The task must not end meanwhile. Its children go on. */
 void rt_cancel(rt_task* task);
 
 /* ---- Work and limits ------------------------------------------------------------------------- */
@@ -237,13 +236,13 @@ typedef struct rt_image {
 } rt_image;
 /* The task's, borrowed until it allocates or frees. False: it is not compact, or has blocks elsewhere. */
 bool rt_get_image(const rt_task* task, rt_image* image);
-/* The entered task, which is compact and did nothing yet, gets a copy and is charged for what is in it, at once. Gives
-** where the copy is: pointers from the one piece into itself, as the other addresses in it, are the caller's to
-** adjust. NULL: it is not such a task, or does not have so many ticks or bytes left; then nothing has happened.
-** (A memcpy of `size`.) */
+/* The entered task, which is compact and did nothing yet, gets a copy and is charged for what is in it, at
+** once. Gives where the copy is: pointers from the one piece into itself, as the other addresses in it, are the
+** caller's to adjust. NULL: it is not such a task, or does not have so many ticks or bytes left; then nothing
+** has happened. (A memcpy of `size`.) */
 void* rt_put_image(const rt_image* image);
-/* The entered task, which is compact and did nothing yet, clears what it allocates and what it frees: so images of tasks
-** that do the same differ in nothing but the addresses in them. */
+/* The entered task, which is compact and did nothing yet, clears what it allocates and what it frees: so images
+** of tasks that do the same differ in nothing but the addresses in them. */
 void rt_keep_clear(void);
 /* The entered task is not compact from now on. */
 void rt_end_compact(void);
@@ -310,8 +309,8 @@ typedef enum rt_report_format {
 ** entered last, or one that nobody has entered. 0; EBUSY: it is not; EINVAL: it has no record, or there is no such
 ** format; or the stream's error. */
 int rt_report(rt_task* task, FILE* out, rt_report_format format);
-/* The same into a file, which is made anew, by what its name ends in: .txt, .html, .trace.json, other .json; EINVAL if
-** in nothing of these; or the error of opening and writing it. */
+/* The same into a file, which is made anew, by what its name ends in: .txt, .html, .trace.json, other .json;
+** EINVAL if in nothing of these; or the error of opening and writing it. */
 int rt_report_file(rt_task* task, const char* path);
 /* Would it know the format? */
 bool rt_report_knows(const char* path);

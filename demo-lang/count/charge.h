@@ -8,9 +8,9 @@
 ** of `...` or 32 of nil as one. The charge comes before the work.
 **
 ** An instruction that pays is an MMBINI, which in Lua's own code comes after an addition and calls a metamethod
-** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another of its files, so the linker sends it to steps.c, with
-** the address of a register. So paying is one instruction, and what it does with the registers is
-** written in C (meter.c).
+** if that has failed. Here it comes alone, and names another one: PAY_*. What liblua calls for it is in another
+** of its files, so the linker sends it to steps.c, with the address of a register. So paying is one
+** instruction, and what it does with the registers is written in C (meter.c).
 **
 ** - A numeric for pays once, when FORPREP has left the number of its turns in R[A+1]: PAY_LOOP. If the
 **   counter does not suffice the loop is cut into pieces: R[A+1] has the turns of this piece, and

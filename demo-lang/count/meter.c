@@ -255,8 +255,8 @@ static const char* give(lua_State* L, void* ud, size_t* size) {
   return now.bytes;
 }
 
-/* Pushes the charged function for the one at index `original`, or that itself if there is nothing to pay; false: what was
-** pushed is something else. */
+/* Pushes the charged function for the one at index `original`, or that itself if there is nothing to pay;
+** false: what was pushed is something else. */
 static bool push_charged(lua_State* L, arena* a, int original) {
   proto p;
   bool changed = false;

@@ -1,6 +1,6 @@
-/* load.c: what makes functions of source, which is text only, since bytecode can do anything (unless
-** the guest may do that, too). All of it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function gave, or 1
-** file (work.h). */
+/* load.c: what makes functions of source, which is text only, since bytecode can do anything (unless the guest
+** may do that, too). All of it passes guest_loaded. A tick is 32 bytes of source, 1 piece of it that a function
+** gave, or 1 file (work.h). */
 #include "demo-lang/lib/base.h"
 #include "demo-lang/lib/work.h"
 

@@ -21,8 +21,9 @@ static inline u128 small_angle(approx u) {
   return u.m - ((u128)m * mul_high(sum, z) >> SHIFT);
 }
 
-/* The angle of a point above the x axis and right of the y axis, at most an eighth of a turn: with t = y/x and i/64 just
-** below t, atan t = atan(i/64) + atan u, u = (t - i/64) / (1 + t * i/64). The first one is *whole / 2^125. */
+/* The angle of a point above the x axis and right of the y axis, at most an eighth of a turn: with t = y/x and
+** i/64 just below t, atan t = atan(i/64) + atan u, u = (t - i/64) / (1 + t * i/64). The first one is *whole /
+** 2^125. */
 static inline approx angle_below_diagonal(approx y, approx x, u128* whole) {
   enum { BITS = 6, ROOM = 16 };
   int d = x.exponent - y.exponent;

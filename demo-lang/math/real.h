@@ -1,11 +1,11 @@
 /* real.h: numbers of 256 bits, for the few values that lie so near to the middle between two floats that 64 bits do
 ** not tell to which side.
 **
-** Results of arithmetic are within 2^-252 of the true ones, relatively (a difference: of its operands), those of the
-** functions within 2^-236, and powers within 2^-224. The nearest that a function of one float comes to a middle, but for what is exact there, is
-** some 2^-118 (V. Lefevre and J.-M. Muller, "Worst cases for correct rounding of the elementary
-** functions in double precision", 2001), and for the 2^118 powers that are neither 0 nor infinite 2^-172 is to be
-** expected. */
+** Results of arithmetic are within 2^-252 of the true ones, relatively (a difference: of its operands), those
+** of the functions within 2^-236, and powers within 2^-224. The nearest that a function of one float comes to a
+** middle, but for what is exact there, is some 2^-118 (V. Lefevre and J.-M. Muller, "Worst cases for correct
+** rounding of the elementary functions in double precision", 2001), and for the 2^118 powers that are neither 0
+** nor infinite 2^-172 is to be expected. */
 #ifndef SLUICE_MATH_REAL_H
 #define SLUICE_MATH_REAL_H
 
@@ -48,8 +48,8 @@ real real_mul(const real* a, const real* b);
 real real_div(const real* a, const real* b); /* b is not 0 */
 real real_sqrt(const real* a);               /* a is not negative */
 
-/* The work of what follows, in steps of up to 50 ns: whoever calls a function of floats in the midst of an instruction of Lua
-** cannot be stopped there, and pays later. */
+/* The work of what follows, in steps of up to 50 ns: whoever calls a function of floats in the midst of an
+** instruction of Lua cannot be stopped there, and pays later. */
 extern _Thread_local uint64_t real_work;
 
 real real_exp(const real* x);                       /* |x| < 2000 */

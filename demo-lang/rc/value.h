@@ -189,8 +189,8 @@ extern const luaL_Reg collection_functions[], collection_methods[];
 /* rc_map_put, which takes key and value even if it fails; k is the key's. */
 bool map_put(rc_word* map, map_key* k, rc_word key, rc_word w);
 
-/* rc/rope.c. The rope of n bytes, in pieces, which are paid for. text_rope is an attempt's: the rope of the text at index, which text_prepare has seen;
-** NO_WORD: no memory. */
+/* rc/rope.c. The rope of n bytes, in pieces, which are paid for. text_rope is an attempt's: the rope of the
+** text at index, which text_prepare has seen; NO_WORD: no memory. */
 rc_word rope_from(purse* p, const char* text, size_t n);
 void text_prepare(lua_State* L, int index);
 rc_word text_rope(lua_State* L, int index);

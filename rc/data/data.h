@@ -15,10 +15,10 @@
 ** task's limit is hit), or EINVAL (no such element; a byte string or number of 2^32 bytes or more, a
 ** rope of 2^48).
 **
-** Ownership is as in rc.h, and so is who may use a value: the task that made it, one thread at a time, or, shared
-** (rc_share), any; then each update copies. Functions that are given here must return (no longjmp). An argument that is "taken" is the collection's if the call succeeds; all
-** others are borrowed. What a read finds is borrowed from the collection, until that is updated or
-** given up. What is made is owned by the caller.
+** Ownership is as in rc.h, and so is who may use a value: the task that made it, one thread at a time, or,
+** shared (rc_share), any; then each update copies. Functions that are given here must return (no longjmp). An
+** argument that is "taken" is the collection's if the call succeeds; all others are borrowed. What a read finds
+** is borrowed from the collection, until that is updated or given up. What is made is owned by the caller.
 **
 ** Charges. Of an update each node that it makes or changes is charged like the construction of that
 ** node, copied or not: so ticks depend on the operations and the contents, and on nothing else. Reads
@@ -26,8 +26,7 @@
 ** interpreter whose guests choose n calls rt_tick before.
 **
 ** Objects made here have the tags below. No function's use of the stack depends on more than the
-** logarithm of a size.
-*/
+** logarithm of a size. */
 #ifndef SLUICE_RC_DATA_H
 #define SLUICE_RC_DATA_H
 

@@ -213,10 +213,8 @@ static void threads_share_values(void** unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(states_travel),
-      cmocka_unit_test(threads_do_not_matter),
-      cmocka_unit_test(values_are_shared),
-      cmocka_unit_test(all_kinds_are_shared),
+      cmocka_unit_test(states_travel),        cmocka_unit_test(threads_do_not_matter),
+      cmocka_unit_test(values_are_shared),    cmocka_unit_test(all_kinds_are_shared),
       cmocka_unit_test(threads_share_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* nearest.c: demo-lang/math against MPFR: for all special values, for random floats of all exponents, for those near to 1
-** and to multiples of pi/2, and for powers in the middle between two floats.
-** usage: nearest ROUNDS [FUNCTION] */
+/* nearest.c: demo-lang/math against MPFR: for all special values, for random floats of all exponents, for those
+** near to 1 and to multiples of pi/2, and for powers in the middle between two floats. usage: nearest ROUNDS
+** [FUNCTION] */
 #include <math.h>
 #include <mpfr.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
-/* states.c: what a Lua state costs to make, to have and to close, here and as luaL_newstate with malloc: many that are
-** alive at once, and one after the other. Times are processor time, without that of asking for it. Each line is a process
-** of its own, after another one that has touched as much memory: what a virtual machine touches for the first time costs
-** it several times as much, and is not the subject here.
+/* states.c: what a Lua state costs to make, to have and to close, here and as luaL_newstate with malloc: many
+** that are alive at once, and one after the other. Times are processor time, without that of asking for it.
+** Each line is a process of its own, after another one that has touched as much memory: what a virtual machine
+** touches for the first time costs it several times as much, and is not the subject here.
 **   states [REPEATABLE [OTHERS]]   how many: 16000 and 100000 */
 #include <lauxlib.h>
 #include <lua.h>

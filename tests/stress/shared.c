@@ -203,8 +203,8 @@ static void hand_out(slot_t* slots, rc_object* o, uint64_t* state) {
   if (other != NULL) rc_dec(rc_adopt(other));
 }
 
-/* One that the task has: a reference in an object of its own, which lives, waits or is gone when the task ends; one in a
-** variable alone; one that is handed out again. */
+/* One that the task has: a reference in an object of its own, which lives, waits or is gone when the task ends;
+** one in a variable alone; one that is handed out again. */
 static void hold_one(uint64_t* state) {
   rc_object *o = take_in(objects, state), *w = take_in(weaks, state);
   if (w != NULL && rnd_from(state, 2) == 0) (void)rc_upgrade(w);

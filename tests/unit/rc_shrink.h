@@ -1,5 +1,5 @@
-/* rc_shrink.h: random programs as data, that run in a child process and are made smaller when they fail (delta debugging;
-** Zeller and Hildebrandt 2002). */
+/* rc_shrink.h: random programs as data, that run in a child process and are made smaller when they fail (delta
+** debugging; Zeller and Hildebrandt 2002). */
 #ifndef RC_SHRINK_H
 #define RC_SHRINK_H
 

@@ -1,11 +1,11 @@
-/* rc_threads_test.c: thousands of random programs in several threads: objects that threads share, hand on and drop, cycles
-** that they make and leave, weak references, finalizers, threads that end. Each operation is one thread's, drawn
-** with the program, and is checked against a model (rc_threads_model.h); but now and then all threads run at once,
-** and what they did is looked at afterwards.
+/* rc_threads_test.c: thousands of random programs in several threads: objects that threads share, hand on and
+** drop, cycles that they make and leave, weak references, finalizers, threads that end. Each operation is one
+** thread's, drawn with the program, and is checked against a model (rc_threads_model.h); but now and then all
+** threads run at once, and what they did is looked at afterwards.
 **
 ** Nothing that a slot leads to dies; when all is quiet, all else is dead, each object with a finalizer once
-** after that; counts are exact then; a weak reference answers as long as a slot leads to its object, never again after
-** it has not answered, and never what is dead.
+** after that; counts are exact then; a weak reference answers as long as a slot leads to its object, never
+** again after it has not answered, and never what is dead.
 **
 ** Programs run in a child process; one that fails is made smaller. With an argument the test prints and runs the
 ** program of that number; with two, it runs so many from there. */

@@ -318,8 +318,8 @@ static void test_tasks_leave_nothing(void** state) {
   check_nothing_is_left(NULL);
 }
 
-/* Many at a time: none takes another one's place. All regions are kept for a second, and some longer, but none if that is
-** asked for. */
+/* Many at a time: none takes another one's place. All regions are kept for a second, and some longer, but none
+** if that is asked for. */
 static void test_many_regions(void** state) {
   (void)state;
   enum { TASKS = 40 };
