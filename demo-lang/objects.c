@@ -17,12 +17,18 @@ table objects_empty;
 
 /* ---- Objects --------------------------------------------------------------------------------- */
 
+/* A block, which Lua counts from here on; NULL: none is at hand. */
+static inline void* quick_block(global* g, size_t size) {
+  void* p = is_known(g) ? rt_alloc_quick(size) : NULL;
+  if (p != NULL) g->debt += (int64_t)size;
+  return p;
+}
+
 void* __real_luaC_newobj(lua_State* L, int type, size_t size);
 void* __wrap_luaC_newobj(lua_State* L, int type, size_t size) {
   global* g = global_of(L);
-  object* o = is_known(g) ? rt_alloc_quick(size) : NULL;
+  object* o = quick_block(g, size);
   if (o == NULL) return __real_luaC_newobj(L, type, size);
-  g->debt += (int64_t)size;
   o->type = (uint8_t)type;
   o->marked = g->white & WHITES;
   o->next = g->all;
@@ -32,11 +38,8 @@ void* __wrap_luaC_newobj(lua_State* L, int type, size_t size) {
 
 void* __real_luaM_malloc_(lua_State* L, size_t size, int tag);
 void* __wrap_luaM_malloc_(lua_State* L, size_t size, int tag) {
-  global* g = global_of(L);
-  void* p = is_known(g) ? rt_alloc_quick(size) : NULL;
-  if (p == NULL) return __real_luaM_malloc_(L, size, tag);
-  g->debt += (int64_t)size;
-  return p;
+  void* p = quick_block(global_of(L), size);
+  return p != NULL ? p : __real_luaM_malloc_(L, size, tag);
 }
 
 void* __real_luaM_realloc_(lua_State* L, void* p, size_t old, size_t size);
@@ -65,9 +68,8 @@ void __wrap_luaM_free_(lua_State* L, void* p, size_t size) {
 table* __real_luaH_new(lua_State* L);
 table* __wrap_luaH_new(lua_State* L) {
   global* g = global_of(L);
-  table* t = is_known(g) ? rt_alloc_quick(sizeof *t) : NULL;
+  table* t = quick_block(g, sizeof *t);
   if (t == NULL) return __real_luaH_new(L);
-  g->debt += (int64_t)sizeof *t;
   *t = objects_empty;
   t->marked = g->white & WHITES;
   t->next = (table*)g->all;
